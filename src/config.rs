@@ -1,0 +1,570 @@
+//! Where to send, as whom, and how long to wait.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::env_file::EnvFile;
+use crate::error::Error;
+use crate::text::Text;
+
+const API_URL: &str = "INSTAGRAM_API_URL";
+const GRAPH_API_URL: &str = "INSTAGRAM_GRAPH_API_URL";
+const ACCOUNT_ID: &str = "INSTAGRAM_ACCOUNT_ID";
+const USER_ID: &str = "INSTAGRAM_USER_ID";
+const ACCESS_TOKEN: &str = "INSTAGRAM_ACCESS_TOKEN";
+
+/// Meta may take 75 seconds to fetch a video before it answers.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(80);
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Below the 5 seconds after which common servers close an idle connection.
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// The longest time that C can say; about 49 days.
+const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
+const ENV_FILE_LIMIT: u64 = 1 << 20;
+
+/// Settings for a [`Client`](crate::Client): where to send, as whom, and how long to wait.
+///
+/// Neither the constructors nor the setters fail: what is wrong is remembered and reported by
+/// [`Client::new`](crate::Client::new). Setting the same thing again, rightly, forgets the mistake.
+#[derive(Clone)]
+pub struct Config {
+    base: Option<BaseUrl>,
+    account_id: String,
+    access_token: String,
+    /// What a send POSTs to; kept here so that C can borrow it.
+    url: Option<Text>,
+    timeout: Duration,
+    connect_timeout: Duration,
+    keep_alive: Duration,
+    ca_file: Option<PathBuf>,
+    proxy: Option<ProxyUrl>,
+    no_proxy: String,
+    warnings: Vec<Warning>,
+    warning_lines: Option<Text>,
+    mistakes: Vec<Mistake>,
+}
+
+/// What is wrong with one setting.
+#[derive(Clone, PartialEq)]
+struct Mistake {
+    setting: &'static str,
+    message: String,
+}
+
+/// Something in the environment that is probably not what was meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Warning {
+    /// `INSTAGRAM_API_URL` (the sandbox) and `INSTAGRAM_GRAPH_API_URL` are both set.
+    BothBaseUrls,
+    /// `INSTAGRAM_ACCOUNT_ID` and `INSTAGRAM_USER_ID` are both set and differ.
+    BothAccountIds,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Warning::BothBaseUrls => {
+                "INSTAGRAM_API_URL and INSTAGRAM_GRAPH_API_URL are both set: the first one, usually the sandbox, is \
+                 used, and sends with a production token fail there; remove the one that is not meant"
+            }
+            Warning::BothAccountIds => {
+                "INSTAGRAM_ACCOUNT_ID and INSTAGRAM_USER_ID are both set and differ: the first one is used; remove \
+                 the one that is not meant"
+            }
+        })
+    }
+}
+
+impl Config {
+    /// Starts a configuration from the three settings that every client needs.
+    ///
+    /// `base_url` is the address in front of the account id, with the Graph version, such as
+    /// `https://gateway.hookmyapp.com/meta/v25.0` or, for the sandbox, `https://sandbox.hookmyapp.com/v25.0`. It is
+    /// `https`; plain `http` is taken for `localhost` and loopback addresses only. No query, fragment or user name;
+    /// trailing slashes are dropped. `account_id` is the id of the Instagram account that sends (letters, digits and
+    /// `-`, `_`, `.`, `~`), `access_token` the gateway's token for it (visible ASCII).
+    pub fn new(base_url: &str, account_id: &str, access_token: &str) -> Config {
+        let mut config = Config::empty();
+        config.set_base_url("base_url", base_url);
+        config.set_account_id("account_id", account_id);
+        config.set_access_token("access_token", access_token);
+        config
+    }
+
+    /// Starts a configuration from the process's environment.
+    ///
+    /// The base URL is `INSTAGRAM_API_URL`, else `INSTAGRAM_GRAPH_API_URL`; the account id `INSTAGRAM_ACCOUNT_ID`,
+    /// else `INSTAGRAM_USER_ID`; the token `INSTAGRAM_ACCESS_TOKEN`. The proxy is `HTTPS_PROXY` or `https_proxy`,
+    /// unless `NO_PROXY` or `no_proxy` names the host (see [`Config::no_proxy`]). Values are trimmed, and an empty
+    /// one counts as unset.
+    pub fn from_env() -> Config {
+        Config::from_vars(environment)
+    }
+
+    /// Starts a configuration from the file that `hookmyapp sandbox env --write` or `hookmyapp channels env --write`
+    /// makes.
+    ///
+    /// The names are those of [`Config::from_env`]. The file is read as Node's `dotenv` reads it; the process's
+    /// environment is not changed, and only the proxy is looked for there too, where the file does not name one. A
+    /// file that cannot be read, or is larger than 1 MiB, is a mistake that names the path and the reason.
+    pub fn from_env_file(path: impl AsRef<Path>) -> Config {
+        let path = path.as_ref();
+        match read_env_file(path) {
+            Ok(text) => {
+                let file = EnvFile::parse(&text);
+                Config::from_vars(|name| {
+                    let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+                    file.get(name).or_else(|| is_proxy.then(|| environment(name)).flatten())
+                })
+            }
+            Err(reason) => {
+                let mut config = Config::empty();
+                config.note("env_file", Err(format!("cannot read the env file {}: {reason}", path.display())));
+                config
+            }
+        }
+    }
+
+    /// Starts a configuration from whatever `lookup` gives for the names of [`Config::from_env`].
+    pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Config {
+        let find = |names: &[&'static str]| -> Option<(&'static str, String)> {
+            let trimmed = |name| lookup(name).map(|value: String| value.trim().to_owned());
+            names.iter().find_map(|name| trimmed(name).filter(|value| !value.is_empty()).map(|value| (*name, value)))
+        };
+        let mut config = Config::empty();
+        let mut missing = Vec::new();
+
+        match find(&[API_URL, GRAPH_API_URL]) {
+            Some((name, value)) => config.set_base_url(name, &value),
+            None => missing.push(format!("{API_URL} or {GRAPH_API_URL}")),
+        }
+        match find(&[ACCOUNT_ID, USER_ID]) {
+            Some((name, value)) => config.set_account_id(name, &value),
+            None => missing.push(format!("{ACCOUNT_ID} or {USER_ID}")),
+        }
+        match find(&[ACCESS_TOKEN]) {
+            Some((name, value)) => config.set_access_token(name, &value),
+            None => missing.push(ACCESS_TOKEN.to_owned()),
+        }
+        if !missing.is_empty() {
+            config.note("variables", Err(format!("missing in the environment: {}", missing.join(", "))));
+        }
+        if let Some((name, value)) = find(&["HTTPS_PROXY", "https_proxy"]) {
+            config.set_proxy(name, Some(&value));
+        }
+        if let Some((_, value)) = find(&["NO_PROXY", "no_proxy"]) {
+            config.no_proxy = value;
+        }
+
+        if find(&[API_URL]).is_some() && find(&[GRAPH_API_URL]).is_some() {
+            config.warnings.push(Warning::BothBaseUrls);
+        }
+        if let (Some((_, account)), Some((_, user))) = (find(&[ACCOUNT_ID]), find(&[USER_ID])) {
+            if account != user {
+                config.warnings.push(Warning::BothAccountIds);
+            }
+        }
+        let lines: Vec<String> = config.warnings.iter().map(Warning::to_string).collect();
+        config.warning_lines = (!lines.is_empty()).then(|| Text::new(lines.join("\n")));
+        config
+    }
+
+    /// Limits how long one send may block, from the name look-up to the last byte of the answer. Default: 80 seconds,
+    /// because Meta may take 75 seconds to fetch a video. Zero is a mistake; more than 49 days counts as 49 days.
+    pub fn timeout(mut self, timeout: Duration) -> Config {
+        self.set_timeout(timeout);
+        self
+    }
+
+    /// Limits how long a send may take to connect: name look-up, TCP, proxy and TLS. Default: 10 seconds. Zero is a
+    /// mistake. The limit of the whole send holds as well.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Config {
+        self.set_connect_timeout(timeout);
+        self
+    }
+
+    /// Limits how long an idle connection is kept for the next send. Default: 4 seconds; zero never reuses one.
+    ///
+    /// A longer time than the gateway's own makes it likelier that a send meets a connection which is just being
+    /// closed, and then ends as [`ErrorKind::Lost`](crate::ErrorKind::Lost).
+    pub fn keep_alive(mut self, idle: Duration) -> Config {
+        self.set_keep_alive(idle);
+        self
+    }
+
+    /// Trusts exactly the certificates in this PEM file instead of Mozilla's set. The file is read when the client is
+    /// made; a file without a certificate is a mistake.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Config {
+        self.set_ca_file(Some(path.into()));
+        self
+    }
+
+    /// Connects through this HTTP CONNECT proxy: `http://[user:password@]host[:port]` (port 80 unless given) or the
+    /// same with `https` (port 443). `None` means no proxy. A gateway on `localhost` or a loopback address is always
+    /// connected to directly.
+    pub fn proxy<'a>(mut self, url: impl Into<Option<&'a str>>) -> Config {
+        self.set_proxy("proxy", url.into());
+        self
+    }
+
+    /// Names the hosts that are connected to directly although a proxy is set, as the `NO_PROXY` variable does:
+    /// separated by commas; a name stands for itself and all names below it, an address for itself, each with or
+    /// without a port; `*` stands for every host.
+    pub fn no_proxy(mut self, hosts: &str) -> Config {
+        self.no_proxy = hosts.to_owned();
+        self
+    }
+
+    /// What a send will POST to, `{base}/{account id}/messages`, or `None` while the base URL or the account id is
+    /// wrong. It holds no secret, so it can be logged.
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_ref().map(Text::as_str)
+    }
+
+    /// What in the environment is probably not what was meant.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout.min(LONGEST);
+        self.note("timeout", not_zero("timeout", timeout));
+    }
+
+    pub(crate) fn set_connect_timeout(&mut self, timeout: Duration) {
+        self.connect_timeout = timeout.min(LONGEST);
+        self.note("connect_timeout", not_zero("connect timeout", timeout));
+    }
+
+    pub(crate) fn set_keep_alive(&mut self, idle: Duration) {
+        self.keep_alive = idle.min(LONGEST);
+    }
+
+    pub(crate) fn set_ca_file(&mut self, path: Option<PathBuf>) {
+        self.ca_file = path;
+    }
+
+    fn set_proxy(&mut self, name: &'static str, url: Option<&str>) {
+        let checked = url.map(ProxyUrl::parse).transpose();
+        self.proxy = checked.as_ref().ok().cloned().flatten();
+        self.note("proxy", checked.map(drop).map_err(|reason| format!("{name} is invalid: {reason}")));
+    }
+
+    fn set_base_url(&mut self, name: &'static str, url: &str) {
+        let checked = BaseUrl::parse(url);
+        self.base = checked.as_ref().ok().cloned();
+        self.note("base_url", checked.map(drop).map_err(|reason| format!("{name} is {reason}")));
+        self.join_url();
+    }
+
+    fn set_account_id(&mut self, name: &'static str, id: &str) {
+        let checked = check_account_id(id);
+        self.account_id = if checked.is_ok() { id.to_owned() } else { String::new() };
+        self.note("account_id", checked.map_err(|reason| format!("{name} is invalid: {reason}")));
+        self.join_url();
+    }
+
+    fn set_access_token(&mut self, name: &'static str, token: &str) {
+        self.access_token = token.to_owned();
+        let checked = check_visible_ascii(token);
+        self.note("access_token", checked.map_err(|reason| format!("{name} is invalid: {reason}")));
+    }
+
+    fn join_url(&mut self) {
+        let base = self.base.as_ref().filter(|_| !self.account_id.is_empty());
+        self.url = base.map(|base| Text::new(format!("{}/{}/messages", base.url, self.account_id)));
+    }
+
+    fn empty() -> Config {
+        Config {
+            base: None,
+            account_id: String::new(),
+            access_token: String::new(),
+            url: None,
+            timeout: DEFAULT_TIMEOUT,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            keep_alive: DEFAULT_KEEP_ALIVE,
+            ca_file: None,
+            proxy: None,
+            no_proxy: String::new(),
+            warnings: Vec::new(),
+            warning_lines: None,
+            mistakes: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, setting: &'static str, checked: Result<(), String>) {
+        self.mistakes.retain(|mistake| mistake.setting != setting);
+        if let Err(message) = checked {
+            self.mistakes.push(Mistake { setting, message });
+        }
+    }
+
+    /// The settings as a client needs them, or all mistakes in one error.
+    pub(crate) fn checked(&self) -> Result<Settings, Error> {
+        let mistakes: Vec<&str> = self.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+        let (Some(base), []) = (&self.base, mistakes.as_slice()) else {
+            return Err(Error::config(mistakes.join("; ")));
+        };
+        let proxy = self.proxy.as_ref().filter(|_| !base.host.is_loopback() && !bypasses(&self.no_proxy, base));
+        Ok(Settings {
+            messages_url: format!("{}/{}/messages", base.url, self.account_id),
+            uploads_url: format!("{}/{}/message_attachments", base.url, self.account_id),
+            secure: base.secure,
+            host: base.host.clone(),
+            port: base.port,
+            access_token: self.access_token.clone(),
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout.min(self.timeout),
+            keep_alive: self.keep_alive,
+            certificates: self.ca_file.as_deref().map(read_ca_file).transpose()?,
+            proxy: proxy.cloned(),
+        })
+    }
+}
+
+/// Never the token or a proxy's password.
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mistakes: Vec<&str> = self.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+        formatter
+            .debug_struct("Config")
+            .field("url", &self.url)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("keep_alive", &self.keep_alive)
+            .field("ca_file", &self.ca_file)
+            .field("proxy", &self.proxy.as_ref().map(|proxy| proxy.place()))
+            .field("no_proxy", &self.no_proxy)
+            .field("warnings", &self.warnings)
+            .field("mistakes", &mistakes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A configuration without mistakes.
+pub(crate) struct Settings {
+    pub(crate) messages_url: String,
+    pub(crate) uploads_url: String,
+    pub(crate) secure: bool,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) access_token: String,
+    pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) keep_alive: Duration,
+    /// The PEM text of the certificates to trust instead of Mozilla's.
+    pub(crate) certificates: Option<Vec<u8>>,
+    pub(crate) proxy: Option<ProxyUrl>,
+}
+
+/// A host as it stands in a URL.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Host {
+    Name(String),
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl Host {
+    fn parse(host: &str) -> Result<Host, String> {
+        if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            return inner.parse().map(Host::V6).map_err(|_| "the address in brackets is no IPv6 address".to_owned());
+        }
+        if let Ok(address) = host.parse() {
+            return Ok(Host::V4(address));
+        }
+        match host.chars().find(|c| !(c.is_ascii_alphanumeric() || "-._".contains(*c))) {
+            Some(c) if !c.is_ascii() => Err("the host has a letter outside ASCII: write its xn-- form".to_owned()),
+            Some(c) => Err(format!("the host must not hold {c:?}")),
+            None if host.is_empty() => Err("the host is empty".to_owned()),
+            None => Ok(Host::Name(host.to_owned())),
+        }
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self {
+            Host::Name(name) => name.eq_ignore_ascii_case("localhost"),
+            Host::V4(address) => address.is_loopback(),
+            Host::V6(address) => address.is_loopback(),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => formatter.write_str(name),
+            Host::V4(address) => address.fmt(formatter),
+            Host::V6(address) => write!(formatter, "[{address}]"),
+        }
+    }
+}
+
+/// The address in front of the account id, without a trailing slash.
+#[derive(Clone)]
+struct BaseUrl {
+    url: String,
+    secure: bool,
+    host: Host,
+    port: u16,
+}
+
+impl BaseUrl {
+    /// The reason completes a sentence that begins with the setting's name and "is".
+    fn parse(url: &str) -> Result<BaseUrl, String> {
+        let invalid = |reason: &str| format!("invalid: {reason}");
+        check_visible_ascii(url).map_err(|reason| invalid(&reason))?;
+        let (secure, rest) = split_scheme(url)
+            .ok_or_else(|| invalid("it must begin with https:// (http:// for a gateway on this machine)"))?;
+        if let Some(c) = rest.chars().find(|c| "?#\\\"<>^`{|}".contains(*c)) {
+            return Err(invalid(&format!("it must not hold {c:?}; query and fragment have no place in a base URL")));
+        }
+        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+        if authority.contains('@') {
+            return Err(invalid("it must not hold a user name; the token is a setting of its own"));
+        }
+        let (host, port) = split_port(authority).map_err(|reason| invalid(&reason))?;
+        if !secure && !host.is_loopback() {
+            return Err("insecure: plain http would show the token to the network; use https".to_owned());
+        }
+        let scheme = if secure { "https" } else { "http" };
+        let written_port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        Ok(BaseUrl {
+            url: format!("{scheme}://{host}{written_port}{}", path.trim_end_matches('/')),
+            secure,
+            host,
+            port: port.unwrap_or(if secure { 443 } else { 80 }),
+        })
+    }
+}
+
+/// A CONNECT proxy. The user name and password stay inside `url`, which is never shown.
+#[derive(Clone)]
+pub(crate) struct ProxyUrl {
+    pub(crate) url: String,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+impl ProxyUrl {
+    fn parse(url: &str) -> Result<ProxyUrl, String> {
+        check_visible_ascii(url)?;
+        let (secure, rest) = match url.contains("://") {
+            true => split_scheme(url).ok_or("only http:// and https:// proxies are supported")?,
+            false => (false, url),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (credentials, authority) = rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
+        if let Some(credentials) = credentials {
+            if credentials.contains(|c| "/?#\\\"<>^`{|}[]".contains(c)) {
+                return Err("a special character in the user name or password must be percent-encoded".to_owned());
+            }
+        }
+        let (host, port) = split_port(authority)?;
+        let (scheme, default_port) = if secure { ("https", 443) } else { ("http", 80) };
+        let port = port.unwrap_or(default_port);
+        let user = credentials.map(|credentials| format!("{credentials}@")).unwrap_or_default();
+        Ok(ProxyUrl { url: format!("{scheme}://{user}{host}:{port}"), host, port })
+    }
+
+    /// Host and port, which are no secret.
+    pub(crate) fn place(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// Whether the scheme is https, and what follows `://`.
+fn split_scheme(url: &str) -> Option<(bool, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "https" => Some((true, rest)),
+        "http" => Some((false, rest)),
+        _ => None,
+    }
+}
+
+fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port = match port {
+        None => None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let number = digits.parse().ok().filter(|port| *port != 0);
+            Some(number.ok_or_else(|| format!("the port must be 1 to 65535, not {digits:?}"))?)
+        }
+        Some(_) => return Err("the port must be a number".to_owned()),
+    };
+    Ok((Host::parse(host)?, port))
+}
+
+/// Whether `NO_PROXY` names the host of the gateway.
+fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
+    let host = base.host.to_string().to_ascii_lowercase();
+    no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
+        let name = match split_port(&entry) {
+            Ok((_, Some(port))) if port != base.port => return false,
+            Ok((name, _)) => name.to_string(),
+            Err(_) => entry,
+        };
+        let name = name.strip_prefix("*.").or(name.strip_prefix('.')).unwrap_or(&name);
+        name == "*"
+            || host == name
+            || host.trim_matches(['[', ']']) == name
+            || host.strip_suffix(name).is_some_and(|front| front.ends_with('.'))
+    })
+}
+
+/// The id becomes a part of the path, so that only letters which mean nothing there are taken.
+fn check_account_id(id: &str) -> Result<(), String> {
+    match id.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.~".contains(*c))) {
+        Some(c) => Err(format!("it must not hold {c:?}; letters, digits and - _ . ~ are allowed")),
+        None if id.is_empty() => Err("it is empty".to_owned()),
+        None if id == "." || id == ".." => Err("it must not be a dot".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// What may stand in a header or a URL. The text may be a secret, so the reason does not show it.
+fn check_visible_ascii(text: &str) -> Result<(), String> {
+    match text.chars().find(|c| !c.is_ascii_graphic()) {
+        Some('\r' | '\n') => Err("it holds a line break".to_owned()),
+        Some(c) if c.is_whitespace() => Err("it holds a blank".to_owned()),
+        Some(c) if c.is_ascii() => Err("it holds a control character".to_owned()),
+        Some(_) => Err("it holds a character outside ASCII".to_owned()),
+        None if text.is_empty() => Err("it is empty".to_owned()),
+        None => Ok(()),
+    }
+}
+
+fn not_zero(name: &str, duration: Duration) -> Result<(), String> {
+    if duration.is_zero() { Err(format!("the {name} must not be zero")) } else { Ok(()) }
+}
+
+/// A value that is not UTF-8 fails the checks of its setting, like every other one outside ASCII.
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+fn read_env_file(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(ENV_FILE_LIMIT + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(error.to_string()),
+        Ok(_) if bytes.len() as u64 > ENV_FILE_LIMIT => Err("it is larger than 1 MiB".to_owned()),
+        Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+fn read_ca_file(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| {
+        Error::config(format!("cannot read the CA file {}: {error}", path.display())).with_source(error)
+    })
+}

@@ -1,0 +1,124 @@
+//! `KEY=value` lines, read the way Node's `dotenv` reads them.
+
+/// The assignments of an env file, in the order of the file.
+pub(crate) struct EnvFile(Vec<(String, String)>);
+
+impl EnvFile {
+    /// Never fails: what is no assignment is passed over, as `dotenv` does.
+    pub(crate) fn parse(text: &str) -> EnvFile {
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
+        let mut assignments = Vec::new();
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            if let Some((name, after_name)) = take_name(rest) {
+                let (value, after_value) = take_value(after_name);
+                assignments.push((name.to_owned(), value));
+                rest = after_value;
+            }
+            rest = rest.split_once('\n').map_or("", |(_, next)| next);
+        }
+        EnvFile(assignments)
+    }
+
+    /// The last assignment of a name wins.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+}
+
+/// Splits `  export NAME = ` off the front of a line.
+fn take_name(text: &str) -> Option<(&str, &str)> {
+    let text = skip_blanks(text);
+    let text = match text.strip_prefix("export") {
+        Some(after) if after.starts_with([' ', '\t']) => skip_blanks(after),
+        _ => text,
+    };
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).unwrap_or(text.len());
+    let (name, after) = text.split_at(end);
+    let after = skip_blanks(after).strip_prefix('=').or_else(|| after.strip_prefix(": "))?;
+    (!name.is_empty()).then_some((name, skip_blanks(after)))
+}
+
+/// The value at the front, and what stands behind it.
+fn take_value(text: &str) -> (String, &str) {
+    take_quoted(text).unwrap_or_else(|| {
+        let (line, _) = text.split_once('\n').unwrap_or((text, ""));
+        (without_comment(line).trim().to_owned(), &text[line.len()..])
+    })
+}
+
+/// A quoted value may span lines. A quote that is never closed is an ordinary character.
+fn take_quoted(text: &str) -> Option<(String, &str)> {
+    let quote = text.chars().next().filter(|c| "'\"`".contains(*c))?;
+    let mut escaped = false;
+    let end = text[1..].find(|c| {
+        let closes = c == quote && !escaped;
+        escaped = c == '\\';
+        closes
+    })? + 1;
+    let (value, rest) = (&text[1..end], &text[end + 1..]);
+    let behind = skip_blanks(rest);
+    if !(behind.is_empty() || behind.starts_with(['\n', '#'])) {
+        return None;
+    }
+    let value = if quote == '"' { value.replace("\\n", "\n").replace("\\r", "\r") } else { value.to_owned() };
+    Some((value, rest))
+}
+
+/// A comment begins with a `#` at the start or after a blank, so that a `#` inside a value is kept.
+fn without_comment(line: &str) -> &str {
+    let comment = line.match_indices('#').find(|(at, _)| *at == 0 || line[..*at].ends_with([' ', '\t']));
+    comment.map_or(line, |(at, _)| &line[..at])
+}
+
+fn skip_blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Option<String> {
+        EnvFile::parse(text).get("KEY")
+    }
+
+    #[test]
+    fn values_are_read_as_dotenv_reads_them() {
+        for (text, expected) in [
+            ("KEY=plain", "plain"),
+            ("  KEY = spaced out  ", "spaced out"),
+            ("export KEY=exported", "exported"),
+            ("export\tKEY=exported", "exported"),
+            ("KEY: yaml style", "yaml style"),
+            ("KEY=a b c # comment", "a b c"),
+            ("KEY=a#b", "a#b"),
+            ("KEY=#only a comment", ""),
+            ("KEY=", ""),
+            ("KEY='single # quoted' # comment", "single # quoted"),
+            ("KEY=\"double\\nquoted\"", "double\nquoted"),
+            ("KEY='single\\nquoted'", "single\\nquoted"),
+            ("KEY=`back \"tick\"`", "back \"tick\""),
+            ("KEY=\"two\nlines\"", "two\nlines"),
+            ("KEY=\"it \\\" stays\"", "it \\\" stays"),
+            ("KEY=\"unclosed", "\"unclosed"),
+            ("KEY='a' b", "'a' b"),
+            ("KEY=$HOME/${USER}", "$HOME/${USER}"),
+            ("KEY=one\r\nOTHER=x\r\n", "one"),
+            ("KEY=one\rOTHER=x", "one"),
+            ("\u{FEFF}KEY=after a mark", "after a mark"),
+            ("KEY=first\nKEY=last", "last"),
+            ("exportKEY=x\nKEY=y", "y"),
+        ] {
+            assert_eq!(value(text).as_deref(), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_no_assignment_or_belong_to_others_are_passed_over() {
+        let text = "# KEY=comment\n\nnonsense\n=x\nPRIVATE=\"---\nKEY=inside\n---\"\n KEY=mine\nTAIL='open\n";
+        assert_eq!(value(text).as_deref(), Some("mine"));
+        assert_eq!(value("#KEY=x\nKEYS=1\n"), None);
+        assert_eq!(value(""), None);
+    }
+}

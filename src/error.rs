@@ -1,0 +1,202 @@
+//! What went wrong: `Error`, its kind, and whether the message may have been delivered.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::response::Response;
+use crate::text::Text;
+
+/// What became of a message whose send failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// The message surely never reached the gateway: sending it again is safe.
+    NotSent,
+    /// The gateway or Meta refused the message: it was not delivered.
+    Rejected,
+    /// The message may have been delivered: sending it again may deliver it twice.
+    Unknown,
+}
+
+/// Why a call failed. The number of each kind is its C status code; the tens digit is the [`Delivery`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum ErrorKind {
+    /// An argument breaks a rule of the API or a limit that Meta documents. Nothing was sent.
+    Argument = 10,
+    /// A setting is missing or malformed. Nothing was sent.
+    Config = 11,
+    /// No connection to the gateway: name look-up, TCP, proxy or TLS, or it closed before the first byte. Nothing
+    /// was sent.
+    Connect = 12,
+    /// The gateway or Meta refused the message for a reason that is not one of those below.
+    Rejected = 20,
+    /// The gateway refused the access token.
+    Auth = 21,
+    /// The account or app has sent too much: pause first, see [`Error::retry_after`].
+    RateLimited = 22,
+    /// The 24-hour window is closed: the user must write first.
+    WindowClosed = 23,
+    /// The user does not exist, cannot be reached, or is not the sandbox's own user.
+    Recipient = 24,
+    /// The account's link to Instagram, its permissions or its standing with Meta must be put right first.
+    Account = 25,
+    /// Meta could not fetch or use the media.
+    Media = 26,
+    /// The gateway or Meta failed midway: the message may have been delivered.
+    Server = 30,
+    /// The request left, but no usable answer came back: the message may have been delivered.
+    Lost = 31,
+    /// A bug in this library: the message may have been delivered. Please report it.
+    Internal = 32,
+}
+
+/// Every kind with the sentence that tells people what happened and what to do.
+const SENTENCES: [(ErrorKind, &str); 13] = [
+    (ErrorKind::Argument, "an argument is wrong and nothing was sent: correct it"),
+    (ErrorKind::Config, "a setting is missing or wrong and nothing was sent: correct the configuration"),
+    (ErrorKind::Connect, "there is no connection to the gateway and nothing was sent: try again later"),
+    (ErrorKind::Rejected, "the message was refused: change it before sending it again"),
+    (ErrorKind::Auth, "the gateway refused the access token: set the current one"),
+    (ErrorKind::RateLimited, "too many messages: pause before sending again"),
+    (ErrorKind::WindowClosed, "the 24-hour window is closed: the user must write first"),
+    (ErrorKind::Recipient, "the recipient is unknown or cannot be reached: check the id"),
+    (ErrorKind::Account, "the account may not send: check its connection, permissions and standing with Meta"),
+    (ErrorKind::Media, "Meta could not fetch or use the media: check its address, type and size"),
+    (ErrorKind::Server, "the gateway or Meta failed: the message may have been delivered, do not repeat it blindly"),
+    (ErrorKind::Lost, "no usable answer came: the message may have been delivered, do not repeat it blindly"),
+    (ErrorKind::Internal, "a bug in this library: the message may have been delivered; please report it"),
+];
+
+impl ErrorKind {
+    /// What became of a message whose send failed with this kind.
+    pub fn delivery(self) -> Delivery {
+        match self as i32 / 10 {
+            1 => Delivery::NotSent,
+            2 => Delivery::Rejected,
+            _ => Delivery::Unknown,
+        }
+    }
+}
+
+/// A sentence for people that also says what to do.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentence = SENTENCES.iter().find(|(kind, _)| kind == self).map_or("", |(_, sentence)| sentence);
+        formatter.write_str(sentence)
+    }
+}
+
+/// Why a call failed and what became of the message.
+///
+/// Displays as one line without a trailing full stop. For a refusal that line is
+/// `Instagram API error {HTTP status}: {reply}`, with the reply as compact JSON. The access token and a proxy's
+/// password never appear in it, nor in the `Debug` form.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Text,
+    response: Option<Response>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner { kind, message: Text::new(one_line(message.into())), response: None, source: None }))
+    }
+
+    pub(crate) fn argument(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Argument, message)
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn with_response(mut self, response: Response) -> Error {
+        self.0.response = Some(response);
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Why the call failed.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What became of the message: not sent, refused, or possibly delivered.
+    pub fn delivery(&self) -> Delivery {
+        self.0.kind.delivery()
+    }
+
+    /// What the gateway answered, if at least the head of its answer came.
+    pub fn response(&self) -> Option<&Response> {
+        self.0.response.as_ref()
+    }
+
+    /// How long the gateway or Meta asks to wait before the next call, if they said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.response().and_then(Response::retry_after)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.message.as_str())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("response", &self.0.response)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Messages of other libraries and of people's files may hold line breaks; ours never do.
+fn one_line(message: String) -> String {
+    if message.contains(['\n', '\r']) { message.replace(['\n', '\r'], " ") } else { message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_sentence_and_its_tens_digit_is_the_delivery() {
+        for (kind, sentence) in SENTENCES {
+            assert_eq!(kind.to_string(), sentence);
+            let expected = match kind as i32 {
+                10..=19 => Delivery::NotSent,
+                20..=29 => Delivery::Rejected,
+                30..=39 => Delivery::Unknown,
+                other => panic!("{other} is no status of a failure"),
+            };
+            assert_eq!(kind.delivery(), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_line_small_and_may_cross_threads() {
+        fn crosses_threads<T: Send + Sync + 'static>() {}
+        crosses_threads::<Error>();
+        assert_eq!(std::mem::size_of::<Error>(), std::mem::size_of::<usize>());
+        assert_eq!(Error::argument("a\r\nb").to_string(), "a  b");
+    }
+}

@@ -1,0 +1,40 @@
+//! A text that Rust and C share: UTF-8 with one NUL behind it and none inside.
+
+use std::fmt;
+
+/// Keeps its trailing NUL, so that a C caller can borrow the same memory.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Text(String);
+
+impl Text {
+    /// A NUL inside is shown as U+FFFD, since C would take it for the end.
+    pub(crate) fn new(text: impl Into<String>) -> Text {
+        let mut text = text.into();
+        if text.contains('\0') {
+            text = text.replace('\0', "\u{FFFD}");
+        }
+        text.push('\0');
+        Text(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0[..self.0.len() - 1]
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_inside_is_shown_as_the_replacement_character() {
+        assert_eq!(Text::new("a\0b").as_str(), "a\u{FFFD}b");
+        assert_eq!(Text::new("").as_str(), "");
+    }
+}
