@@ -1,0 +1,77 @@
+//! `Client`: sends messages and says what became of them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::body::{self, Recipient};
+use crate::config::Config;
+use crate::error::Error;
+use crate::message::{AttachmentKind, Message};
+use crate::response::{self, Response};
+use crate::transport::{Edge, Transport};
+
+/// Sends messages as one Instagram account.
+///
+/// A client keeps its connections for the next send, so make one and share it: it may be used by any number of
+/// threads at once, and a clone shares the connections. After a `fork` the child may go on using it if no other thread
+/// was inside a call at the fork; it opens connections of its own.
+///
+/// Every send blocks until the gateway has answered or the time is up ([`Config::timeout`]), and returns either what
+/// the gateway answered to a message that it accepted, or an [`Error`] whose [`delivery`](Error::delivery) says
+/// whether the message may have been delivered. Nothing is ever sent twice.
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+impl Client {
+    /// Makes a client. Nothing is connected yet. Fails with [`ErrorKind::Config`](crate::ErrorKind::Config), naming
+    /// everything that is wrong with the configuration.
+    pub fn new(config: &Config) -> Result<Client, Error> {
+        Ok(Client { transport: Arc::new(Transport::new(config.checked()?)?) })
+    }
+
+    /// Makes a client from the environment, see [`Config::from_env`].
+    pub fn from_env() -> Result<Client, Error> {
+        Client::new(&Config::from_env())
+    }
+
+    /// Sends a text of 1 to 1000 bytes of UTF-8 to the user with this Instagram-scoped id (IGSID, the `sender.id` of
+    /// a webhook).
+    pub fn send_text(&self, recipient_id: &str, text: &str) -> Result<Response, Error> {
+        self.post(Edge::Messages, &body::text_body(Recipient::User(recipient_id), text)?)
+    }
+
+    /// Sends a message to the user with this Instagram-scoped id (IGSID).
+    pub fn send(&self, recipient_id: &str, message: &Message) -> Result<Response, Error> {
+        self.post(Edge::Messages, &body::message_body(Recipient::User(recipient_id), message)?)
+    }
+
+    /// Answers a comment with a message to its author (Meta's private reply): one for each comment, within 7 days.
+    pub fn send_private_reply(&self, comment_id: &str, message: &Message) -> Result<Response, Error> {
+        self.post(Edge::Messages, &body::message_body(Recipient::Comment(comment_id), message)?)
+    }
+
+    /// Sends a request body as it is, byte for byte, for what [`Message`] does not say. It must be a JSON object; the
+    /// error for one that is not names line and column.
+    pub fn send_json(&self, body: &str) -> Result<Response, Error> {
+        body::check_json_body(body)?;
+        self.post(Edge::Messages, body.as_bytes())
+    }
+
+    /// Uploads media for later use: the answer has an [`attachment_id`](Response::attachment_id) for
+    /// [`Message::attachment_id`]. Meta documents this edge; that the gateway passes it on is not proven.
+    pub fn upload(&self, kind: AttachmentKind, url: &str) -> Result<Response, Error> {
+        self.post(Edge::Uploads, &body::upload_body(kind, url)?)
+    }
+
+    fn post(&self, edge: Edge, body: &[u8]) -> Result<Response, Error> {
+        response::judge(self.transport.post(edge, body)?, self.transport.access_token())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").field("url", &self.transport.url()).finish_non_exhaustive()
+    }
+}

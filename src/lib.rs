@@ -1,0 +1,57 @@
+//! Send Instagram direct messages through the HookMyApp gateway, one blocking call a message.
+//!
+//! ```no_run
+//! use hookmyapp::{Client, Delivery, Message};
+//!
+//! # fn main() -> Result<(), hookmyapp::Error> {
+//! let client = Client::from_env()?;
+//! let sent = client.send_text("8123456789012345", "Hello from my app")?;
+//! println!("{}", sent.message_id().unwrap_or("(no id)"));
+//!
+//! let question = Message::text("Track it?").quick_reply("Yes", "TRACK");
+//! if let Err(error) = client.send("8123456789012345", &question) {
+//!     match error.delivery() {
+//!         Delivery::NotSent => println!("safe to try again: {error}"),
+//!         Delivery::Rejected => println!("refused ({:?}): {error}", error.kind()),
+//!         Delivery::Unknown => println!("it may have arrived, do not repeat blindly: {error}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The promise
+//!
+//! After every call the program knows what became of the message: accepted (`Ok`), surely not sent, refused,
+//! or possibly delivered ([`Delivery`]). Neither the gateway nor Meta knows an idempotency key, so this library
+//! never repeats a send by itself; [`Error::delivery`] says whether repeating is safe.
+//!
+//! # Limits
+//!
+//! A send blocks the calling thread until the answer is there or the time is up ([`Config::timeout`], 80 seconds
+//! unless set). Nothing is printed, no signal handler, panic hook or logger is installed, and the environment is
+//! read by [`Config::from_env`], [`Config::from_env_file`] and [`Client::from_env`] alone. A program that installs a
+//! logger for the `log` crate and turns on its *trace* level for `ureq_proto` gets the bytes of every request in its
+//! log, the access token among them: leave that target at *debug* or above.
+
+#![deny(unsafe_code, missing_docs)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod body;
+mod classify;
+mod client;
+mod config;
+mod env_file;
+mod error;
+mod json;
+mod message;
+mod response;
+mod text;
+mod transport;
+
+pub use client::Client;
+pub use config::{Config, Warning};
+pub use error::{Delivery, Error, ErrorKind};
+pub use message::{Action, AttachmentKind, ContactKind, Message};
+pub use response::Response;

@@ -1,0 +1,409 @@
+//! What can be said: `Message` and its parts.
+
+/// What kind of media an attachment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum AttachmentKind {
+    /// PNG, JPEG or GIF, up to 8 MB.
+    Image = 1,
+    /// MP4, OGG, AVI, MOV or WebM, up to 25 MB; Meta gives itself 75 seconds to fetch it.
+    Video = 2,
+    /// AAC, M4A, WAV or MP4, up to 25 MB.
+    Audio = 3,
+    /// PDF, up to 25 MB.
+    File = 4,
+}
+
+impl AttachmentKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            AttachmentKind::Image => "image",
+            AttachmentKind::Video => "video",
+            AttachmentKind::Audio => "audio",
+            AttachmentKind::File => "file",
+        }
+    }
+}
+
+/// Something the account does in a chat (Meta calls it a sender action).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum Action {
+    /// Shows the typing indicator.
+    TypingOn = 1,
+    /// Hides the typing indicator.
+    TypingOff = 2,
+    /// Marks the user's messages as seen.
+    MarkSeen = 3,
+}
+
+impl Action {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Action::TypingOn => "typing_on",
+            Action::TypingOff => "typing_off",
+            Action::MarkSeen => "mark_seen",
+        }
+    }
+}
+
+/// What a contact quick reply offers to send back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum ContactKind {
+    /// The phone number of the user's profile.
+    Phone = 1,
+    /// The e-mail address of the user's profile.
+    Email = 2,
+}
+
+impl ContactKind {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            ContactKind::Phone => "user_phone_number",
+            ContactKind::Email => "user_email",
+        }
+    }
+}
+
+/// Something to send, built once and sent to as many people as wanted, from as many threads.
+///
+/// Neither the constructors nor the setters fail: the first mistake is remembered and reported by the send, as
+/// [`ErrorKind::Argument`](crate::ErrorKind::Argument), before anything leaves. Limits that Meta documents are checked
+/// then too: a text is counted in bytes of UTF-8, a title in characters (Unicode scalar values). Nothing is ever cut.
+///
+/// ```
+/// use hookmyapp::{AttachmentKind, Message};
+///
+/// let question = Message::text("Which size?").quick_reply("S", "SIZE:S").quick_reply("M", "SIZE:M");
+/// let picture = Message::attachment(AttachmentKind::Image, "https://cdn.example.net/mug.jpg");
+/// let cards = Message::cards()
+///     .card("Blue mug", "Stoneware, 30 cl", None, "https://shop.example.net/mug")
+///     .postback_button("Ask", "ASK:mug");
+/// # let _ = (question, picture, cards);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub(crate) content: Content,
+    pub(crate) reply_to: Option<String>,
+    pub(crate) tag: Option<String>,
+    pub(crate) messaging_type: Option<String>,
+    mistake: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Text { text: String, quick_replies: Vec<QuickReply>, buttons: Vec<Button> },
+    Attachment { kind: AttachmentKind, source: Source, is_reusable: bool },
+    Images(Vec<Source>),
+    Heart,
+    Post(String),
+    Cards(Vec<Card>),
+    Reaction { message_id: String, reaction: Option<String> },
+    Action(Action),
+}
+
+impl Content {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Content::Text { buttons, .. } if !buttons.is_empty() => "a text with buttons",
+            Content::Text { .. } => "a text",
+            Content::Attachment { source: Source::Url(_), .. } => "an attachment by URL",
+            Content::Attachment { source: Source::Id(_), .. } => "an attachment by id",
+            Content::Images(_) => "images",
+            Content::Heart => "a heart",
+            Content::Post(_) => "a post",
+            Content::Cards(_) => "cards",
+            Content::Reaction { .. } => "a reaction",
+            Content::Action(_) => "a sender action",
+        }
+    }
+}
+
+/// Where media come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Url(String),
+    Id(String),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum QuickReply {
+    Text { title: String, payload: String },
+    Contact { kind: ContactKind, title: Option<String>, payload: Option<String> },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Button {
+    Link { title: String, url: String },
+    Postback { title: String, payload: String },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Card {
+    pub(crate) title: String,
+    pub(crate) subtitle: Option<String>,
+    pub(crate) image_url: Option<String>,
+    pub(crate) link_url: Option<String>,
+    pub(crate) buttons: Vec<Button>,
+}
+
+impl Message {
+    /// A text of 1 to 1000 bytes of UTF-8. With quick replies it asks a question; with buttons it becomes Meta's
+    /// button template, whose text has at most 640 characters.
+    pub fn text(text: &str) -> Message {
+        Message::new(Content::Text { text: text.to_owned(), quick_replies: Vec::new(), buttons: Vec::new() })
+    }
+
+    /// Media that Meta fetches from an absolute `https` (or `http`) URL.
+    pub fn attachment(kind: AttachmentKind, url: &str) -> Message {
+        Message::new(Content::Attachment { kind, source: Source::Url(url.to_owned()), is_reusable: false })
+    }
+
+    /// Media that were uploaded before or sent with [`Message::reusable`].
+    pub fn attachment_id(kind: AttachmentKind, attachment_id: &str) -> Message {
+        Message::new(Content::Attachment { kind, source: Source::Id(attachment_id.to_owned()), is_reusable: false })
+    }
+
+    /// Several images in one message: add 1 to 10 with [`Message::image`] and [`Message::image_id`].
+    pub fn images() -> Message {
+        Message::new(Content::Images(Vec::new()))
+    }
+
+    /// The heart sticker.
+    pub fn heart() -> Message {
+        Message::new(Content::Heart)
+    }
+
+    /// A post that belongs to the account, by its media id.
+    pub fn post(media_id: &str) -> Message {
+        Message::new(Content::Post(media_id.to_owned()))
+    }
+
+    /// Cards side by side (Meta's generic template): add 1 to 10 with [`Message::card`]. Not shown on desktop.
+    pub fn cards() -> Message {
+        Message::new(Content::Cards(Vec::new()))
+    }
+
+    /// A reaction to a message: the word `love` or an emoji. `None` takes the reaction back; another one replaces it.
+    pub fn reaction<'a>(message_id: &str, reaction: impl Into<Option<&'a str>>) -> Message {
+        Message::new(Content::Reaction {
+            message_id: message_id.to_owned(),
+            reaction: reaction.into().map(str::to_owned),
+        })
+    }
+
+    /// A sender action: typing on, typing off, or mark seen.
+    pub fn action(action: Action) -> Message {
+        Message::new(Content::Action(action))
+    }
+
+    fn new(content: Content) -> Message {
+        Message { content, reply_to: None, tag: None, messaging_type: None, mistake: None }
+    }
+
+    /// Adds an image by URL to [`Message::images`].
+    pub fn image(mut self, url: &str) -> Message {
+        self.add_image(url);
+        self
+    }
+
+    /// Adds an image by attachment id to [`Message::images`].
+    pub fn image_id(mut self, attachment_id: &str) -> Message {
+        self.add_image_id(attachment_id);
+        self
+    }
+
+    /// Adds a quick reply to a text without buttons: at most 13, each with a title of 1 to 20 characters. The payload
+    /// comes back in the webhook when the user taps it; it may be empty.
+    pub fn quick_reply(mut self, title: &str, payload: &str) -> Message {
+        self.add_quick_reply(title, payload);
+        self
+    }
+
+    /// Adds a quick reply that offers the user's own phone number or e-mail address; it counts among the 13. Title
+    /// and payload may be left out.
+    pub fn contact_reply<'a>(
+        mut self,
+        kind: ContactKind,
+        title: impl Into<Option<&'a str>>,
+        payload: impl Into<Option<&'a str>>,
+    ) -> Message {
+        self.add_contact_reply(kind, title.into(), payload.into());
+        self
+    }
+
+    /// Adds a card to [`Message::cards`]: a title and a subtitle of at most 80 characters each, an image, and a link
+    /// that a tap on the card opens. A card with nothing but a title needs a button.
+    pub fn card<'a>(
+        mut self,
+        title: &str,
+        subtitle: impl Into<Option<&'a str>>,
+        image_url: impl Into<Option<&'a str>>,
+        link_url: impl Into<Option<&'a str>>,
+    ) -> Message {
+        self.add_card(title, subtitle.into(), image_url.into(), link_url.into());
+        self
+    }
+
+    /// Adds a button that opens a link, to the text or to the last card: at most 3 buttons each.
+    pub fn link_button(mut self, title: &str, url: &str) -> Message {
+        self.add_link_button(title, url);
+        self
+    }
+
+    /// Adds a button whose payload comes back in the webhook, to the text or to the last card: at most 3 buttons
+    /// each. The payload may be empty.
+    pub fn postback_button(mut self, title: &str, payload: &str) -> Message {
+        self.add_postback_button(title, payload);
+        self
+    }
+
+    /// Sets Meta's message tag. `HUMAN_AGENT` is the only one on Instagram: a person may answer with it up to 7 days
+    /// after the user's last message, if the app was granted that.
+    pub fn tag(mut self, tag: &str) -> Message {
+        self.set_tag(tag);
+        self
+    }
+
+    /// Sets Meta's messaging type, such as `RESPONSE` or `MESSAGE_TAG`. Left out unless set, as Instagram's own pages
+    /// do.
+    pub fn messaging_type(mut self, messaging_type: &str) -> Message {
+        self.set_messaging_type(messaging_type);
+        self
+    }
+
+    /// Shows the message as an inline reply to another one. Meta documents it for accounts that are connected
+    /// through Facebook.
+    pub fn reply_to(mut self, message_id: &str) -> Message {
+        self.set_reply_to(message_id);
+        self
+    }
+
+    /// Asks Meta to keep an attachment by URL: the answer then has an
+    /// [`attachment_id`](crate::Response::attachment_id) to send it again.
+    pub fn reusable(mut self) -> Message {
+        self.set_reusable();
+        self
+    }
+
+    pub(crate) fn add_image(&mut self, url: &str) {
+        self.push_image(Source::Url(url.to_owned()));
+    }
+
+    pub(crate) fn add_image_id(&mut self, attachment_id: &str) {
+        self.push_image(Source::Id(attachment_id.to_owned()));
+    }
+
+    fn push_image(&mut self, source: Source) {
+        match &mut self.content {
+            Content::Images(images) => images.push(source),
+            _ => self.does_not_fit("an image", "images"),
+        }
+    }
+
+    pub(crate) fn add_quick_reply(&mut self, title: &str, payload: &str) {
+        self.push_quick_reply(QuickReply::Text { title: title.to_owned(), payload: payload.to_owned() });
+    }
+
+    pub(crate) fn add_contact_reply(&mut self, kind: ContactKind, title: Option<&str>, payload: Option<&str>) {
+        let (title, payload) = (title.map(str::to_owned), payload.map(str::to_owned));
+        self.push_quick_reply(QuickReply::Contact { kind, title, payload });
+    }
+
+    fn push_quick_reply(&mut self, reply: QuickReply) {
+        match &mut self.content {
+            Content::Text { quick_replies, buttons, .. } if buttons.is_empty() => quick_replies.push(reply),
+            _ => self.does_not_fit("a quick reply", "a text without buttons"),
+        }
+    }
+
+    pub(crate) fn add_card(
+        &mut self,
+        title: &str,
+        subtitle: Option<&str>,
+        image_url: Option<&str>,
+        link_url: Option<&str>,
+    ) {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        match &mut self.content {
+            Content::Cards(cards) => cards.push(Card {
+                title: title.to_owned(),
+                subtitle: owned(subtitle),
+                image_url: owned(image_url),
+                link_url: owned(link_url),
+                buttons: Vec::new(),
+            }),
+            _ => self.does_not_fit("a card", "cards"),
+        }
+    }
+
+    pub(crate) fn add_link_button(&mut self, title: &str, url: &str) {
+        self.push_button(Button::Link { title: title.to_owned(), url: url.to_owned() });
+    }
+
+    pub(crate) fn add_postback_button(&mut self, title: &str, payload: &str) {
+        self.push_button(Button::Postback { title: title.to_owned(), payload: payload.to_owned() });
+    }
+
+    fn push_button(&mut self, button: Button) {
+        match &mut self.content {
+            Content::Text { buttons, quick_replies, .. } if quick_replies.is_empty() => buttons.push(button),
+            Content::Text { .. } => self.does_not_fit("a button", "a text without quick replies"),
+            Content::Cards(cards) => match cards.last_mut() {
+                Some(card) => card.buttons.push(button),
+                None => self.remember("a button was added before the first card: add the card first".to_owned()),
+            },
+            _ => self.does_not_fit("a button", "a text or cards"),
+        }
+    }
+
+    pub(crate) fn set_tag(&mut self, tag: &str) {
+        if self.takes_options("a tag") {
+            self.tag = Some(tag.to_owned());
+        }
+    }
+
+    pub(crate) fn set_messaging_type(&mut self, messaging_type: &str) {
+        if self.takes_options("a messaging type") {
+            self.messaging_type = Some(messaging_type.to_owned());
+        }
+    }
+
+    pub(crate) fn set_reply_to(&mut self, message_id: &str) {
+        if self.takes_options("a reply-to") {
+            self.reply_to = Some(message_id.to_owned());
+        }
+    }
+
+    fn takes_options(&mut self, what: &str) -> bool {
+        let takes = !matches!(self.content, Content::Reaction { .. } | Content::Action(_));
+        if !takes {
+            self.does_not_fit(what, "texts, media and templates");
+        }
+        takes
+    }
+
+    pub(crate) fn set_reusable(&mut self) {
+        match &mut self.content {
+            Content::Attachment { source: Source::Url(_), is_reusable, .. } => *is_reusable = true,
+            _ => self.does_not_fit("the reusable mark", "an attachment by URL"),
+        }
+    }
+
+    fn does_not_fit(&mut self, what: &str, wanted: &str) {
+        self.remember(format!("{what} does not fit {}: it belongs to {wanted}", self.content.name()));
+    }
+
+    /// The first mistake is the one to report: later ones often follow from it.
+    pub(crate) fn remember(&mut self, mistake: String) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    pub(crate) fn mistake(&self) -> Option<&str> {
+        self.mistake.as_deref()
+    }
+}
