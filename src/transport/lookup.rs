@@ -1,0 +1,118 @@
+//! Looking up the name of a host, within a deadline.
+//!
+//! The system's resolver cannot be cancelled, so it runs on a thread of its own. A look-up that outlives its send is
+//! joined by later ones: there are never two at once.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// The look-up of one host and port.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    host: String,
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    done: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    is_running: bool,
+    /// Counts the finished look-ups, so that a waiter knows its own.
+    finished: u64,
+    addresses: Result<Vec<SocketAddr>, String>,
+}
+
+/// Why there are no addresses.
+#[derive(Debug)]
+pub(super) enum Failure {
+    TimedOut,
+    NotFound(String),
+    NoThread(io::Error),
+}
+
+impl Lookup {
+    pub(super) fn new(host: String, port: u16) -> Lookup {
+        let state = State { is_running: false, finished: 0, addresses: Ok(Vec::new()) };
+        Lookup { host, port, shared: Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() }) }
+    }
+
+    /// The addresses, with IPv6 and IPv4 in turn, the resolver's favourite first.
+    pub(super) fn addresses(&self, time: Duration) -> Result<Vec<SocketAddr>, Failure> {
+        let mut state = self.shared.lock();
+        let mine = state.finished;
+        if !state.is_running {
+            self.start().map_err(Failure::NoThread)?;
+            state.is_running = true;
+        }
+        let (state, _) = self
+            .shared
+            .done
+            .wait_timeout_while(state, time, |state| state.finished == mine)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.finished == mine {
+            return Err(Failure::TimedOut);
+        }
+        state.addresses.clone().map(in_turn).map_err(Failure::NotFound)
+    }
+
+    fn start(&self) -> io::Result<()> {
+        let (host, port, shared) = (self.host.clone(), self.port, Arc::clone(&self.shared));
+        thread::Builder::new().name("hookmyapp-lookup".to_owned()).spawn(move || {
+            let found = (host.as_str(), port).to_socket_addrs();
+            let mut state = shared.lock();
+            state.addresses = found.map(Iterator::collect).map_err(|error| error.to_string());
+            state.finished += 1;
+            state.is_running = false;
+            shared.done.notify_all();
+        })?;
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let favourite_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == favourite_is_v6);
+    let mut second = second.into_iter();
+    let mut all = Vec::new();
+    for address in first {
+        all.push(address);
+        all.extend(second.next());
+    }
+    all.extend(second);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_the_favourite_begins() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        assert_eq!(
+            in_turn(addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"])),
+            addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"])
+        );
+        assert_eq!(
+            in_turn(addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])),
+            addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])
+        );
+        assert!(in_turn(Vec::new()).is_empty());
+    }
+}

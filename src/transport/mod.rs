@@ -1,0 +1,314 @@
+//! One POST over a kept connection, and how far it got. The only module that knows ureq.
+//!
+//! ureq speaks HTTP and TLS; the layers below and above (`wire`, `layers`) make sure of what it does not promise:
+//! one deadline for everything, name look-ups only for new connections, one write a message, no reuse of a connection
+//! with unread bytes, and an exact record (`attempt`) of whether the request may have left.
+
+mod attempt;
+mod layers;
+mod lookup;
+mod wire;
+
+use std::io::Read;
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
+use std::process;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use ureq::config::Config;
+use ureq::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector};
+use ureq::{Agent, Body, Proxy};
+
+use crate::config::{Host, Settings};
+use crate::error::{Error, ErrorKind};
+use attempt::{Attempt, Step};
+use layers::{Begin, Guard, RecordsConnector};
+use lookup::Lookup;
+use wire::{BUFFER_SIZE, Place, WireConnector};
+
+/// More of an answer is not read; no answer of the gateway comes near it.
+const ANSWER_LIMIT: usize = 64 << 10;
+const APP_USAGE: HeaderName = HeaderName::from_static("x-app-usage");
+const BUSINESS_USAGE: HeaderName = HeaderName::from_static("x-business-use-case-usage");
+const USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
+
+/// What the gateway answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) app_usage: Option<String>,
+    pub(crate) business_usage: Option<String>,
+    pub(crate) body: Vec<u8>,
+    /// Why the body is not whole.
+    pub(crate) cut: Option<String>,
+}
+
+/// What is POSTed to.
+#[derive(Clone, Copy)]
+pub(crate) enum Edge {
+    Messages,
+    Uploads,
+}
+
+/// The way to one gateway, with its kept connections.
+pub(crate) struct Transport {
+    settings: Settings,
+    messages: Uri,
+    uploads: Uri,
+    headers: HeaderMap,
+    config: Config,
+    /// The connections of the process that made the client, and those of a forked child.
+    home: Home,
+    heir: Mutex<Option<Arc<Home>>>,
+}
+
+/// The connections of one process.
+struct Home {
+    process: u32,
+    agent: Agent,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: Settings) -> Result<Transport, Error> {
+        let uri =
+            |url: &str| Uri::try_from(url).map_err(|error| Error::config(format!("the URL {url} is wrong: {error}")));
+        let config = ureq_config(&settings)?;
+        let home = Home::new(&settings, config.clone());
+        Ok(Transport {
+            messages: uri(&settings.messages_url)?,
+            uploads: uri(&settings.uploads_url)?,
+            headers: headers(&settings)?,
+            config,
+            home,
+            heir: Mutex::new(None),
+            settings,
+        })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.settings.messages_url
+    }
+
+    pub(crate) fn access_token(&self) -> &str {
+        &self.settings.access_token
+    }
+
+    /// POSTs `body` once. A failure is `Connect` if nothing can have arrived, else `Lost`.
+    pub(crate) fn post(&self, edge: Edge, body: &[u8]) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.settings.timeout;
+        self.with_agent(|agent| match self.attempt(agent, edge, body, deadline, false) {
+            // The other side had closed a kept connection, and the kernel took no byte: nothing is repeated.
+            Err(failure) if failure.attempt.is_reused && !failure.attempt.may_have_left() => {
+                self.attempt(agent, edge, body, deadline, true)
+            }
+            outcome => outcome,
+        })
+        .map_err(|failure| self.explain(failure))
+    }
+
+    fn attempt(
+        &self,
+        agent: &Agent,
+        edge: Edge,
+        body: &[u8],
+        deadline: Instant,
+        wants_fresh: bool,
+    ) -> Result<Answer, Box<Failure>> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = match edge {
+            Edge::Messages => self.messages.clone(),
+            Edge::Uploads => self.uploads.clone(),
+        };
+        *request.headers_mut() = self.headers.clone();
+        let send = || agent.run(request).map(read_answer);
+        let (outcome, attempt) = attempt::record(deadline, self.settings.connect_timeout, wants_fresh, send);
+        outcome.map_err(|cause| Box::new(Failure { cause, attempt }))
+    }
+
+    /// Gives the connections of this process, without waiting for a lock in a forked child.
+    fn with_agent<T>(&self, send: impl FnOnce(&Agent) -> T) -> T {
+        let process = process::id();
+        if self.home.process == process {
+            return send(&self.home.agent);
+        }
+        let fresh = || Arc::new(Home::new(&self.settings, self.config.clone()));
+        let home = match self.heir.try_lock() {
+            Ok(mut heir) => match &*heir {
+                Some(home) if home.process == process => Arc::clone(home),
+                _ => {
+                    let home = fresh();
+                    *heir = Some(Arc::clone(&home));
+                    home
+                }
+            },
+            // Another thread is at it, or was when the process forked: this send goes alone.
+            Err(_) => fresh(),
+        };
+        send(&home.agent)
+    }
+
+    fn explain(&self, failure: Box<Failure>) -> Error {
+        let Failure { cause, attempt } = *failure;
+        let timed_out = matches!(cause, ureq::Error::Timeout(_));
+        let reason = match &cause {
+            ureq::Error::Timeout(_) if attempt.is_past_deadline() => {
+                format!("the time-out of {:?} is over", self.settings.timeout)
+            }
+            ureq::Error::Timeout(_) => format!("the connect time-out of {:?} is over", self.settings.connect_timeout),
+            ureq::Error::Io(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        let gateway = format!("{}:{}", self.settings.host, self.settings.port);
+        let (kind, message) = if attempt.may_have_left() {
+            let what =
+                if timed_out { "no complete answer came" } else { "the connection failed before an answer came" };
+            let advice = "the message may have been delivered, so do not repeat it blindly";
+            (ErrorKind::Lost, format!("{what}: {reason}; the request had left and {advice}"))
+        } else {
+            let proxy = self.settings.proxy.as_ref();
+            let place = proxy.map_or_else(|| gateway.clone(), |proxy| format!("the proxy {}", proxy.place()));
+            let what = match attempt.step {
+                Step::LookUp => format!("cannot look up {place}"),
+                Step::Connect(address) => format!("cannot connect to {place} ({})", address.ip()),
+                Step::Handshake if proxy.is_some() => format!("no secure connection to {gateway} through {place}"),
+                Step::Handshake => format!("no secure connection to {gateway}"),
+                Step::Exchange => format!("the connection to {gateway} was not usable"),
+            };
+            (ErrorKind::Connect, format!("{what}: {reason}; nothing was sent"))
+        };
+        Error::new(kind, message).with_source(cause)
+    }
+}
+
+struct Failure {
+    cause: ureq::Error,
+    attempt: Attempt,
+}
+
+impl Home {
+    fn new(settings: &Settings, config: Config) -> Home {
+        let wire = WireConnector { place: place(settings), loopback_only: !settings.secure };
+        let chain =
+            ().chain(Begin)
+                .chain(ConnectProxyConnector::default())
+                .chain(wire)
+                .chain(RecordsConnector)
+                .chain(RustlsConnector::default())
+                .chain(Guard);
+        Home { process: process::id(), agent: Agent::with_parts(config, chain, NoResolver) }
+    }
+}
+
+/// What belongs to another process is forgotten, not dropped: the fork may have caught it while a thread of the parent
+/// was changing it.
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.process != process::id() {
+            mem::forget(self.agent.clone());
+        }
+    }
+}
+
+/// ureq asks its resolver before every request; ours looks names up where a connection is made, so that this one has
+/// nothing to say.
+#[derive(Debug)]
+struct NoResolver;
+
+impl Resolver for NoResolver {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
+    }
+}
+
+/// The one place that is connected to: the proxy if there is one, else the gateway.
+fn place(settings: &Settings) -> Place {
+    let (host, port) = match &settings.proxy {
+        Some(proxy) => (&proxy.host, proxy.port),
+        None => (&settings.host, settings.port),
+    };
+    match host {
+        Host::Name(name) => Place::Name(Lookup::new(name.clone(), port)),
+        Host::V4(address) => Place::Address(SocketAddr::new(IpAddr::V4(*address), port)),
+        Host::V6(address) => Place::Address(SocketAddr::new(IpAddr::V6(*address), port)),
+    }
+}
+
+fn ureq_config(settings: &Settings) -> Result<Config, Error> {
+    let proxy = settings.proxy.as_ref().map(|proxy| {
+        Proxy::new(&proxy.url).map_err(|_| Error::config(format!("the URL of the proxy {} is wrong", proxy.place())))
+    });
+    let roots = settings.certificates.as_deref().map_or(Ok(RootCerts::WebPki), root_certificates)?;
+    let most_idle = if settings.keep_alive.is_zero() { 0 } else { usize::MAX };
+    Ok(Agent::config_builder()
+        .https_only(settings.secure)
+        .proxy(proxy.transpose()?)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .http_status_as_error(false)
+        // A redirect would turn the message into a GET and take the headers along.
+        .max_redirects(0)
+        .user_agent(USER_AGENT)
+        .accept("application/json")
+        .accept_encoding("")
+        .max_idle_age(settings.keep_alive)
+        .max_idle_connections(most_idle)
+        .max_idle_connections_per_host(most_idle)
+        .input_buffer_size(BUFFER_SIZE)
+        .output_buffer_size(BUFFER_SIZE)
+        // A head that fills the buffer would be reported as a lost connection.
+        .max_response_header_size(BUFFER_SIZE - 1)
+        .build())
+}
+
+fn root_certificates(pem: &[u8]) -> Result<RootCerts, Error> {
+    let items: Result<Vec<PemItem<'_>>, _> = parse_pem(pem).collect();
+    let items = items.map_err(|error| Error::config(format!("the CA file is not PEM: {error}")))?;
+    let certificates: Vec<Certificate<'_>> = items
+        .into_iter()
+        .filter_map(|item| if let PemItem::Certificate(certificate) = item { Some(certificate) } else { None })
+        .collect();
+    if certificates.is_empty() {
+        return Err(Error::config("the CA file holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.access_token))
+        .map_err(|_| Error::config("the access token cannot stand in a header"))?;
+    bearer.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, bearer);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if settings.keep_alive.is_zero() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(headers)
+}
+
+/// The head decides whatever becomes of the body, so that a body which does not come whole is no failure here.
+fn read_answer(response: Response<Body>) -> Answer {
+    let (head, mut body) = response.into_parts();
+    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut bytes = Vec::with_capacity(1 << 10);
+    let read = body.as_reader().take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut bytes);
+    let cut = match read {
+        Err(error) => Some(error.to_string()),
+        Ok(_) if bytes.len() > ANSWER_LIMIT => Some("it is longer than 64 KiB".to_owned()),
+        Ok(_) => None,
+    };
+    bytes.truncate(ANSWER_LIMIT);
+    Answer {
+        status: head.status.as_u16(),
+        retry_after: header(RETRY_AFTER),
+        app_usage: header(APP_USAGE),
+        business_usage: header(BUSINESS_USAGE),
+        body: bytes,
+        cut,
+    }
+}
