@@ -1,0 +1,197 @@
+//! The table: HTTP status, Meta's code and subcode, and the gateway's own code give the `ErrorKind`.
+//!
+//! Held against `docs/protocol.md` 6.3, whose order it follows.
+
+use crate::error::ErrorKind::{self, *};
+
+/// What an answer that is no success says about itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Refusal<'a> {
+    pub(crate) http_status: u16,
+    /// Meta's code and subcode, where the answer is in Meta's envelope.
+    pub(crate) meta: Option<(i32, Option<i32>)>,
+    pub(crate) gateway_code: Option<&'a str>,
+}
+
+/// Subcodes that count under one code only. They are looked at first.
+const PAIRS: &[(i32, i32, ErrorKind)] =
+    &[(1, 99, Account), (100, 33, Account), (613, 1996, RateLimited), (613, 2534040, RateLimited)];
+
+/// Subcodes that decide under whatever code they come.
+const SUBCODES: &[(i32, ErrorKind)] = &[
+    (1357046, Server),      // "invalid JSON reply", yet the messages went out
+    (1545133, Server),      // transient
+    (2018344, Rejected),    // custom labels terms not accepted
+    (2018354, Rejected),    // marketing-message spacing
+    (2018352, RateLimited), // opt-in limit of marketing messages
+    (2534022, WindowClosed),
+    (2018278, WindowClosed), // Messenger's
+    (2018065, WindowClosed), // names the news permission
+    (2018108, Recipient),    // cannot receive now
+    (1893063, Account),      // restricted from sending for a time
+    (2534077, Account),      // link of account, Page and login
+    (1404170, Rejected),     // marketing
+    (1893015, Rejected),     // marketing
+    (2018336, Rejected),     // menu
+    (2018001, Recipient),    // no matching user
+    (2534014, Recipient),    // no such user, or an account id
+    (2534015, Rejected),     // data not allowed for this kind
+    (2534025, Rejected),     // comment not valid for a private reply
+    (2534029, Account),      // blocked from the messaging API
+    (2534037, Rejected),     // not the thread's owner
+    (2534013, Account),      // Page not linked
+    (2534068, Rejected),     // several images not available
+    (2018008, Media),        // could not be fetched
+    (2018047, Media),        // type does not fit
+    (2018074, Media),        // attachment id wrong or not owned
+    (2018109, Media),        // too large
+    (2018294, Media),        // video timed out or broken
+    (2018014, Rejected),     // message and state together
+    (2018164, Account),      // wrong app id
+    (2018320, Rejected),     // product template
+    (2018328, Rejected),     // product template
+    (1545041, Recipient),    // person not available
+    (2018021, Account),      // app not live
+    (2018027, Account),      // role missing
+    (2018028, Account),      // role missing
+    (2534041, Account),      // owner switched off message access
+    (2018338, RateLimited),  // abuse warning about tags
+    (2018300, Rejected),     // another app controls the thread
+    (2534001, Rejected),     // thread archived
+    (2534039, Rejected),     // private reply
+    (2534040, Rejected),     // private reply; a rate limit under 613
+];
+
+/// Codes without a subcode, or with one that is not listed.
+const CODES: &[(i32, ErrorKind)] = &[
+    (1, Server),            // unknown
+    (2, Server),            // service trouble
+    (3, Account),           // app lacks the capability
+    (4, RateLimited),       // application
+    (10, Account),          // permission
+    (17, RateLimited),      // account
+    (32, RateLimited),      // Page
+    (100, Rejected),        // bad parameter
+    (102, Account),         // session
+    (190, Account),         // token at Meta
+    (200, Account),         // permission
+    (230, Account),         // user consent missing
+    (341, RateLimited),     // application
+    (368, Account),         // blocked for policy
+    (506, Rejected),        // duplicate
+    (551, Recipient),       // person does not receive now
+    (613, RateLimited),     // custom
+    (2022, Account),        // commerce messages switched off
+    (2500, Rejected),       // unknown path
+    (10900, Rejected),      // private reply not found
+    (10903, Rejected),      // private reply used
+    (36103, Account),       // account not eligible
+    (80001, RateLimited),   // Page by use case
+    (80002, RateLimited),   // Instagram by use case
+    (80006, RateLimited),   // Messenger by use case
+    (2018300, Rejected),    // another app controls the thread
+    (2018321, RateLimited), // automatic question flow
+    (9000001, Rejected),    // message was deleted
+];
+
+const GATEWAY_CODES: &[(&str, ErrorKind)] =
+    &[("SESSION_WINDOW_CLOSED", WindowClosed), ("SANDBOX_RECIPIENT_MISMATCH", Recipient)];
+
+/// The subcode decides before the code, the code before the gateway's own, and that before the HTTP status.
+pub(crate) fn classify(refusal: Refusal<'_>) -> ErrorKind {
+    let by_meta = refusal.meta.and_then(|(code, subcode)| {
+        let in_pairs = PAIRS.iter().find(|row| Some((row.0, row.1)) == subcode.map(|subcode| (code, subcode)));
+        let in_subcodes = || SUBCODES.iter().find(|row| Some(row.0) == subcode).map(|row| row.1);
+        let in_codes = || CODES.iter().find(|row| row.0 == code).map(|row| row.1);
+        in_pairs.map(|row| row.2).or_else(in_subcodes).or_else(in_codes)
+    });
+    let by_gateway = || {
+        let code = refusal.gateway_code.filter(|_| !(200..300).contains(&refusal.http_status))?;
+        GATEWAY_CODES.iter().find(|row| row.0 == code).map(|row| row.1)
+    };
+    by_meta.or_else(by_gateway).unwrap_or_else(|| by_http_status(refusal.http_status, refusal.meta.is_some()))
+}
+
+fn by_http_status(status: u16, in_metas_envelope: bool) -> ErrorKind {
+    match status {
+        401 if !in_metas_envelope => Auth,
+        408 => Server,
+        429 => RateLimited,
+        300..=499 => Rejected,
+        200..=299 | 500..=599 => Server,
+        _ => Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(http_status: u16, code: i32, subcode: Option<i32>) -> ErrorKind {
+        classify(Refusal { http_status, meta: Some((code, subcode)), gateway_code: None })
+    }
+
+    #[test]
+    fn the_subcode_decides_before_the_code_and_the_code_before_the_status() {
+        assert_eq!(meta(400, 200, Some(1545041)), Recipient);
+        assert_eq!(meta(500, 200, None), Account);
+        assert_eq!(meta(500, 10, Some(2534022)), WindowClosed);
+        assert_eq!(meta(400, 100, Some(7)), Rejected);
+    }
+
+    #[test]
+    fn some_subcodes_count_under_their_code_only() {
+        assert_eq!(meta(400, 613, Some(2534040)), RateLimited);
+        assert_eq!(meta(400, 100, Some(2534040)), Rejected);
+        assert_eq!(meta(400, 1, Some(99)), Account);
+        assert_eq!(meta(400, 190, Some(99)), Account);
+        assert_eq!(meta(400, 4, Some(33)), RateLimited);
+        assert_eq!(meta(400, 613, Some(1996)), RateLimited);
+    }
+
+    #[test]
+    fn an_unlisted_code_is_judged_by_the_status() {
+        assert_eq!(meta(401, 778899, None), Rejected);
+        assert_eq!(meta(429, 778899, None), RateLimited);
+        assert_eq!(meta(200, 778899, None), Server);
+        assert_eq!(meta(503, 778899, None), Server);
+        assert_eq!(classify(Refusal { http_status: 401, ..Refusal::default() }), Auth);
+        assert_eq!(classify(Refusal { http_status: 101, ..Refusal::default() }), Lost);
+    }
+
+    #[test]
+    fn the_gateways_own_code_decides_outside_2xx() {
+        let gateway = |http_status, code| classify(Refusal { http_status, meta: None, gateway_code: Some(code) });
+        assert_eq!(gateway(403, "SESSION_WINDOW_CLOSED"), WindowClosed);
+        assert_eq!(gateway(200, "SESSION_WINDOW_CLOSED"), Server);
+        assert_eq!(gateway(401, "UNAUTHORIZED"), Auth);
+    }
+
+    /// Rule 12: a table in the documentation that can be checked is checked. Every code and subcode that
+    /// `docs/protocol.md` 6.3 lists is in the tables above.
+    #[test]
+    fn every_row_of_the_protocol_is_in_the_table() {
+        let document = include_str!("../docs/protocol.md");
+        let section = document.split("### 6.3").nth(1).and_then(|text| text.split("### 6.4").next()).unwrap();
+        let mut rows = 0;
+        for row in section.lines().filter(|line| line.starts_with("| ")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let numbers =
+                |cell: &str| -> Vec<i32> { cell.split([',', ' ']).filter_map(|word| word.parse().ok()).collect() };
+            let (codes, subcodes) = (numbers(cells[1]), numbers(cells[2]));
+            for subcode in &subcodes {
+                let listed = SUBCODES.iter().any(|row| row.0 == *subcode)
+                    || PAIRS.iter().any(|row| codes.contains(&row.0) && row.1 == *subcode);
+                assert!(listed, "{row}");
+                rows += 1;
+            }
+            if subcodes.is_empty() || cells[2].starts_with("none") {
+                for code in &codes {
+                    assert!(CODES.iter().any(|row| row.0 == *code), "{row}");
+                    rows += 1;
+                }
+            }
+        }
+        assert!(rows > 70, "only {rows} rows were read");
+    }
+}

@@ -1,0 +1,329 @@
+//! What the gateway answered: ids, Meta's words, pauses, the raw body and its one-line form.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::classify::{Refusal, classify};
+use crate::error::{Error, ErrorKind};
+use crate::json::Json;
+use crate::text::Text;
+use crate::transport::Answer;
+
+/// What the gateway answered, whether it accepted or refused.
+///
+/// An answer that accepts has a [`message_id`](Response::message_id), except for sender actions, reactions, uploads
+/// and odd answers. The other accessors say what came and are empty where nothing did.
+#[derive(Clone)]
+pub struct Response {
+    http_status: u16,
+    message_id: Option<Text>,
+    recipient_id: Option<Text>,
+    attachment_id: Option<Text>,
+    meta_code: Option<i32>,
+    meta_subcode: Option<i32>,
+    gateway_code: Option<Text>,
+    error_message: Option<Text>,
+    user_message: Option<Text>,
+    trace_id: Option<Text>,
+    retry_after: Option<u32>,
+    usage_percent: Option<u32>,
+    /// With a NUL behind it, for C.
+    body: Vec<u8>,
+}
+
+impl Response {
+    /// The HTTP status, such as 200.
+    pub fn http_status(&self) -> u16 {
+        self.http_status
+    }
+
+    /// The id of the message that was sent. Opaque; of any length.
+    pub fn message_id(&self) -> Option<&str> {
+        self.message_id.as_ref().map(Text::as_str)
+    }
+
+    /// The id of the user that it was sent to.
+    pub fn recipient_id(&self) -> Option<&str> {
+        self.recipient_id.as_ref().map(Text::as_str)
+    }
+
+    /// The id under which uploaded or reusable media can be sent again.
+    pub fn attachment_id(&self) -> Option<&str> {
+        self.attachment_id.as_ref().map(Text::as_str)
+    }
+
+    /// Meta's error code, such as 10.
+    pub fn meta_code(&self) -> Option<i32> {
+        self.meta_code
+    }
+
+    /// Meta's error subcode, such as 2534022.
+    pub fn meta_subcode(&self) -> Option<i32> {
+        self.meta_subcode
+    }
+
+    /// The gateway's own error code, such as `SESSION_WINDOW_CLOSED`.
+    pub fn gateway_code(&self) -> Option<&str> {
+        self.gateway_code.as_ref().map(Text::as_str)
+    }
+
+    /// Meta's or the gateway's own words about an error, as they came.
+    pub fn error_message(&self) -> Option<&str> {
+        self.error_message.as_ref().map(Text::as_str)
+    }
+
+    /// Meta's words about an error that are meant for people (`error_user_msg`).
+    pub fn user_message(&self) -> Option<&str> {
+        self.user_message.as_ref().map(Text::as_str)
+    }
+
+    /// The id that Meta's support asks for (`fbtrace_id`).
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace_id.as_ref().map(Text::as_str)
+    }
+
+    /// How long to wait before the next call, in whole seconds: what `Retry-After` says, else the longest time that
+    /// the usage headers name.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// How much of Meta's limits is used up, in percent: the highest figure of all usage headers.
+    pub fn usage_percent(&self) -> Option<u32> {
+        self.usage_percent
+    }
+
+    /// The body, byte for byte as it came. Of a body longer than 64 KiB the first 64 KiB.
+    pub fn body(&self) -> &[u8] {
+        &self.body[..self.body.len() - 1]
+    }
+}
+
+/// Without the body, which may repeat what was sent.
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Response")
+            .field("http_status", &self.http_status)
+            .field("message_id", &self.message_id)
+            .field("recipient_id", &self.recipient_id)
+            .field("attachment_id", &self.attachment_id)
+            .field("meta_code", &self.meta_code)
+            .field("meta_subcode", &self.meta_subcode)
+            .field("gateway_code", &self.gateway_code)
+            .field("retry_after", &self.retry_after)
+            .field("usage_percent", &self.usage_percent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Turns an answer into what the send returns. `token` is hidden should the answer repeat it.
+pub(crate) fn judge(answer: Answer, token: &str) -> Result<Response, Error> {
+    let text = String::from_utf8_lossy(&answer.body);
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+    let json = if answer.cut.is_none() { Json::parse(text).ok() } else { None };
+    let failure = match json.filter(|json| json.is_object()) {
+        _ if !(200..300).contains(&answer.status) => Some(refusal(&answer, json, token)),
+        Some(object) if denies(object) => Some(refusal(&answer, json, token)),
+        Some(_) => None,
+        None => Some(Error::new(ErrorKind::Lost, unusable(&answer))),
+    };
+    let mut response = read(&answer, json);
+    response.body = answer.body;
+    response.body.push(0);
+    match failure {
+        Some(error) => Err(error.with_response(response)),
+        None => Ok(response),
+    }
+}
+
+/// Whether a 2xx says that it is none.
+fn denies(object: Json<'_>) -> bool {
+    object.get("error").is_some_and(|error| !error.is_null())
+        || object.get("success").is_some_and(|success| success.is_false())
+}
+
+fn refusal(answer: &Answer, json: Option<Json<'_>>, token: &str) -> Error {
+    let words = json.map(Words::of).unwrap_or_default();
+    let gateway_code = words.gateway_code.as_deref();
+    let kind = classify(Refusal { http_status: answer.status, meta: words.meta, gateway_code });
+    let mut line = format!("Instagram API error {}: ", answer.status);
+    match json {
+        Some(json) => {
+            line.push_str(&hide(json.print(), token));
+        }
+        None => line.push_str("{}"),
+    }
+    Error::new(kind, line)
+}
+
+/// A token with a quote or backslash is escaped where it stands inside a JSON string.
+fn hide(reply: String, token: &str) -> String {
+    let escaped = token.replace('\\', "\\\\").replace('"', "\\\"");
+    if reply.contains(&escaped) { reply.replace(&escaped, "[token]") } else { reply }
+}
+
+fn unusable(answer: &Answer) -> String {
+    let what = match &answer.cut {
+        Some(reason) => format!("but the rest of its answer did not come: {reason}"),
+        None if answer.body.is_empty() => "with an empty body".to_owned(),
+        None => "with something that is not a JSON object".to_owned(),
+    };
+    format!(
+        "the gateway answered {} {what}; the message may have been delivered, so do not repeat it blindly",
+        answer.status
+    )
+}
+
+/// Everything but the body, which `json` may still borrow.
+fn read(answer: &Answer, json: Option<Json<'_>>) -> Response {
+    let id = |name| json?.get(name)?.text_or_number().map(Text::new);
+    let words = json.map(Words::of).unwrap_or_default();
+    let usage = Usage::of(answer);
+    Response {
+        http_status: answer.status,
+        message_id: id("message_id"),
+        recipient_id: id("recipient_id"),
+        attachment_id: id("attachment_id"),
+        meta_code: words.meta.map(|(code, _)| code),
+        meta_subcode: words.meta.and_then(|(_, subcode)| subcode),
+        gateway_code: words.gateway_code.map(Text::new),
+        error_message: words.message.map(Text::new),
+        user_message: words.user_message.map(Text::new),
+        trace_id: words.trace_id.map(Text::new),
+        retry_after: answer.retry_after.as_deref().and_then(wait_seconds).or(usage.regain_seconds),
+        usage_percent: usage.percent,
+        body: Vec::new(),
+    }
+}
+
+/// What either error envelope says: Meta's `error` object, or the gateway's flat `code` and `message`.
+#[derive(Default)]
+struct Words {
+    meta: Option<(i32, Option<i32>)>,
+    gateway_code: Option<String>,
+    message: Option<String>,
+    user_message: Option<String>,
+    trace_id: Option<String>,
+}
+
+impl Words {
+    fn of(json: Json<'_>) -> Words {
+        let error = json.get("error");
+        let in_error = |name: &str| error?.get(name);
+        let text = |value: Option<Json<'_>>| value.and_then(|value| value.text()).map(String::from);
+        let own_code = |value: Option<Json<'_>>| text(value).filter(|code| !is_digits(code));
+        let subcode = in_error("error_subcode").and_then(Json::integer);
+        Words {
+            meta: in_error("code").and_then(Json::integer).map(|code| (code, subcode)),
+            gateway_code: own_code(json.get("code")).or_else(|| own_code(in_error("code"))),
+            message: text(in_error("message")).or_else(|| text(error)).or_else(|| text(json.get("message"))),
+            user_message: text(in_error("error_user_msg")),
+            trace_id: text(in_error("fbtrace_id")),
+        }
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What Meta's usage headers say. A header that cannot be read says nothing.
+#[derive(Default)]
+struct Usage {
+    percent: Option<u32>,
+    regain_seconds: Option<u32>,
+}
+
+impl Usage {
+    fn of(answer: &Answer) -> Usage {
+        let mut usage = Usage::default();
+        if let Some(app) = answer.app_usage.as_deref().and_then(|text| Json::parse(text).ok()) {
+            usage.add(app);
+        }
+        if let Some(business) = answer.business_usage.as_deref().and_then(|text| Json::parse(text).ok()) {
+            business.members().flat_map(|(_, uses)| uses.items()).for_each(|one| usage.add(one));
+        }
+        usage
+    }
+
+    fn add(&mut self, one: Json<'_>) {
+        let figure = |name| one.get(name).and_then(Json::number).filter(|number| *number >= 0.0);
+        for percent in ["call_count", "total_time", "total_cputime"].into_iter().filter_map(figure) {
+            self.percent = self.percent.max(Some((percent.ceil() as u32).min(i32::MAX as u32)));
+        }
+        if let Some(minutes) = figure("estimated_time_to_regain_access").filter(|minutes| *minutes > 0.0) {
+            self.regain_seconds = self.regain_seconds.max(Some(((minutes * 60.0) as u32).min(i32::MAX as u32)));
+        }
+    }
+}
+
+/// `Retry-After` is a number of seconds or a date.
+fn wait_seconds(value: &str) -> Option<u32> {
+    let value = value.trim();
+    let seconds = if !value.is_empty() && is_digits(value) {
+        value.parse().unwrap_or(u64::MAX)
+    } else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        http_date(value)?.saturating_sub(now)
+    };
+    u32::try_from(seconds.min(i32::MAX as u64)).ok()
+}
+
+/// Seconds since 1970 of a date in one of the three forms of RFC 9110, section 5.6.7.
+fn http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (mut day, mut month, mut year, mut time) = (None, None, None, None);
+    for word in text.split([' ', ',', '-']).filter(|word| !word.is_empty()) {
+        if word.contains(':') {
+            let mut parts = word.split(':').map(|part| part.parse::<u64>().ok());
+            let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+            time = (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second);
+        } else if let Some(at) = MONTHS.iter().position(|name| *name == word) {
+            month = Some(at as u64 + 1);
+        } else if let Ok(number) = word.parse::<u64>() {
+            match day {
+                None => day = (1..=31).contains(&number).then_some(number),
+                Some(_) if word.len() == 2 => year = Some(if number < 70 { 2000 + number } else { 1900 + number }),
+                Some(_) => year = (1970..=9999).contains(&number).then_some(number),
+            }
+        }
+    }
+    Some(days_since_1970(year?, month?, day?) * 86_400 + time?)
+}
+
+fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
+    // Counting from March puts the leap day at the end of the year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    let days_before_1970 = 719_468;
+    year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - days_before_1970
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_read_in_all_three_forms_of_http() {
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(http_date(text), Some(784_111_777), "{text}");
+        }
+        assert_eq!(http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
+        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        for text in ["", "soon", "06 Nov 1994", "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 25:00:00 GMT"] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_seconds_or_a_date_and_never_negative() {
+        assert_eq!(wait_seconds("30"), Some(30));
+        assert_eq!(wait_seconds(" 0 "), Some(0));
+        assert_eq!(wait_seconds("99999999999999999999"), Some(i32::MAX as u32));
+        assert_eq!(wait_seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0));
+        for text in ["", "soon", "-5", "1.5"] {
+            assert_eq!(wait_seconds(text), None, "{text}");
+        }
+    }
+}
