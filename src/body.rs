@@ -27,10 +27,8 @@ pub(crate) enum Recipient<'a> {
 
 /// The body that sends `message` to `recipient`.
 pub(crate) fn message_body(recipient: Recipient<'_>, message: &Message) -> Result<Vec<u8>, Error> {
-    match message.mistake() {
-        Some(mistake) => Err(Error::argument(mistake)),
-        None => finish(|body| body.message(recipient, message)),
-    }
+    message.check()?;
+    finish(|body| body.message(recipient, message))
 }
 
 /// The body that sends a plain text.

@@ -65,6 +65,16 @@ impl Client {
         self.post(Edge::Uploads, &body::upload_body(kind, url)?)
     }
 
+    /// Ends all sends of this client and its clones, in whatever thread they block, and lets none begin: for a daemon
+    /// that stops.
+    ///
+    /// A send whose request had left ends as [`ErrorKind::Lost`](crate::ErrorKind::Lost), every other one as
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect), as do all later ones. One that is just opening its TCP
+    /// connection notices when that is done, at the latest after [`Config::connect_timeout`].
+    pub fn shutdown(&self) {
+        self.transport.shut_down();
+    }
+
     fn post(&self, edge: Edge, body: &[u8]) -> Result<Response, Error> {
         response::judge(self.transport.post(edge, body)?, self.transport.access_token())
     }

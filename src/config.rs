@@ -3,13 +3,13 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::env_file::EnvFile;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::text::Text;
+use crate::url::{BaseUrl, Host, ProxyUrl, bypasses, check_visible_ascii};
 
 const API_URL: &str = "INSTAGRAM_API_URL";
 const GRAPH_API_URL: &str = "INSTAGRAM_GRAPH_API_URL";
@@ -49,9 +49,10 @@ pub struct Config {
 }
 
 /// What is wrong with one setting.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Mistake {
     setting: &'static str,
+    kind: ErrorKind,
     message: String,
 }
 
@@ -220,15 +221,25 @@ impl Config {
         self
     }
 
-    /// What a send will POST to, `{base}/{account id}/messages`, or `None` while the base URL or the account id is
-    /// wrong. It holds no secret, so it can be logged.
+    /// What a send will POST to, `{base}/{account id}/messages`, or `None` while a setting is wrong. It holds no
+    /// secret, so it can be logged.
     pub fn url(&self) -> Option<&str> {
-        self.url.as_ref().map(Text::as_str)
+        self.url_text().map(Text::as_str)
     }
 
     /// What in the environment is probably not what was meant.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    pub(crate) fn url_text(&self) -> Option<&Text> {
+        self.url.as_ref().filter(|_| self.mistakes.is_empty())
+    }
+
+    /// The warnings, one a line.
+    #[cfg(feature = "capi")]
+    pub(crate) fn warning_lines(&self) -> Option<&Text> {
+        self.warning_lines.as_ref()
     }
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
@@ -243,13 +254,15 @@ impl Config {
 
     pub(crate) fn set_keep_alive(&mut self, idle: Duration) {
         self.keep_alive = idle.min(LONGEST);
+        self.note("keep_alive", Ok(()));
     }
 
     pub(crate) fn set_ca_file(&mut self, path: Option<PathBuf>) {
         self.ca_file = path;
+        self.note("ca_file", Ok(()));
     }
 
-    fn set_proxy(&mut self, name: &'static str, url: Option<&str>) {
+    pub(crate) fn set_proxy(&mut self, name: &'static str, url: Option<&str>) {
         let checked = url.map(ProxyUrl::parse).transpose();
         self.proxy = checked.as_ref().ok().cloned().flatten();
         self.note("proxy", checked.map(drop).map_err(|reason| format!("{name} is invalid: {reason}")));
@@ -280,7 +293,8 @@ impl Config {
         self.url = base.map(|base| Text::new(format!("{}/{}/messages", base.url, self.account_id)));
     }
 
-    fn empty() -> Config {
+    /// Without any setting; not a mistake yet.
+    pub(crate) fn empty() -> Config {
         Config {
             base: None,
             account_id: String::new(),
@@ -301,15 +315,20 @@ impl Config {
     fn note(&mut self, setting: &'static str, checked: Result<(), String>) {
         self.mistakes.retain(|mistake| mistake.setting != setting);
         if let Err(message) = checked {
-            self.mistakes.push(Mistake { setting, message });
+            self.fail(setting, ErrorKind::Config, message);
         }
+    }
+
+    pub(crate) fn fail(&mut self, setting: &'static str, kind: ErrorKind, message: String) {
+        self.mistakes.push(Mistake { setting, kind, message });
     }
 
     /// The settings as a client needs them, or all mistakes in one error.
     pub(crate) fn checked(&self) -> Result<Settings, Error> {
         let mistakes: Vec<&str> = self.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
         let (Some(base), []) = (&self.base, mistakes.as_slice()) else {
-            return Err(Error::config(mistakes.join("; ")));
+            let kind = self.mistakes.iter().map(|mistake| mistake.kind).max_by_key(|kind| *kind as i32);
+            return Err(Error::new(kind.unwrap_or(ErrorKind::Config), mistakes.join("; ")));
         };
         let proxy = self.proxy.as_ref().filter(|_| !base.host.is_loopback() && !bypasses(&self.no_proxy, base));
         Ok(Settings {
@@ -363,183 +382,12 @@ pub(crate) struct Settings {
     pub(crate) proxy: Option<ProxyUrl>,
 }
 
-/// A host as it stands in a URL.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Host {
-    Name(String),
-    V4(Ipv4Addr),
-    V6(Ipv6Addr),
-}
-
-impl Host {
-    fn parse(host: &str) -> Result<Host, String> {
-        if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            return inner.parse().map(Host::V6).map_err(|_| "the address in brackets is no IPv6 address".to_owned());
-        }
-        if let Ok(address) = host.parse() {
-            return Ok(Host::V4(address));
-        }
-        match host.chars().find(|c| !(c.is_ascii_alphanumeric() || "-._".contains(*c))) {
-            Some(c) if !c.is_ascii() => Err("the host has a letter outside ASCII: write its xn-- form".to_owned()),
-            Some(c) => Err(format!("the host must not hold {c:?}")),
-            None if host.is_empty() => Err("the host is empty".to_owned()),
-            None => Ok(Host::Name(host.to_owned())),
-        }
-    }
-
-    pub(crate) fn is_loopback(&self) -> bool {
-        match self {
-            Host::Name(name) => name.eq_ignore_ascii_case("localhost"),
-            Host::V4(address) => address.is_loopback(),
-            Host::V6(address) => address.is_loopback(),
-        }
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Host::Name(name) => formatter.write_str(name),
-            Host::V4(address) => address.fmt(formatter),
-            Host::V6(address) => write!(formatter, "[{address}]"),
-        }
-    }
-}
-
-/// The address in front of the account id, without a trailing slash.
-#[derive(Clone)]
-struct BaseUrl {
-    url: String,
-    secure: bool,
-    host: Host,
-    port: u16,
-}
-
-impl BaseUrl {
-    /// The reason completes a sentence that begins with the setting's name and "is".
-    fn parse(url: &str) -> Result<BaseUrl, String> {
-        let invalid = |reason: &str| format!("invalid: {reason}");
-        check_visible_ascii(url).map_err(|reason| invalid(&reason))?;
-        let (secure, rest) = split_scheme(url)
-            .ok_or_else(|| invalid("it must begin with https:// (http:// for a gateway on this machine)"))?;
-        if let Some(c) = rest.chars().find(|c| "?#\\\"<>^`{|}".contains(*c)) {
-            return Err(invalid(&format!("it must not hold {c:?}; query and fragment have no place in a base URL")));
-        }
-        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-        if authority.contains('@') {
-            return Err(invalid("it must not hold a user name; the token is a setting of its own"));
-        }
-        let (host, port) = split_port(authority).map_err(|reason| invalid(&reason))?;
-        if !secure && !host.is_loopback() {
-            return Err("insecure: plain http would show the token to the network; use https".to_owned());
-        }
-        let scheme = if secure { "https" } else { "http" };
-        let written_port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        Ok(BaseUrl {
-            url: format!("{scheme}://{host}{written_port}{}", path.trim_end_matches('/')),
-            secure,
-            host,
-            port: port.unwrap_or(if secure { 443 } else { 80 }),
-        })
-    }
-}
-
-/// A CONNECT proxy. The user name and password stay inside `url`, which is never shown.
-#[derive(Clone)]
-pub(crate) struct ProxyUrl {
-    pub(crate) url: String,
-    pub(crate) host: Host,
-    pub(crate) port: u16,
-}
-
-impl ProxyUrl {
-    fn parse(url: &str) -> Result<ProxyUrl, String> {
-        check_visible_ascii(url)?;
-        let (secure, rest) = match url.contains("://") {
-            true => split_scheme(url).ok_or("only http:// and https:// proxies are supported")?,
-            false => (false, url),
-        };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (credentials, authority) = rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
-        if let Some(credentials) = credentials {
-            if credentials.contains(|c| "/?#\\\"<>^`{|}[]".contains(c)) {
-                return Err("a special character in the user name or password must be percent-encoded".to_owned());
-            }
-        }
-        let (host, port) = split_port(authority)?;
-        let (scheme, default_port) = if secure { ("https", 443) } else { ("http", 80) };
-        let port = port.unwrap_or(default_port);
-        let user = credentials.map(|credentials| format!("{credentials}@")).unwrap_or_default();
-        Ok(ProxyUrl { url: format!("{scheme}://{user}{host}:{port}"), host, port })
-    }
-
-    /// Host and port, which are no secret.
-    pub(crate) fn place(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-}
-
-/// Whether the scheme is https, and what follows `://`.
-fn split_scheme(url: &str) -> Option<(bool, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "https" => Some((true, rest)),
-        "http" => Some((false, rest)),
-        _ => None,
-    }
-}
-
-fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let port = match port {
-        None => None,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            let number = digits.parse().ok().filter(|port| *port != 0);
-            Some(number.ok_or_else(|| format!("the port must be 1 to 65535, not {digits:?}"))?)
-        }
-        Some(_) => return Err("the port must be a number".to_owned()),
-    };
-    Ok((Host::parse(host)?, port))
-}
-
-/// Whether `NO_PROXY` names the host of the gateway.
-fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
-    let host = base.host.to_string().to_ascii_lowercase();
-    no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
-        let name = match split_port(&entry) {
-            Ok((_, Some(port))) if port != base.port => return false,
-            Ok((name, _)) => name.to_string(),
-            Err(_) => entry,
-        };
-        let name = name.strip_prefix("*.").or(name.strip_prefix('.')).unwrap_or(&name);
-        name == "*"
-            || host == name
-            || host.trim_matches(['[', ']']) == name
-            || host.strip_suffix(name).is_some_and(|front| front.ends_with('.'))
-    })
-}
-
 /// The id becomes a part of the path, so that only letters which mean nothing there are taken.
 fn check_account_id(id: &str) -> Result<(), String> {
     match id.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.~".contains(*c))) {
         Some(c) => Err(format!("it must not hold {c:?}; letters, digits and - _ . ~ are allowed")),
         None if id.is_empty() => Err("it is empty".to_owned()),
         None if id == "." || id == ".." => Err("it must not be a dot".to_owned()),
-        None => Ok(()),
-    }
-}
-
-/// What may stand in a header or a URL. The text may be a secret, so the reason does not show it.
-fn check_visible_ascii(text: &str) -> Result<(), String> {
-    match text.chars().find(|c| !c.is_ascii_graphic()) {
-        Some('\r' | '\n') => Err("it holds a line break".to_owned()),
-        Some(c) if c.is_whitespace() => Err("it holds a blank".to_owned()),
-        Some(c) if c.is_ascii() => Err("it holds a control character".to_owned()),
-        Some(_) => Err("it holds a character outside ASCII".to_owned()),
-        None if text.is_empty() => Err("it is empty".to_owned()),
         None => Ok(()),
     }
 }

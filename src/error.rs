@@ -1,6 +1,7 @@
 //! What went wrong: `Error`, its kind, and whether the message may have been delivered.
 
 use std::error::Error as StdError;
+use std::ffi::CStr;
 use std::fmt;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub enum ErrorKind {
     /// No connection to the gateway: name look-up, TCP, proxy or TLS, or it closed before the first byte. Nothing
     /// was sent.
     Connect = 12,
+    /// A webhook's signature does not fit its body. No send was involved.
+    Signature = 13,
     /// The gateway or Meta refused the message for a reason that is not one of those below.
     Rejected = 20,
     /// The gateway refused the access token.
@@ -53,28 +56,36 @@ pub enum ErrorKind {
 }
 
 /// Every kind with the sentence that tells people what happened and what to do.
-const SENTENCES: [(ErrorKind, &str); 13] = [
-    (ErrorKind::Argument, "an argument is wrong and nothing was sent: correct it"),
-    (ErrorKind::Config, "a setting is missing or wrong and nothing was sent: correct the configuration"),
-    (ErrorKind::Connect, "there is no connection to the gateway and nothing was sent: try again later"),
-    (ErrorKind::Rejected, "the message was refused: change it before sending it again"),
-    (ErrorKind::Auth, "the gateway refused the access token: set the current one"),
-    (ErrorKind::RateLimited, "too many messages: pause before sending again"),
-    (ErrorKind::WindowClosed, "the 24-hour window is closed: the user must write first"),
-    (ErrorKind::Recipient, "the recipient is unknown or cannot be reached: check the id"),
-    (ErrorKind::Account, "the account may not send: check its connection, permissions and standing with Meta"),
-    (ErrorKind::Media, "Meta could not fetch or use the media: check its address, type and size"),
-    (ErrorKind::Server, "the gateway or Meta failed: the message may have been delivered, do not repeat it blindly"),
-    (ErrorKind::Lost, "no usable answer came: the message may have been delivered, do not repeat it blindly"),
-    (ErrorKind::Internal, "a bug in this library: the message may have been delivered; please report it"),
+pub(crate) const SENTENCES: [(ErrorKind, &CStr); 14] = [
+    (ErrorKind::Argument, c"an argument is wrong and nothing was sent: correct it"),
+    (ErrorKind::Config, c"a setting is missing or wrong and nothing was sent: correct the configuration"),
+    (ErrorKind::Connect, c"there is no connection to the gateway and nothing was sent: try again later"),
+    (ErrorKind::Signature, c"the signature does not fit the webhook's body: do not trust it"),
+    (ErrorKind::Rejected, c"the message was refused: change it before sending it again"),
+    (ErrorKind::Auth, c"the gateway refused the access token: set the current one"),
+    (ErrorKind::RateLimited, c"too many messages: pause before sending again"),
+    (ErrorKind::WindowClosed, c"the 24-hour window is closed: the user must write first"),
+    (ErrorKind::Recipient, c"the recipient is unknown or cannot be reached: check the id"),
+    (ErrorKind::Account, c"the account may not send: check its connection, permissions and standing with Meta"),
+    (ErrorKind::Media, c"Meta could not fetch or use the media: check its address, type and size"),
+    (ErrorKind::Server, c"the gateway or Meta failed: the message may have been delivered, do not repeat it blindly"),
+    (ErrorKind::Lost, c"no usable answer came: the message may have been delivered, do not repeat it blindly"),
+    (ErrorKind::Internal, c"a bug in this library: the message may have been delivered; please report it"),
 ];
 
 impl ErrorKind {
     /// What became of a message whose send failed with this kind.
     pub fn delivery(self) -> Delivery {
-        match self as i32 / 10 {
-            1 => Delivery::NotSent,
-            2 => Delivery::Rejected,
+        Delivery::of(self as i32)
+    }
+}
+
+impl Delivery {
+    /// The tens digit is the answer; whatever this version does not know is unknown.
+    pub(crate) fn of(status: i32) -> Delivery {
+        match status {
+            10..=19 => Delivery::NotSent,
+            20..=29 => Delivery::Rejected,
             _ => Delivery::Unknown,
         }
     }
@@ -83,8 +94,8 @@ impl ErrorKind {
 /// A sentence for people that also says what to do.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sentence = SENTENCES.iter().find(|(kind, _)| kind == self).map_or("", |(_, sentence)| sentence);
-        formatter.write_str(sentence)
+        let sentence = SENTENCES.iter().find(|(kind, _)| kind == self).map(|(_, sentence)| *sentence);
+        formatter.write_str(sentence.and_then(|sentence| sentence.to_str().ok()).unwrap_or_default())
     }
 }
 
@@ -181,7 +192,7 @@ mod tests {
     #[test]
     fn every_kind_has_a_sentence_and_its_tens_digit_is_the_delivery() {
         for (kind, sentence) in SENTENCES {
-            assert_eq!(kind.to_string(), sentence);
+            assert_eq!(kind.to_string(), sentence.to_str().unwrap());
             let expected = match kind as i32 {
                 10..=19 => Delivery::NotSent,
                 20..=29 => Delivery::Rejected,

@@ -39,6 +39,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod body;
+#[cfg(feature = "capi")]
+pub mod capi;
 mod classify;
 mod client;
 mod config;
@@ -49,6 +51,7 @@ mod message;
 mod response;
 mod text;
 mod transport;
+mod url;
 
 pub use client::Client;
 pub use config::{Config, Warning};

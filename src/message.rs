@@ -1,5 +1,7 @@
 //! What can be said: `Message` and its parts.
 
+use crate::error::{Error, ErrorKind};
+
 /// What kind of media an attachment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -91,7 +93,7 @@ pub struct Message {
     pub(crate) reply_to: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) messaging_type: Option<String>,
-    mistake: Option<String>,
+    mistake: Option<(ErrorKind, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -398,12 +400,20 @@ impl Message {
         self.remember(format!("{what} does not fit {}: it belongs to {wanted}", self.content.name()));
     }
 
-    /// The first mistake is the one to report: later ones often follow from it.
-    pub(crate) fn remember(&mut self, mistake: String) {
-        self.mistake.get_or_insert(mistake);
+    fn remember(&mut self, mistake: String) {
+        self.fail(ErrorKind::Argument, mistake);
     }
 
-    pub(crate) fn mistake(&self) -> Option<&str> {
-        self.mistake.as_deref()
+    /// The first mistake is the one to report: later ones often follow from it.
+    pub(crate) fn fail(&mut self, kind: ErrorKind, mistake: String) {
+        self.mistake.get_or_insert((kind, mistake));
+    }
+
+    /// The mistake that keeps the message from being sent.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.mistake {
+            Some((kind, mistake)) => Err(Error::new(*kind, mistake.as_str())),
+            None => Ok(()),
+        }
     }
 }

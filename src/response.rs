@@ -15,20 +15,20 @@ use crate::transport::Answer;
 /// and odd answers. The other accessors say what came and are empty where nothing did.
 #[derive(Clone)]
 pub struct Response {
-    http_status: u16,
-    message_id: Option<Text>,
-    recipient_id: Option<Text>,
-    attachment_id: Option<Text>,
-    meta_code: Option<i32>,
-    meta_subcode: Option<i32>,
-    gateway_code: Option<Text>,
-    error_message: Option<Text>,
-    user_message: Option<Text>,
-    trace_id: Option<Text>,
-    retry_after: Option<u32>,
-    usage_percent: Option<u32>,
+    pub(crate) http_status: u16,
+    pub(crate) message_id: Option<Text>,
+    pub(crate) recipient_id: Option<Text>,
+    pub(crate) attachment_id: Option<Text>,
+    pub(crate) meta_code: Option<i32>,
+    pub(crate) meta_subcode: Option<i32>,
+    pub(crate) gateway_code: Option<Text>,
+    pub(crate) error_message: Option<Text>,
+    pub(crate) user_message: Option<Text>,
+    pub(crate) trace_id: Option<Text>,
+    pub(crate) retry_after: Option<u32>,
+    pub(crate) usage_percent: Option<u32>,
     /// With a NUL behind it, for C.
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {

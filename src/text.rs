@@ -17,6 +17,12 @@ impl Text {
         Text(text)
     }
 
+    /// Good for as long as the text is.
+    #[cfg(feature = "capi")]
+    pub(crate) fn as_ptr(&self) -> *const std::ffi::c_char {
+        self.0.as_ptr().cast()
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0[..self.0.len() - 1]
     }

@@ -26,6 +26,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     is_running: bool,
+    is_shut_down: bool,
     /// Counts the finished look-ups, so that a waiter knows its own.
     finished: u64,
     addresses: Result<Vec<SocketAddr>, String>,
@@ -35,13 +36,14 @@ struct State {
 #[derive(Debug)]
 pub(super) enum Failure {
     TimedOut,
+    ShutDown,
     NotFound(String),
     NoThread(io::Error),
 }
 
 impl Lookup {
     pub(super) fn new(host: String, port: u16) -> Lookup {
-        let state = State { is_running: false, finished: 0, addresses: Ok(Vec::new()) };
+        let state = State { is_running: false, is_shut_down: false, finished: 0, addresses: Ok(Vec::new()) };
         Lookup { host, port, shared: Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() }) }
     }
 
@@ -56,12 +58,20 @@ impl Lookup {
         let (state, _) = self
             .shared
             .done
-            .wait_timeout_while(state, time, |state| state.finished == mine)
+            .wait_timeout_while(state, time, |state| state.finished == mine && !state.is_shut_down)
             .unwrap_or_else(PoisonError::into_inner);
-        if state.finished == mine {
-            return Err(Failure::TimedOut);
+        match &state.addresses {
+            _ if state.is_shut_down => Err(Failure::ShutDown),
+            _ if state.finished == mine => Err(Failure::TimedOut),
+            Ok(addresses) => Ok(in_turn(addresses.clone())),
+            Err(reason) => Err(Failure::NotFound(reason.clone())),
         }
-        state.addresses.clone().map(in_turn).map_err(Failure::NotFound)
+    }
+
+    /// Wakes everybody who waits, for good. The look-up itself cannot be ended.
+    pub(super) fn shut_down(&self) {
+        self.shared.lock().is_shut_down = true;
+        self.shared.done.notify_all();
     }
 
     fn start(&self) -> io::Result<()> {

@@ -13,6 +13,7 @@ use std::io::Read;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -24,8 +25,9 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector};
 use ureq::{Agent, Body, Proxy};
 
-use crate::config::{Host, Settings};
+use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
+use crate::url::Host;
 use attempt::{Attempt, Step};
 use layers::{Begin, Guard, RecordsConnector};
 use lookup::Lookup;
@@ -65,11 +67,13 @@ pub(crate) struct Transport {
     /// The connections of the process that made the client, and those of a forked child.
     home: Home,
     heir: Mutex<Option<Arc<Home>>>,
+    is_shut_down: AtomicBool,
 }
 
 /// The connections of one process.
 struct Home {
     process: u32,
+    place: Arc<Place>,
     agent: Agent,
 }
 
@@ -79,13 +83,16 @@ impl Transport {
             |url: &str| Uri::try_from(url).map_err(|error| Error::config(format!("the URL {url} is wrong: {error}")));
         let config = ureq_config(&settings)?;
         let home = Home::new(&settings, config.clone());
+        let messages = uri(&settings.messages_url)?;
+        home.warm_up(&messages);
         Ok(Transport {
-            messages: uri(&settings.messages_url)?,
+            messages,
             uploads: uri(&settings.uploads_url)?,
             headers: headers(&settings)?,
             config,
             home,
             heir: Mutex::new(None),
+            is_shut_down: AtomicBool::new(false),
             settings,
         })
     }
@@ -100,15 +107,29 @@ impl Transport {
 
     /// POSTs `body` once. A failure is `Connect` if nothing can have arrived, else `Lost`.
     pub(crate) fn post(&self, edge: Edge, body: &[u8]) -> Result<Answer, Error> {
+        if self.is_shut_down.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
+        }
         let deadline = Instant::now() + self.settings.timeout;
-        self.with_agent(|agent| match self.attempt(agent, edge, body, deadline, false) {
+        self.with_home(|home| match self.attempt(&home.agent, edge, body, deadline, false) {
             // The other side had closed a kept connection, and the kernel took no byte: nothing is repeated.
             Err(failure) if failure.attempt.is_reused && !failure.attempt.may_have_left() => {
-                self.attempt(agent, edge, body, deadline, true)
+                self.attempt(&home.agent, edge, body, deadline, true)
             }
             outcome => outcome,
         })
-        .map_err(|failure| self.explain(failure))
+        .map_err(|failure| self.explain(*failure))
+    }
+
+    /// Ends the sends that are under way in this process, and lets none begin.
+    pub(crate) fn shut_down(&self) {
+        self.is_shut_down.store(true, Ordering::Relaxed);
+        self.with_home(|home| {
+            if let Place::Name(lookup) = &*home.place {
+                lookup.shut_down();
+            }
+            home.agent.clone().shutdown();
+        });
     }
 
     fn attempt(
@@ -132,10 +153,10 @@ impl Transport {
     }
 
     /// Gives the connections of this process, without waiting for a lock in a forked child.
-    fn with_agent<T>(&self, send: impl FnOnce(&Agent) -> T) -> T {
+    fn with_home<T>(&self, send: impl FnOnce(&Home) -> T) -> T {
         let process = process::id();
         if self.home.process == process {
-            return send(&self.home.agent);
+            return send(&self.home);
         }
         let fresh = || Arc::new(Home::new(&self.settings, self.config.clone()));
         let home = match self.heir.try_lock() {
@@ -150,13 +171,14 @@ impl Transport {
             // Another thread is at it, or was when the process forked: this send goes alone.
             Err(_) => fresh(),
         };
-        send(&home.agent)
+        send(&home)
     }
 
-    fn explain(&self, failure: Box<Failure>) -> Error {
-        let Failure { cause, attempt } = *failure;
+    fn explain(&self, failure: Failure) -> Error {
+        let Failure { cause, attempt } = failure;
         let timed_out = matches!(cause, ureq::Error::Timeout(_));
         let reason = match &cause {
+            _ if self.is_shut_down.load(Ordering::Relaxed) => "the client was shut down".to_owned(),
             ureq::Error::Timeout(_) if attempt.is_past_deadline() => {
                 format!("the time-out of {:?} is over", self.settings.timeout)
             }
@@ -193,7 +215,8 @@ struct Failure {
 
 impl Home {
     fn new(settings: &Settings, config: Config) -> Home {
-        let wire = WireConnector { place: place(settings), loopback_only: !settings.secure };
+        let place = Arc::new(place(settings));
+        let wire = WireConnector { place: Arc::clone(&place), loopback_only: !settings.secure };
         let chain =
             ().chain(Begin)
                 .chain(ConnectProxyConnector::default())
@@ -201,7 +224,16 @@ impl Home {
                 .chain(RecordsConnector)
                 .chain(RustlsConnector::default())
                 .chain(Guard);
-        Home { process: process::id(), agent: Agent::with_parts(config, chain, NoResolver) }
+        Home { process: process::id(), place, agent: Agent::with_parts(config, chain, NoResolver) }
+    }
+
+    /// Lets ureq make its global values now, by a request that ends before it connects. If a fork caught another
+    /// thread making them at its first send, the child would wait for that thread forever.
+    fn warm_up(&self, uri: &Uri) {
+        let mut request = Request::new(&[][..]);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.clone();
+        let _ = self.agent.run(request);
     }
 }
 
@@ -216,13 +248,13 @@ impl Drop for Home {
 }
 
 /// ureq asks its resolver before every request; ours looks names up where a connection is made, so that this one has
-/// nothing to say.
+/// nothing to say. A request outside an attempt is the one that only warms up.
 #[derive(Debug)]
 struct NoResolver;
 
 impl Resolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        Ok(self.empty())
+        if attempt::current().is_some() { Ok(self.empty()) } else { Err(ureq::Error::HostNotFound) }
     }
 }
 

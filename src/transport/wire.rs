@@ -25,7 +25,7 @@ const TIMEOUT_STEP_MILLISECONDS: u128 = 32;
 /// Opens the TCP connection, to the gateway or to the proxy.
 #[derive(Debug)]
 pub(super) struct WireConnector {
-    pub(super) place: Place,
+    pub(super) place: Arc<Place>,
     /// Plain http shows the token, so it must stay on this machine, whatever a name is looked up to.
     pub(super) loopback_only: bool,
 }
@@ -55,12 +55,13 @@ impl<In: Transport> Connector<In> for WireConnector {
 
 impl WireConnector {
     fn open(&self) -> Result<TcpStream, Error> {
-        let addresses = match &self.place {
+        let addresses = match &*self.place {
             Place::Address(address) => vec![*address],
             Place::Name(lookup) => {
                 attempt::update(|attempt| attempt.step = Step::LookUp);
                 lookup.addresses(time_left()?).map_err(|failure| match failure {
                     Failure::TimedOut => timed_out(),
+                    Failure::ShutDown => Error::Io(ErrorKind::NotConnected.into()),
                     Failure::NotFound(reason) => Error::Io(io::Error::other(reason)),
                     Failure::NoThread(error) => Error::Io(error),
                 })?
