@@ -1,0 +1,779 @@
+/*
+ * hookmyapp.h - send Instagram direct messages through the HookMyApp gateway.
+ *
+ *     hma_client *client = NULL;
+ *     hma_response *response = NULL;
+ *     char *error = NULL;
+ *     hma_status status = hma_client_from_env(&client, &error);
+ *     if (status == HMA_OK)
+ *         status = hma_send_text(client, "8123456789012345", "Hello", &response, &error);
+ *     if (status != HMA_OK)
+ *         fprintf(stderr, "%s\n", error);
+ *     hma_string_free(error);
+ *     hma_response_free(response);
+ *     hma_client_free(client);
+ *
+ * Status    A call that can fail returns an hma_status. HMA_OK is zero; of every
+ *           other one the tens digit says what became of the message: 1x not
+ *           sent, 2x refused, 3x possibly delivered. The library never repeats a
+ *           send by itself, and neither the gateway nor Meta can tell a repeated
+ *           message from a new one: see hma_status_delivery().
+ * Owning    What a function hands out through an *_out argument, or returns
+ *           without const, is yours: free it once with the function named after
+ *           its type (hma_string_free() for error strings). A const char * is
+ *           borrowed from the object that was asked. Arguments are copied before
+ *           the call returns. Every *_out argument is written on every return,
+ *           NULL on failure (an old value is overwritten, not freed), so that one
+ *           block of code at the end can free everything; response_out is also
+ *           set when the gateway refused. An *_out argument may be NULL if it is
+ *           not wanted, but not client_out. Free functions take NULL.
+ * Strings   NUL-terminated UTF-8, not changed by others during the call. Error
+ *           strings are one line of English and hold neither the access token nor
+ *           a proxy's password.
+ * Threads   A function that takes a const pointer may run on the same object in
+ *           any number of threads at once. One that takes a pointer without const
+ *           needs the object for itself.
+ * Fork      A child may go on using a client if no other thread was inside a call
+ *           at the fork; it opens connections of its own.
+ * Limits    Do not cancel or longjmp out of a thread that is inside a call, and
+ *           do not call from a signal handler. The shared library stays loaded
+ *           after dlclose(). Running out of memory ends the process. A bug that
+ *           panics shows Rust's message on standard error and is returned as
+ *           HMA_ERROR_INTERNAL. Nothing else is ever printed.
+ *
+ * Generated from src/capi by cbindgen: change the sources, then `make header`.
+ */
+#ifndef HOOKMYAPP_H
+#define HOOKMYAPP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The version of this header; hma_version() is that of the library. */
+#define HMA_VERSION "0.1.0"
+#define HMA_VERSION_MAJOR 0
+#define HMA_VERSION_MINOR 1
+#define HMA_VERSION_PATCH 0
+
+
+/**
+ * Sends messages as one Instagram account, and keeps connections for the next
+ * send: make one and share it.
+ *
+ * Threads: any number of threads may send through one client at once.
+ */
+typedef struct hma_client hma_client;
+
+/**
+ * Settings for a client: where to send, as whom, and how long to wait.
+ *
+ * Constructors never return NULL and setters never fail: what is wrong is
+ * remembered and reported by hma_client_new(), and setting the same thing again
+ * rightly forgets it. A NULL or a text that is not UTF-8, where a text is
+ * needed, is such a mistake (`HMA_ERROR_CONFIG`). Setters do nothing on a NULL
+ * configuration.
+ *
+ * Threads: reading from many threads is fine; setters need it for themselves.
+ */
+typedef struct hma_config hma_config;
+
+/**
+ * Something to send, built once and sent to as many people as wanted.
+ *
+ * Constructors never return NULL and setters never fail: the first mistake is
+ * remembered and reported by the send as `HMA_ERROR_ARGUMENT`, before anything
+ * leaves. Limits that Meta documents are checked then too: a text is counted in
+ * bytes of UTF-8, a title in characters (Unicode scalar values); nothing is ever
+ * cut. A call that does not fit the message, such as a card on a text, is a
+ * mistake, and so is a NULL where it is not allowed. Setters do nothing on a
+ * NULL message.
+ *
+ * Threads: any number of threads may send one message at once; setters need it
+ * for themselves.
+ */
+typedef struct hma_message hma_message;
+
+/**
+ * What the gateway answered, whether it accepted or refused.
+ *
+ * Every text that a response hands out is good until hma_response_free(). The
+ * accessors take NULL and then return what they return where nothing was said:
+ * NULL, 0 or -1.
+ *
+ * Threads: any number of threads may read one response at once.
+ */
+typedef struct hma_response hma_response;
+
+/**
+ * What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
+ *
+ * The tens digit is the answer to "was it sent?", see hma_status_delivery().
+ * A later version may return codes that this header does not list; they fall
+ * into the same classes. Numbers never change.
+ */
+typedef int32_t hma_status;
+
+/**
+ * What became of the message: one of the `HMA_DELIVERY_*` constants.
+ */
+typedef int32_t hma_delivery;
+
+/**
+ * What kind of media an attachment is: one of the `HMA_ATTACHMENT_*` constants.
+ */
+typedef int32_t hma_attachment_kind;
+
+/**
+ * Something the account does in a chat (Meta's sender action): one of the
+ * `HMA_ACTION_*` constants.
+ */
+typedef int32_t hma_action;
+
+/**
+ * What a contact quick reply offers: one of the `HMA_CONTACT_*` constants.
+ */
+typedef int32_t hma_contact_kind;
+
+/**
+ * The gateway accepted the message.
+ */
+#define HMA_OK 0
+
+/**
+ * Not sent: an argument is NULL, not UTF-8, breaks a rule of the function, or
+ * breaks a limit that Meta documents. Correct it.
+ */
+#define HMA_ERROR_ARGUMENT 10
+
+/**
+ * Not sent: a setting is missing or wrong. Correct the configuration.
+ */
+#define HMA_ERROR_CONFIG 11
+
+/**
+ * Not sent: no connection to the gateway (name look-up, TCP, proxy or TLS), or
+ * it closed before the first byte of the request. Try again later.
+ */
+#define HMA_ERROR_CONNECT 12
+
+/**
+ * A webhook's signature does not fit its body; no send was involved.
+ */
+#define HMA_ERROR_SIGNATURE 13
+
+/**
+ * Refused for a reason that is not one of those below. Change the message.
+ */
+#define HMA_ERROR_REJECTED 20
+
+/**
+ * Refused: the gateway does not know the access token. Set the current one.
+ */
+#define HMA_ERROR_AUTH 21
+
+/**
+ * Refused: too many messages. Wait first, see hma_response_retry_after().
+ */
+#define HMA_ERROR_RATE_LIMITED 22
+
+/**
+ * Refused: the 24-hour window is closed. The user must write first.
+ */
+#define HMA_ERROR_WINDOW_CLOSED 23
+
+/**
+ * Refused: there is no such user, the user cannot be reached, or is not the
+ * sandbox's own user. Check the recipient id.
+ */
+#define HMA_ERROR_RECIPIENT 24
+
+/**
+ * Refused: the account's link to Instagram, its permissions or its standing
+ * with Meta must be put right first.
+ */
+#define HMA_ERROR_ACCOUNT 25
+
+/**
+ * Refused: Meta could not fetch or use the media. Check address, type, size.
+ */
+#define HMA_ERROR_MEDIA 26
+
+/**
+ * Unknown: the gateway or Meta failed midway. Do not repeat blindly.
+ */
+#define HMA_ERROR_SERVER 30
+
+/**
+ * Unknown: the request left, but no usable answer came. Do not repeat blindly.
+ */
+#define HMA_ERROR_LOST 31
+
+/**
+ * Unknown: a bug in this library. Please report it with the error string.
+ */
+#define HMA_ERROR_INTERNAL 32
+
+/**
+ * The gateway accepted the message.
+ */
+#define HMA_DELIVERY_ACCEPTED 0
+
+/**
+ * The message surely never reached the gateway: sending it again is safe.
+ */
+#define HMA_DELIVERY_NOT_SENT 1
+
+/**
+ * The message was refused and not delivered.
+ */
+#define HMA_DELIVERY_REJECTED 2
+
+/**
+ * The message may have been delivered: sending it again may deliver it twice.
+ */
+#define HMA_DELIVERY_UNKNOWN 3
+
+/**
+ * PNG, JPEG or GIF, up to 8 MB.
+ */
+#define HMA_ATTACHMENT_IMAGE 1
+
+/**
+ * MP4, OGG, AVI, MOV or WebM, up to 25 MB, fetched by Meta within 75 seconds.
+ */
+#define HMA_ATTACHMENT_VIDEO 2
+
+/**
+ * AAC, M4A, WAV or MP4, up to 25 MB.
+ */
+#define HMA_ATTACHMENT_AUDIO 3
+
+/**
+ * PDF, up to 25 MB.
+ */
+#define HMA_ATTACHMENT_FILE 4
+
+/**
+ * The phone number of the user's profile.
+ */
+#define HMA_CONTACT_PHONE 1
+
+/**
+ * The e-mail address of the user's profile.
+ */
+#define HMA_CONTACT_EMAIL 2
+
+/**
+ * Shows the typing indicator.
+ */
+#define HMA_ACTION_TYPING_ON 1
+
+/**
+ * Hides the typing indicator.
+ */
+#define HMA_ACTION_TYPING_OFF 2
+
+/**
+ * Marks the user's messages as seen.
+ */
+#define HMA_ACTION_MARK_SEEN 3
+
+/**
+ * Returns the version of the library that is running, such as "0.1.0".
+ *
+ * Compare it with `HMA_VERSION` to find a header that does not belong to the
+ * library. The text is static: do not free it.
+ */
+const char *hma_version(void);
+
+/**
+ * Returns a sentence for people that says what `status` means and what to do.
+ *
+ * Never NULL, not even for a status that this version does not know. The text
+ * is static: do not free it.
+ */
+const char *hma_status_text(hma_status status);
+
+/**
+ * Returns what `status` says about the message: 0 is accepted, 10 to 19 not
+ * sent, 20 to 29 refused, and everything else possibly delivered.
+ *
+ * It judges codes of later versions rightly too.
+ */
+hma_delivery hma_status_delivery(hma_status status);
+
+/**
+ * Frees an error string that a function of this library handed out through
+ * `error_out`. NULL is allowed and does nothing.
+ */
+void hma_string_free(char *string);
+
+/**
+ * Starts a configuration from the three settings that every client needs.
+ *
+ * `base_url` is the address in front of the account id, with the Graph version,
+ * such as "https://gateway.hookmyapp.com/meta/v25.0". Plain http is taken for
+ * localhost and loopback addresses only; no query, fragment or user name;
+ * trailing slashes are dropped. `account_id` is the id of the Instagram account
+ * that sends: letters, digits and - _ . ~. `access_token` is the gateway's token
+ * for it, visible ASCII. None may be NULL.
+ *
+ * Never returns NULL. Free it with hma_config_free().
+ */
+hma_config *hma_config_new(const char *base_url,
+                           const char *account_id,
+                           const char *access_token);
+
+/**
+ * Starts a configuration from the environment of the process.
+ *
+ * Reads INSTAGRAM_API_URL, else INSTAGRAM_GRAPH_API_URL; INSTAGRAM_ACCOUNT_ID,
+ * else INSTAGRAM_USER_ID; INSTAGRAM_ACCESS_TOKEN; and HTTPS_PROXY or https_proxy
+ * with NO_PROXY or no_proxy. Values are trimmed, and an empty one counts as
+ * unset. What is missing is reported by hma_client_new(), all names at once. As
+ * with getenv(), no other thread may change the environment meanwhile.
+ *
+ * Never returns NULL. Free it with hma_config_free().
+ */
+hma_config *hma_config_from_env(void);
+
+/**
+ * Starts a configuration from the file that `hookmyapp sandbox env --write` or
+ * `hookmyapp channels env --write` makes.
+ *
+ * The names are those of hma_config_from_env(); the environment itself is only
+ * looked at for the proxy, where the file names none. The file is read as Node's
+ * dotenv reads it, and may have 1 MiB. `path` must not be NULL. A file that
+ * cannot be read is a mistake that names the path and the reason.
+ *
+ * Never returns NULL. Free it with hma_config_free().
+ */
+hma_config *hma_config_from_env_file(const char *path);
+
+/**
+ * Limits how long one send may block, from the name look-up to the last byte of
+ * the answer. Default: 80000 milliseconds, because Meta may take 75 seconds to
+ * fetch a video. 0 is a mistake.
+ */
+void hma_config_set_timeout(hma_config *config, uint32_t milliseconds);
+
+/**
+ * Limits how long a send may take to connect: name look-up, TCP, proxy and TLS.
+ * Default: 10000 milliseconds. 0 is a mistake. The limit of the whole send holds
+ * as well.
+ */
+void hma_config_set_connect_timeout(hma_config *config,
+                                    uint32_t milliseconds);
+
+/**
+ * Limits how long an idle connection is kept for the next send. Default: 4000
+ * milliseconds; 0 never reuses a connection.
+ *
+ * A longer time than the gateway's own makes it likelier that a send meets a
+ * connection which is just being closed, and then ends as `HMA_ERROR_LOST`.
+ */
+void hma_config_set_keep_alive(hma_config *config, uint32_t milliseconds);
+
+/**
+ * Trusts exactly the certificates in this PEM file. NULL, the default, trusts
+ * Mozilla's set. The file is read by hma_client_new(); one without a certificate
+ * is a mistake.
+ */
+void hma_config_set_ca_file(hma_config *config,
+                            const char *path);
+
+/**
+ * Connects through this HTTP CONNECT proxy: "http://[user:password@]host[:port]"
+ * (port 80 unless given), or the same with https (port 443). NULL means none. A
+ * gateway on localhost or a loopback address is always connected to directly.
+ */
+void hma_config_set_proxy(hma_config *config,
+                          const char *url);
+
+/**
+ * Returns the URL that a send will POST to, for logs: it holds no secret.
+ *
+ * NULL while a setting is wrong, and for NULL. Good until the next setter or
+ * hma_config_free().
+ */
+const char *hma_config_url(const hma_config *config);
+
+/**
+ * Returns what in the environment is probably not what was meant, one warning a
+ * line: both base URLs are set, or both account ids, and they differ.
+ *
+ * NULL if there is nothing to warn of, and for NULL. Good until
+ * hma_config_free().
+ */
+const char *hma_config_warnings(const hma_config *config);
+
+/**
+ * Frees a configuration; clients that were made of it are not touched. NULL is
+ * allowed and does nothing.
+ */
+void hma_config_free(hma_config *config);
+
+/**
+ * Makes a client. Nothing is connected yet, and the configuration is copied.
+ *
+ * On success `*client_out` is yours; free it with hma_client_free(). On failure
+ * it is NULL: `HMA_ERROR_CONFIG` names everything that is wrong with the
+ * configuration, `HMA_ERROR_ARGUMENT` a NULL `config` or `client_out`.
+ */
+hma_status hma_client_new(const hma_config *config,
+                          hma_client **client_out,
+                          char **error_out);
+
+/**
+ * Makes a client from the environment: hma_config_from_env() and
+ * hma_client_new() in one call.
+ */
+hma_status hma_client_from_env(hma_client **client_out, char **error_out);
+
+/**
+ * Ends all sends of this client, in whatever thread they block, and lets none
+ * begin: for a daemon that stops. Does nothing on NULL.
+ *
+ * A send whose request had left ends as `HMA_ERROR_LOST`, every other one as
+ * `HMA_ERROR_CONNECT`, as do all later ones. One that is just opening its TCP
+ * connection notices when that is done, at the latest after the connect
+ * time-out. Free the client once the sends have returned.
+ */
+void hma_client_shutdown(const hma_client *client);
+
+/**
+ * Frees a client and closes its connections. No other thread may be using it.
+ * NULL is allowed and does nothing.
+ */
+void hma_client_free(hma_client *client);
+
+/**
+ * Sends a text to a user and waits for the answer.
+ *
+ * `recipient_id` is the Instagram-scoped id (IGSID) of the user, the sender.id
+ * of a webhook. `text` has 1 to 1000 bytes of UTF-8. Neither may be NULL.
+ *
+ * Returns `HMA_OK` once the gateway has accepted the message. `*response_out` is
+ * what the gateway answered, set whether it accepted or refused; NULL if no
+ * answer came. `*error_out` is NULL on success, else a one-line text. Both are
+ * yours: free them with hma_response_free() and hma_string_free(). Either
+ * argument may be NULL. hma_status_delivery() says what became of the message.
+ */
+hma_status hma_send_text(const hma_client *client,
+                         const char *recipient_id,
+                         const char *text,
+                         hma_response **response_out,
+                         char **error_out);
+
+/**
+ * Sends a message to a user and waits for the answer.
+ *
+ * `recipient_id` is the Instagram-scoped id (IGSID) of the user. No input may be
+ * NULL. A mistake that `message` remembers is `HMA_ERROR_ARGUMENT`, and nothing
+ * is sent. The message is not changed and may be sent again. Results as with
+ * hma_send_text().
+ */
+hma_status hma_send(const hma_client *client,
+                    const char *recipient_id,
+                    const hma_message *message,
+                    hma_response **response_out,
+                    char **error_out);
+
+/**
+ * Answers a comment with a message to its author (Meta's private reply) and
+ * waits for the answer. Meta allows one for each comment, within 7 days.
+ *
+ * `comment_id` is the id of the comment; sender actions and reactions need a
+ * user and are `HMA_ERROR_ARGUMENT`. No input may be NULL. Results as with
+ * hma_send_text().
+ */
+hma_status hma_send_private_reply(const hma_client *client,
+                                  const char *comment_id,
+                                  const hma_message *message,
+                                  hma_response **response_out,
+                                  char **error_out);
+
+/**
+ * Sends a request body as it is, byte for byte, for what hma_message does not
+ * say, and waits for the answer.
+ *
+ * `body` is a JSON object; anything else is `HMA_ERROR_ARGUMENT` with line and
+ * column. No input may be NULL. Results as with hma_send_text().
+ */
+hma_status hma_send_json(const hma_client *client,
+                         const char *body,
+                         hma_response **response_out,
+                         char **error_out);
+
+/**
+ * Uploads media for later use and waits for the answer:
+ * hma_response_attachment_id() then gives the id for
+ * hma_message_attachment_id().
+ *
+ * `url` is absolute, http or https, and must not be NULL; Meta fetches it. Meta
+ * documents this call; that the gateway passes it on is not proven. Results as
+ * with hma_send_text().
+ */
+hma_status hma_upload(const hma_client *client,
+                      hma_attachment_kind kind,
+                      const char *url,
+                      hma_response **response_out,
+                      char **error_out);
+
+/**
+ * Makes a text of 1 to 1000 bytes of UTF-8. With quick replies it asks a
+ * question; with buttons it becomes Meta's button template, whose text has at
+ * most 640 characters.
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_text(const char *text);
+
+/**
+ * Makes a message of media that Meta fetches from `url`: absolute, https or
+ * http.
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_attachment(hma_attachment_kind kind, const char *url);
+
+/**
+ * Makes a message of media that were uploaded before, or sent with
+ * hma_message_set_reusable().
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_attachment_id(hma_attachment_kind kind,
+                                       const char *attachment_id);
+
+/**
+ * Makes a message of several images: add 1 to 10 with hma_message_add_image()
+ * and hma_message_add_image_id().
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_images(void);
+
+/**
+ * Makes the heart sticker.
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_heart(void);
+
+/**
+ * Makes a message of a post that belongs to the account, by its media id.
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_post(const char *media_id);
+
+/**
+ * Makes a message of cards side by side (Meta's generic template): add 1 to 10
+ * with hma_message_add_card(). Not shown on desktop.
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_cards(void);
+
+/**
+ * Makes a reaction to the message `message_id`: the word "love" or an emoji.
+ * A NULL `reaction_or_null` takes the reaction back; another one replaces it.
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_reaction(const char *message_id,
+                                  const char *reaction_or_null);
+
+/**
+ * Makes a sender action: typing on, typing off, or mark seen.
+ *
+ * Never returns NULL. Free it with hma_message_free().
+ */
+hma_message *hma_message_action(hma_action action);
+
+/**
+ * Adds an image by URL to hma_message_images(). The URL is absolute, https or
+ * http.
+ */
+void hma_message_add_image(hma_message *message, const char *url);
+
+/**
+ * Adds an image by attachment id to hma_message_images().
+ */
+void hma_message_add_image_id(hma_message *message, const char *attachment_id);
+
+/**
+ * Adds a quick reply to a text without buttons: at most 13, each with a title of
+ * 1 to 20 characters. The payload comes back in the webhook when the user taps
+ * it; it may be empty, but not NULL.
+ */
+void hma_message_add_quick_reply(hma_message *message,
+                                 const char *title,
+                                 const char *payload);
+
+/**
+ * Adds a quick reply that offers the user's own phone number or e-mail address;
+ * it counts among the 13. Title and payload may be NULL.
+ */
+void hma_message_add_contact_reply(hma_message *message,
+                                   hma_contact_kind kind,
+                                   const char *title,
+                                   const char *payload);
+
+/**
+ * Adds a card to hma_message_cards(). `title` and `subtitle` have at most 80
+ * characters each; `link_url` is opened by a tap on the card; both URLs are
+ * absolute, https or http. The last three may be NULL, but a card with nothing
+ * but a title needs a button.
+ */
+void hma_message_add_card(hma_message *message,
+                          const char *title,
+                          const char *subtitle,
+                          const char *image_url,
+                          const char *link_url);
+
+/**
+ * Adds a button that opens `url`, to the text or to the last card: at most 3
+ * buttons each. The title is not empty.
+ */
+void hma_message_add_link_button(hma_message *message,
+                                 const char *title,
+                                 const char *url);
+
+/**
+ * Adds a button whose payload comes back in the webhook, to the text or to the
+ * last card: at most 3 buttons each. The title is not empty; the payload may be
+ * empty, but not NULL.
+ */
+void hma_message_add_postback_button(hma_message *message,
+                                     const char *title,
+                                     const char *payload);
+
+/**
+ * Sets Meta's message tag. "HUMAN_AGENT" is the only one on Instagram: a person
+ * may answer with it up to 7 days after the user's last message, if the app was
+ * granted that. Not for reactions and sender actions.
+ */
+void hma_message_set_tag(hma_message *message, const char *tag);
+
+/**
+ * Sets Meta's messaging type, such as "RESPONSE" or "MESSAGE_TAG". Left out
+ * unless set. Not for reactions and sender actions.
+ */
+void hma_message_set_messaging_type(hma_message *message,
+                                    const char *messaging_type);
+
+/**
+ * Shows the message as an inline reply to the message `message_id`. Meta
+ * documents it for accounts that are connected through Facebook. Not for
+ * reactions and sender actions.
+ */
+void hma_message_set_reply_to(hma_message *message, const char *message_id);
+
+/**
+ * Asks Meta to keep an attachment by URL: hma_response_attachment_id() of the
+ * answer then gives the id to send it again.
+ */
+void hma_message_set_reusable(hma_message *message);
+
+/**
+ * Frees a message. NULL is allowed and does nothing.
+ */
+void hma_message_free(hma_message *message);
+
+/**
+ * Returns the HTTP status, such as 200, or 0 for NULL.
+ */
+int32_t hma_response_http_status(const hma_response *response);
+
+/**
+ * Returns the id of the message that was sent, or NULL: sender actions,
+ * reactions and uploads have none. Opaque, of any length.
+ */
+const char *hma_response_message_id(const hma_response *response);
+
+/**
+ * Returns the id of the user that the message was sent to, or NULL.
+ */
+const char *hma_response_recipient_id(const hma_response *response);
+
+/**
+ * Returns the id under which uploaded or reusable media can be sent again, or
+ * NULL.
+ */
+const char *hma_response_attachment_id(const hma_response *response);
+
+/**
+ * Returns Meta's error code, such as 10, or 0.
+ */
+int32_t hma_response_meta_code(const hma_response *response);
+
+/**
+ * Returns Meta's error subcode, such as 2534022, or 0.
+ */
+int32_t hma_response_meta_subcode(const hma_response *response);
+
+/**
+ * Returns the gateway's own error code, such as "SESSION_WINDOW_CLOSED", or
+ * NULL.
+ */
+const char *hma_response_gateway_code(const hma_response *response);
+
+/**
+ * Returns Meta's or the gateway's own words about an error, or NULL.
+ */
+const char *hma_response_error_message(const hma_response *response);
+
+/**
+ * Returns Meta's words about an error that are meant for people
+ * (error_user_msg), or NULL.
+ */
+const char *hma_response_user_message(const hma_response *response);
+
+/**
+ * Returns the id that Meta's support asks for (fbtrace_id), or NULL.
+ */
+const char *hma_response_trace_id(const hma_response *response);
+
+/**
+ * Returns how many seconds to wait before the next call, 0 to INT32_MAX, or -1
+ * if nobody said: what Retry-After says, else the longest time that Meta's usage
+ * headers name.
+ */
+int32_t hma_response_retry_after(const hma_response *response);
+
+/**
+ * Returns how much of Meta's limits is used up, in percent: the highest figure
+ * of all usage headers, or -1 if there is none.
+ */
+int32_t hma_response_usage_percent(const hma_response *response);
+
+/**
+ * Returns the body exactly as it came, with a NUL behind it, or NULL for NULL.
+ * It may hold a NUL itself and need not be UTF-8; see
+ * hma_response_body_length(). Of a body longer than 64 KiB it is the first 64
+ * KiB.
+ */
+const char *hma_response_body(const hma_response *response);
+
+/**
+ * Returns the length of the body in bytes, without the NUL behind it, or 0.
+ */
+size_t hma_response_body_length(const hma_response *response);
+
+/**
+ * Frees a response and every text that it handed out. NULL is allowed and does
+ * nothing.
+ */
+void hma_response_free(hma_response *response);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* HOOKMYAPP_H */

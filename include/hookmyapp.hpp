@@ -1,0 +1,435 @@
+// hookmyapp.hpp - the C++11 face of hookmyapp.h: objects free themselves, failures throw.
+//
+//     auto client = hma::client::from_env();
+//     auto sent = client.send("8123456789012345", "Hello from my app");
+//     std::cout << sent.message_id << '\n';
+//
+// Header only; everything goes through the C functions, whose manual is hookmyapp.h. Limits, units and what each
+// status means stand there. A std::string with a NUL byte inside is HMA_ERROR_ARGUMENT: nothing is ever cut.
+// Threads: one client may send from any number of threads at once; every const function of every class may run on one
+// object in any number of threads.
+#ifndef HOOKMYAPP_HPP
+#define HOOKMYAPP_HPP
+
+#include <hookmyapp.h>
+
+#include <chrono>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace hma {
+
+/// What the gateway answered, as plain values. Numbers are 0 or -1 and texts empty where nothing was said.
+struct response {
+    int http_status = 0;
+    std::string message_id;
+    std::string recipient_id;
+    std::string attachment_id;
+    int meta_code = 0;
+    int meta_subcode = 0;
+    std::string gateway_code;
+    std::string error_message;
+    std::string user_message;
+    std::string trace_id;
+    int retry_after = -1;   ///< seconds
+    int usage_percent = -1;
+    std::string body;       ///< byte for byte as it came
+
+    response() = default;
+
+    /// Copies a C response; NULL gives an empty one.
+    explicit response(const hma_response *raw)
+        : http_status(hma_response_http_status(raw)), message_id(text(hma_response_message_id(raw))),
+          recipient_id(text(hma_response_recipient_id(raw))), attachment_id(text(hma_response_attachment_id(raw))),
+          meta_code(hma_response_meta_code(raw)), meta_subcode(hma_response_meta_subcode(raw)),
+          gateway_code(text(hma_response_gateway_code(raw))), error_message(text(hma_response_error_message(raw))),
+          user_message(text(hma_response_user_message(raw))), trace_id(text(hma_response_trace_id(raw))),
+          retry_after(hma_response_retry_after(raw)), usage_percent(hma_response_usage_percent(raw)) {
+        if (raw)
+            body.assign(hma_response_body(raw), hma_response_body_length(raw));
+    }
+
+private:
+    static std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
+};
+
+/// Thrown by every call that does not end in HMA_OK. what() is the error string.
+class error : public std::runtime_error {
+public:
+    error(hma_status status, const std::string &what, hma::response response = hma::response())
+        : std::runtime_error(what), status_(status),
+          response_(std::make_shared<const hma::response>(std::move(response))) {}
+
+    hma_status status() const noexcept { return status_; }
+
+    /// Whether the message may have been delivered: one of the HMA_DELIVERY_* constants.
+    hma_delivery delivery() const noexcept { return hma_status_delivery(status_); }
+
+    /// What the gateway answered; empty if no answer came.
+    const hma::response &response() const noexcept { return *response_; }
+
+private:
+    hma_status status_;
+    std::shared_ptr<const hma::response> response_; // so that copying an exception cannot throw
+};
+
+/// What became of a send that does not throw.
+struct result {
+    hma_status status = HMA_OK;
+    hma::response response;
+    std::string error;
+
+    bool ok() const noexcept { return status == HMA_OK; }
+    explicit operator bool() const noexcept { return ok(); }
+};
+
+namespace detail {
+
+struct deleter {
+    void operator()(hma_client *raw) const noexcept { hma_client_free(raw); }
+    void operator()(hma_config *raw) const noexcept { hma_config_free(raw); }
+    void operator()(hma_message *raw) const noexcept { hma_message_free(raw); }
+    void operator()(hma_response *raw) const noexcept { hma_response_free(raw); }
+    void operator()(char *raw) const noexcept { hma_string_free(raw); }
+};
+
+template <typename T> using owner = std::unique_ptr<T, deleter>;
+
+/// The names of the arguments that hold a NUL byte, which C would take for the end.
+class texts {
+public:
+    const char *operator()(const char *name, const std::string &text) {
+        if (text.find('\0') != std::string::npos && mistake_.empty())
+            mistake_ = std::string(name) + ": must not hold a NUL byte";
+        return text.c_str();
+    }
+    const char *or_null(const char *name, const std::string &text) {
+        return text.empty() ? nullptr : (*this)(name, text);
+    }
+    const std::string &mistake() const noexcept { return mistake_; }
+
+private:
+    std::string mistake_;
+};
+
+template <typename T> T checked(T done) {
+    if (!done.ok())
+        throw error(done.status, done.error, std::move(done.response));
+    return done;
+}
+
+/// Whole milliseconds, rounded up; below zero is zero, and what does not fit is the longest time.
+template <typename Rep, typename Period> uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) {
+    const double exact = std::chrono::duration<double, std::milli>(duration).count();
+    if (!(exact > 0))
+        return 0;
+    if (exact >= 4294967295.0)
+        return 4294967295u;
+    const uint32_t whole = static_cast<uint32_t>(exact);
+    return exact > whole ? whole + 1 : whole;
+}
+
+} // namespace detail
+
+/// A message to send. Setters can be chained, or called in a loop; the first mistake is reported by the send.
+class message {
+public:
+    static message text(const std::string &text) {
+        return message([&](detail::texts &in) { return hma_message_text(in("text", text)); });
+    }
+    static message attachment(hma_attachment_kind kind, const std::string &url) {
+        return message([&](detail::texts &in) { return hma_message_attachment(kind, in("url", url)); });
+    }
+    static message attachment_id(hma_attachment_kind kind, const std::string &id) {
+        return message([&](detail::texts &in) { return hma_message_attachment_id(kind, in("attachment_id", id)); });
+    }
+    static message images() {
+        return message([](detail::texts &) { return hma_message_images(); });
+    }
+    static message heart() {
+        return message([](detail::texts &) { return hma_message_heart(); });
+    }
+    static message post(const std::string &media_id) {
+        return message([&](detail::texts &in) { return hma_message_post(in("media_id", media_id)); });
+    }
+    static message cards() {
+        return message([](detail::texts &) { return hma_message_cards(); });
+    }
+    /// A reaction: the word "love" or an emoji.
+    static message reaction(const std::string &message_id, const std::string &reaction) {
+        return message([&](detail::texts &in) {
+            const char *id = in("message_id", message_id);
+            return hma_message_reaction(id, in("reaction", reaction));
+        });
+    }
+    /// Takes the reaction to a message back.
+    static message no_reaction(const std::string &message_id) {
+        return message(
+            [&](detail::texts &in) { return hma_message_reaction(in("message_id", message_id), nullptr); });
+    }
+    static message action(hma_action action) {
+        return message([=](detail::texts &) { return hma_message_action(action); });
+    }
+
+    message &image(const std::string &url) & {
+        hma_message_add_image(raw_.get(), texts_("url", url));
+        return *this;
+    }
+    message &image_id(const std::string &attachment_id) & {
+        hma_message_add_image_id(raw_.get(), texts_("attachment_id", attachment_id));
+        return *this;
+    }
+    message &quick_reply(const std::string &title, const std::string &payload) & {
+        hma_message_add_quick_reply(raw_.get(), texts_("title", title), texts_("payload", payload));
+        return *this;
+    }
+    /// An empty title or payload is left out.
+    message &contact_reply(hma_contact_kind kind, const std::string &title = std::string(),
+                           const std::string &payload = std::string()) & {
+        hma_message_add_contact_reply(raw_.get(), kind, texts_.or_null("title", title),
+                                      texts_.or_null("payload", payload));
+        return *this;
+    }
+    /// An empty subtitle or URL is left out.
+    message &card(const std::string &title, const std::string &subtitle = std::string(),
+                  const std::string &image_url = std::string(), const std::string &link_url = std::string()) & {
+        hma_message_add_card(raw_.get(), texts_("title", title), texts_.or_null("subtitle", subtitle),
+                             texts_.or_null("image_url", image_url), texts_.or_null("link_url", link_url));
+        return *this;
+    }
+    message &link_button(const std::string &title, const std::string &url) & {
+        hma_message_add_link_button(raw_.get(), texts_("title", title), texts_("url", url));
+        return *this;
+    }
+    message &postback_button(const std::string &title, const std::string &payload) & {
+        hma_message_add_postback_button(raw_.get(), texts_("title", title), texts_("payload", payload));
+        return *this;
+    }
+    message &tag(const std::string &tag) & {
+        hma_message_set_tag(raw_.get(), texts_("tag", tag));
+        return *this;
+    }
+    message &messaging_type(const std::string &type) & {
+        hma_message_set_messaging_type(raw_.get(), texts_("messaging_type", type));
+        return *this;
+    }
+    message &reply_to(const std::string &message_id) & {
+        hma_message_set_reply_to(raw_.get(), texts_("reply_to", message_id));
+        return *this;
+    }
+    message &reusable() & {
+        hma_message_set_reusable(raw_.get());
+        return *this;
+    }
+
+    // The same for a message without a name, so that message::text("?").quick_reply("Yes", "YES") can be passed on.
+    message &&image(const std::string &url) && { return std::move(image(url)); }
+    message &&image_id(const std::string &attachment_id) && { return std::move(image_id(attachment_id)); }
+    message &&quick_reply(const std::string &title, const std::string &payload) && {
+        return std::move(quick_reply(title, payload));
+    }
+    message &&contact_reply(hma_contact_kind kind, const std::string &title = std::string(),
+                            const std::string &payload = std::string()) && {
+        return std::move(contact_reply(kind, title, payload));
+    }
+    message &&card(const std::string &title, const std::string &subtitle = std::string(),
+                   const std::string &image_url = std::string(), const std::string &link_url = std::string()) && {
+        return std::move(card(title, subtitle, image_url, link_url));
+    }
+    message &&link_button(const std::string &title, const std::string &url) && {
+        return std::move(link_button(title, url));
+    }
+    message &&postback_button(const std::string &title, const std::string &payload) && {
+        return std::move(postback_button(title, payload));
+    }
+    message &&tag(const std::string &tag) && { return std::move(this->tag(tag)); }
+    message &&messaging_type(const std::string &type) && { return std::move(messaging_type(type)); }
+    message &&reply_to(const std::string &message_id) && { return std::move(reply_to(message_id)); }
+    message &&reusable() && { return std::move(reusable()); }
+
+    const hma_message *get() const noexcept { return raw_.get(); }
+
+private:
+    friend class client;
+
+    template <typename Make> explicit message(Make make) : raw_(make(texts_)) {}
+
+    detail::texts texts_; // before raw_, which is made with it
+    detail::owner<hma_message> raw_;
+};
+
+/// Settings for a client. What is wrong is reported when the client is made.
+class config {
+public:
+    config(const std::string &base_url, const std::string &account_id, const std::string &access_token)
+        : raw_(hma_config_new(texts_("base_url", base_url), texts_("account_id", account_id),
+                              texts_("access_token", access_token))) {}
+
+    static config from_env() { return config(hma_config_from_env()); }
+    static config from_env_file(const std::string &path) {
+        detail::texts in;
+        const char *checked = in("path", path);
+        config made(hma_config_from_env_file(checked));
+        made.texts_ = in;
+        return made;
+    }
+
+    template <typename Rep, typename Period> config &timeout(std::chrono::duration<Rep, Period> whole_send) & {
+        hma_config_set_timeout(raw_.get(), detail::milliseconds(whole_send));
+        return *this;
+    }
+    template <typename Rep, typename Period> config &connect_timeout(std::chrono::duration<Rep, Period> connect) & {
+        hma_config_set_connect_timeout(raw_.get(), detail::milliseconds(connect));
+        return *this;
+    }
+    template <typename Rep, typename Period> config &keep_alive(std::chrono::duration<Rep, Period> idle) & {
+        hma_config_set_keep_alive(raw_.get(), detail::milliseconds(idle));
+        return *this;
+    }
+    config &ca_file(const std::string &path) & {
+        hma_config_set_ca_file(raw_.get(), texts_("ca_file", path));
+        return *this;
+    }
+    /// An empty URL means none.
+    config &proxy(const std::string &url) & {
+        hma_config_set_proxy(raw_.get(), texts_.or_null("proxy", url));
+        return *this;
+    }
+
+    template <typename Rep, typename Period> config &&timeout(std::chrono::duration<Rep, Period> whole_send) && {
+        return std::move(timeout(whole_send));
+    }
+    template <typename Rep, typename Period> config &&connect_timeout(std::chrono::duration<Rep, Period> connect) && {
+        return std::move(connect_timeout(connect));
+    }
+    template <typename Rep, typename Period> config &&keep_alive(std::chrono::duration<Rep, Period> idle) && {
+        return std::move(keep_alive(idle));
+    }
+    config &&ca_file(const std::string &path) && { return std::move(ca_file(path)); }
+    config &&proxy(const std::string &url) && { return std::move(proxy(url)); }
+
+    /// What a send will POST to; empty while a setting is wrong.
+    std::string url() const { return text(hma_config_url(raw_.get())); }
+
+    /// What in the environment is probably not what was meant, one a line; empty if nothing.
+    std::string warnings() const { return text(hma_config_warnings(raw_.get())); }
+
+    const hma_config *get() const noexcept { return raw_.get(); }
+
+private:
+    friend class client;
+
+    explicit config(hma_config *raw) : raw_(raw) {}
+    static std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
+
+    detail::texts texts_; // before raw_, which is made with it
+    detail::owner<hma_config> raw_;
+};
+
+/// Sends messages as one Instagram account. Make one and share it.
+///
+/// Each send throws hma::error on failure; the overload with std::nothrow returns hma::result instead.
+class client {
+public:
+    explicit client(const config &settings) {
+        if (!settings.texts_.mistake().empty())
+            throw error(HMA_ERROR_ARGUMENT, settings.texts_.mistake());
+        hma_client *raw = nullptr;
+        char *what = nullptr;
+        const hma_status status = hma_client_new(settings.get(), &raw, &what);
+        raw_.reset(raw);
+        detail::owner<char> owned(what);
+        if (status != HMA_OK)
+            throw error(status, what);
+    }
+    static client from_env() { return client(config::from_env()); }
+
+    response send(const std::string &recipient_id, const std::string &text) const {
+        return std::move(detail::checked(send(recipient_id, text, std::nothrow)).response);
+    }
+    result send(const std::string &recipient_id, const std::string &text, const std::nothrow_t &) const {
+        detail::texts in;
+        const char *to = in("recipient_id", recipient_id);
+        const char *words = in("text", text);
+        return finish(in, [&](hma_response **response, char **error) {
+            return hma_send_text(raw_.get(), to, words, response, error);
+        });
+    }
+
+    response send(const std::string &recipient_id, const message &message) const {
+        return std::move(detail::checked(send(recipient_id, message, std::nothrow)).response);
+    }
+    result send(const std::string &recipient_id, const message &message, const std::nothrow_t &) const {
+        detail::texts in = message.texts_;
+        const char *to = in("recipient_id", recipient_id);
+        return finish(in, [&](hma_response **response, char **error) {
+            return hma_send(raw_.get(), to, message.get(), response, error);
+        });
+    }
+
+    response send_private_reply(const std::string &comment_id, const message &message) const {
+        return std::move(detail::checked(send_private_reply(comment_id, message, std::nothrow)).response);
+    }
+    result send_private_reply(const std::string &comment_id, const message &message, const std::nothrow_t &) const {
+        detail::texts in = message.texts_;
+        const char *to = in("comment_id", comment_id);
+        return finish(in, [&](hma_response **response, char **error) {
+            return hma_send_private_reply(raw_.get(), to, message.get(), response, error);
+        });
+    }
+
+    response send_json(const std::string &body) const {
+        return std::move(detail::checked(send_json(body, std::nothrow)).response);
+    }
+    result send_json(const std::string &body, const std::nothrow_t &) const {
+        detail::texts in;
+        const char *json = in("body", body);
+        return finish(in, [&](hma_response **response, char **error) {
+            return hma_send_json(raw_.get(), json, response, error);
+        });
+    }
+
+    response upload(hma_attachment_kind kind, const std::string &url) const {
+        return std::move(detail::checked(upload(kind, url, std::nothrow)).response);
+    }
+    result upload(hma_attachment_kind kind, const std::string &url, const std::nothrow_t &) const {
+        detail::texts in;
+        const char *address = in("url", url);
+        return finish(in, [&](hma_response **response, char **error) {
+            return hma_upload(raw_.get(), kind, address, response, error);
+        });
+    }
+
+    /// Ends all sends of this client, in whatever thread they block, and lets none begin.
+    void shutdown() const { hma_client_shutdown(raw_.get()); }
+
+    const hma_client *get() const noexcept { return raw_.get(); }
+
+private:
+    template <typename Send> static result finish(const detail::texts &in, Send send) {
+        result done;
+        if (!in.mistake().empty()) {
+            done.status = HMA_ERROR_ARGUMENT;
+            done.error = in.mistake();
+            return done;
+        }
+        hma_response *raw_response = nullptr;
+        char *raw_error = nullptr;
+        done.status = send(&raw_response, &raw_error);
+        detail::owner<hma_response> owned_response(raw_response);
+        detail::owner<char> owned_error(raw_error);
+        done.response = response(raw_response);
+        if (raw_error)
+            done.error = raw_error;
+        return done;
+    }
+
+    detail::owner<hma_client> raw_;
+};
+
+} // namespace hma
+
+#endif // HOOKMYAPP_HPP

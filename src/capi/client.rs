@@ -1,0 +1,189 @@
+//! Clients and sends, from C.
+
+use std::ffi::c_char;
+
+use super::config::hma_config;
+use super::message::{attachment_kind, hma_attachment_kind, hma_message};
+use super::response::hma_response;
+use super::status::hma_status;
+use super::{ErrorOut, SendOut, TextIn, guard, write_null};
+use crate::client::Client;
+use crate::config::Config;
+use crate::error::Error;
+
+/// Sends messages as one Instagram account, and keeps connections for the next
+/// send: make one and share it.
+///
+/// Threads: any number of threads may send through one client at once.
+pub struct hma_client(pub(super) Client);
+
+/// Makes a client. Nothing is connected yet, and the configuration is copied.
+///
+/// On success `*client_out` is yours; free it with hma_client_free(). On failure
+/// it is NULL: `HMA_ERROR_CONFIG` names everything that is wrong with the
+/// configuration, `HMA_ERROR_ARGUMENT` a NULL `config` or `client_out`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_client_new(
+    config: Option<&hma_config>,
+    client_out: *mut *mut hma_client,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    let make = || Client::new(&config.ok_or_else(|| Error::argument("config: must not be NULL"))?.0);
+    // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+    unsafe { client(make, client_out, error_out) }
+}
+
+/// Makes a client from the environment: hma_config_from_env() and
+/// hma_client_new() in one call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_client_from_env(
+    client_out: *mut *mut hma_client,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+    unsafe { client(|| Client::new(&Config::from_env()), client_out, error_out) }
+}
+
+/// Ends all sends of this client, in whatever thread they block, and lets none
+/// begin: for a daemon that stops. Does nothing on NULL.
+///
+/// A send whose request had left ends as `HMA_ERROR_LOST`, every other one as
+/// `HMA_ERROR_CONNECT`, as do all later ones. One that is just opening its TCP
+/// connection notices when that is done, at the latest after the connect
+/// time-out. Free the client once the sends have returned.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_client_shutdown(client: Option<&hma_client>) {
+    let _ = guard(|| Ok(client.map(|client| client.0.shutdown())));
+}
+
+/// Frees a client and closes its connections. No other thread may be using it.
+/// NULL is allowed and does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_client_free(client: Option<Box<hma_client>>) {
+    let _ = guard(|| Ok(drop(client)));
+}
+
+/// Sends a text to a user and waits for the answer.
+///
+/// `recipient_id` is the Instagram-scoped id (IGSID) of the user, the sender.id
+/// of a webhook. `text` has 1 to 1000 bytes of UTF-8. Neither may be NULL.
+///
+/// Returns `HMA_OK` once the gateway has accepted the message. `*response_out` is
+/// what the gateway answered, set whether it accepted or refused; NULL if no
+/// answer came. `*error_out` is NULL on success, else a one-line text. Both are
+/// yours: free them with hma_response_free() and hma_string_free(). Either
+/// argument may be NULL. hma_status_delivery() says what became of the message.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_send_text(
+    client: Option<&hma_client>,
+    recipient_id: *const c_char,
+    text: *const c_char,
+    response_out: *mut *mut hma_response,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (recipient_id, text, out) = unsafe {
+        (TextIn::new("recipient_id", recipient_id), TextIn::new("text", text), SendOut::new(response_out, error_out))
+    };
+    out.finish(|| given(client)?.send_text(recipient_id.argument()?, text.argument()?))
+}
+
+/// Sends a message to a user and waits for the answer.
+///
+/// `recipient_id` is the Instagram-scoped id (IGSID) of the user. No input may be
+/// NULL. A mistake that `message` remembers is `HMA_ERROR_ARGUMENT`, and nothing
+/// is sent. The message is not changed and may be sent again. Results as with
+/// hma_send_text().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_send(
+    client: Option<&hma_client>,
+    recipient_id: *const c_char,
+    message: Option<&hma_message>,
+    response_out: *mut *mut hma_response,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (recipient_id, out) =
+        unsafe { (TextIn::new("recipient_id", recipient_id), SendOut::new(response_out, error_out)) };
+    out.finish(|| given(client)?.send(recipient_id.argument()?, &built(message)?.0))
+}
+
+/// Answers a comment with a message to its author (Meta's private reply) and
+/// waits for the answer. Meta allows one for each comment, within 7 days.
+///
+/// `comment_id` is the id of the comment; sender actions and reactions need a
+/// user and are `HMA_ERROR_ARGUMENT`. No input may be NULL. Results as with
+/// hma_send_text().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_send_private_reply(
+    client: Option<&hma_client>,
+    comment_id: *const c_char,
+    message: Option<&hma_message>,
+    response_out: *mut *mut hma_response,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (comment_id, out) = unsafe { (TextIn::new("comment_id", comment_id), SendOut::new(response_out, error_out)) };
+    out.finish(|| given(client)?.send_private_reply(comment_id.argument()?, &built(message)?.0))
+}
+
+/// Sends a request body as it is, byte for byte, for what hma_message does not
+/// say, and waits for the answer.
+///
+/// `body` is a JSON object; anything else is `HMA_ERROR_ARGUMENT` with line and
+/// column. No input may be NULL. Results as with hma_send_text().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_send_json(
+    client: Option<&hma_client>,
+    body: *const c_char,
+    response_out: *mut *mut hma_response,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (body, out) = unsafe { (TextIn::new("body", body), SendOut::new(response_out, error_out)) };
+    out.finish(|| given(client)?.send_json(body.argument()?))
+}
+
+/// Uploads media for later use and waits for the answer:
+/// hma_response_attachment_id() then gives the id for
+/// hma_message_attachment_id().
+///
+/// `url` is absolute, http or https, and must not be NULL; Meta fetches it. Meta
+/// documents this call; that the gateway passes it on is not proven. Results as
+/// with hma_send_text().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_upload(
+    client: Option<&hma_client>,
+    kind: hma_attachment_kind,
+    url: *const c_char,
+    response_out: *mut *mut hma_response,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (url, out) = unsafe { (TextIn::new("url", url), SendOut::new(response_out, error_out)) };
+    out.finish(|| given(client)?.upload(attachment_kind(kind).map_err(Error::argument)?, url.argument()?))
+}
+
+fn given(client: Option<&hma_client>) -> Result<&Client, Error> {
+    client.map(|client| &client.0).ok_or_else(|| Error::argument("client: must not be NULL"))
+}
+
+fn built(message: Option<&hma_message>) -> Result<&hma_message, Error> {
+    message.ok_or_else(|| Error::argument("message: must not be NULL"))
+}
+
+/// # Safety
+/// Each is NULL or points to a pointer that may be overwritten.
+unsafe fn client(
+    make: impl FnOnce() -> Result<Client, Error>,
+    client_out: *mut *mut hma_client,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: what this function asks of its caller.
+    let (client_out, error_out) = unsafe { (write_null(client_out), ErrorOut::new(error_out)) };
+    error_out.finish(guard(|| {
+        let client_out = client_out.ok_or_else(|| Error::argument("client_out: must not be NULL"))?;
+        *client_out = Box::into_raw(Box::new(hma_client(make()?)));
+        Ok(())
+    }))
+}

@@ -1,0 +1,179 @@
+//! Settings for a client, from C.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use super::{TextIn, guard, text_out};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+
+/// Settings for a client: where to send, as whom, and how long to wait.
+///
+/// Constructors never return NULL and setters never fail: what is wrong is
+/// remembered and reported by hma_client_new(), and setting the same thing again
+/// rightly forgets it. A NULL or a text that is not UTF-8, where a text is
+/// needed, is such a mistake (`HMA_ERROR_CONFIG`). Setters do nothing on a NULL
+/// configuration.
+///
+/// Threads: reading from many threads is fine; setters need it for themselves.
+pub struct hma_config(pub(super) Config);
+
+/// Starts a configuration from the three settings that every client needs.
+///
+/// `base_url` is the address in front of the account id, with the Graph version,
+/// such as "https://gateway.hookmyapp.com/meta/v25.0". Plain http is taken for
+/// localhost and loopback addresses only; no query, fragment or user name;
+/// trailing slashes are dropped. `account_id` is the id of the Instagram account
+/// that sends: letters, digits and - _ . ~. `access_token` is the gateway's token
+/// for it, visible ASCII. None may be NULL.
+///
+/// Never returns NULL. Free it with hma_config_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_config_new(
+    base_url: *const c_char,
+    account_id: *const c_char,
+    access_token: *const c_char,
+) -> Box<hma_config> {
+    // SAFETY: "Strings" in the header.
+    let (base_url, account_id, access_token) = unsafe {
+        (
+            TextIn::new("base_url", base_url),
+            TextIn::new("account_id", account_id),
+            TextIn::new("access_token", access_token),
+        )
+    };
+    build(|| {
+        let texts = (base_url.required(), account_id.required(), access_token.required());
+        if let (Ok(base_url), Ok(account_id), Ok(access_token)) = texts {
+            return Config::new(base_url, account_id, access_token);
+        }
+        let mut config = Config::empty();
+        for mistake in [texts.0.err(), texts.1.err(), texts.2.err()].into_iter().flatten() {
+            config.fail("arguments", ErrorKind::Config, mistake);
+        }
+        config
+    })
+}
+
+/// Starts a configuration from the environment of the process.
+///
+/// Reads INSTAGRAM_API_URL, else INSTAGRAM_GRAPH_API_URL; INSTAGRAM_ACCOUNT_ID,
+/// else INSTAGRAM_USER_ID; INSTAGRAM_ACCESS_TOKEN; and HTTPS_PROXY or https_proxy
+/// with NO_PROXY or no_proxy. Values are trimmed, and an empty one counts as
+/// unset. What is missing is reported by hma_client_new(), all names at once. As
+/// with getenv(), no other thread may change the environment meanwhile.
+///
+/// Never returns NULL. Free it with hma_config_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_from_env() -> Box<hma_config> {
+    build(Config::from_env)
+}
+
+/// Starts a configuration from the file that `hookmyapp sandbox env --write` or
+/// `hookmyapp channels env --write` makes.
+///
+/// The names are those of hma_config_from_env(); the environment itself is only
+/// looked at for the proxy, where the file names none. The file is read as Node's
+/// dotenv reads it, and may have 1 MiB. `path` must not be NULL. A file that
+/// cannot be read is a mistake that names the path and the reason.
+///
+/// Never returns NULL. Free it with hma_config_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_config_from_env_file(path: *const c_char) -> Box<hma_config> {
+    // SAFETY: "Strings" in the header.
+    let path = unsafe { TextIn::new("path", path) };
+    build(|| match path.required() {
+        Ok(path) => Config::from_env_file(path),
+        Err(mistake) => broken(ErrorKind::Config, mistake),
+    })
+}
+
+/// Limits how long one send may block, from the name look-up to the last byte of
+/// the answer. Default: 80000 milliseconds, because Meta may take 75 seconds to
+/// fetch a video. 0 is a mistake.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_set_timeout(config: Option<&mut hma_config>, milliseconds: u32) {
+    set(config, "timeout", |config| Ok(config.set_timeout(Duration::from_millis(milliseconds.into()))));
+}
+
+/// Limits how long a send may take to connect: name look-up, TCP, proxy and TLS.
+/// Default: 10000 milliseconds. 0 is a mistake. The limit of the whole send holds
+/// as well.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_set_connect_timeout(config: Option<&mut hma_config>, milliseconds: u32) {
+    set(config, "connect_timeout", |config| Ok(config.set_connect_timeout(Duration::from_millis(milliseconds.into()))));
+}
+
+/// Limits how long an idle connection is kept for the next send. Default: 4000
+/// milliseconds; 0 never reuses a connection.
+///
+/// A longer time than the gateway's own makes it likelier that a send meets a
+/// connection which is just being closed, and then ends as `HMA_ERROR_LOST`.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_set_keep_alive(config: Option<&mut hma_config>, milliseconds: u32) {
+    set(config, "keep_alive", |config| Ok(config.set_keep_alive(Duration::from_millis(milliseconds.into()))));
+}
+
+/// Trusts exactly the certificates in this PEM file. NULL, the default, trusts
+/// Mozilla's set. The file is read by hma_client_new(); one without a certificate
+/// is a mistake.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_config_set_ca_file(config: Option<&mut hma_config>, path: *const c_char) {
+    // SAFETY: "Strings" in the header.
+    let path = unsafe { TextIn::new("ca_file", path) };
+    set(config, "ca_file", |config| Ok(config.set_ca_file(path.optional()?.map(Into::into))));
+}
+
+/// Connects through this HTTP CONNECT proxy: "http://[user:password@]host[:port]"
+/// (port 80 unless given), or the same with https (port 443). NULL means none. A
+/// gateway on localhost or a loopback address is always connected to directly.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_config_set_proxy(config: Option<&mut hma_config>, url: *const c_char) {
+    // SAFETY: "Strings" in the header.
+    let url = unsafe { TextIn::new("proxy", url) };
+    set(config, "proxy", |config| Ok(config.set_proxy("proxy", url.optional()?)));
+}
+
+/// Returns the URL that a send will POST to, for logs: it holds no secret.
+///
+/// NULL while a setting is wrong, and for NULL. Good until the next setter or
+/// hma_config_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_url(config: Option<&hma_config>) -> *const c_char {
+    text_out(config.and_then(|config| config.0.url_text()))
+}
+
+/// Returns what in the environment is probably not what was meant, one warning a
+/// line: both base URLs are set, or both account ids, and they differ.
+///
+/// NULL if there is nothing to warn of, and for NULL. Good until
+/// hma_config_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_warnings(config: Option<&hma_config>) -> *const c_char {
+    text_out(config.and_then(|config| config.0.warning_lines()))
+}
+
+/// Frees a configuration; clients that were made of it are not touched. NULL is
+/// allowed and does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_free(config: Option<Box<hma_config>>) {
+    drop(config);
+}
+
+fn build(make: impl FnOnce() -> Config) -> Box<hma_config> {
+    let config = guard(|| Ok(make())).unwrap_or_else(|error| broken(error.kind(), error.to_string()));
+    Box::new(hma_config(config))
+}
+
+fn broken(kind: ErrorKind, mistake: String) -> Config {
+    let mut config = Config::empty();
+    config.fail("arguments", kind, mistake);
+    config
+}
+
+fn set(config: Option<&mut hma_config>, setting: &'static str, change: impl FnOnce(&mut Config) -> Result<(), String>) {
+    let Some(hma_config(config)) = config else { return };
+    if let Err(error) = guard(|| change(config).map_err(Error::config)) {
+        config.fail(setting, error.kind(), error.to_string());
+    }
+}

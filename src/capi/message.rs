@@ -1,0 +1,344 @@
+//! Messages, from C.
+
+use std::ffi::c_char;
+
+use super::{TextIn, guard};
+use crate::error::Error;
+use crate::message::{Action, AttachmentKind, ContactKind, Message};
+
+/// Something to send, built once and sent to as many people as wanted.
+///
+/// Constructors never return NULL and setters never fail: the first mistake is
+/// remembered and reported by the send as `HMA_ERROR_ARGUMENT`, before anything
+/// leaves. Limits that Meta documents are checked then too: a text is counted in
+/// bytes of UTF-8, a title in characters (Unicode scalar values); nothing is ever
+/// cut. A call that does not fit the message, such as a card on a text, is a
+/// mistake, and so is a NULL where it is not allowed. Setters do nothing on a
+/// NULL message.
+///
+/// Threads: any number of threads may send one message at once; setters need it
+/// for themselves.
+pub struct hma_message(pub(super) Message);
+
+/// What kind of media an attachment is: one of the `HMA_ATTACHMENT_*` constants.
+pub type hma_attachment_kind = i32;
+
+/// What a contact quick reply offers: one of the `HMA_CONTACT_*` constants.
+pub type hma_contact_kind = i32;
+
+/// Something the account does in a chat (Meta's sender action): one of the
+/// `HMA_ACTION_*` constants.
+pub type hma_action = i32;
+
+/// PNG, JPEG or GIF, up to 8 MB.
+pub const HMA_ATTACHMENT_IMAGE: hma_attachment_kind = 1;
+/// MP4, OGG, AVI, MOV or WebM, up to 25 MB, fetched by Meta within 75 seconds.
+pub const HMA_ATTACHMENT_VIDEO: hma_attachment_kind = 2;
+/// AAC, M4A, WAV or MP4, up to 25 MB.
+pub const HMA_ATTACHMENT_AUDIO: hma_attachment_kind = 3;
+/// PDF, up to 25 MB.
+pub const HMA_ATTACHMENT_FILE: hma_attachment_kind = 4;
+
+/// The phone number of the user's profile.
+pub const HMA_CONTACT_PHONE: hma_contact_kind = 1;
+/// The e-mail address of the user's profile.
+pub const HMA_CONTACT_EMAIL: hma_contact_kind = 2;
+
+/// Shows the typing indicator.
+pub const HMA_ACTION_TYPING_ON: hma_action = 1;
+/// Hides the typing indicator.
+pub const HMA_ACTION_TYPING_OFF: hma_action = 2;
+/// Marks the user's messages as seen.
+pub const HMA_ACTION_MARK_SEEN: hma_action = 3;
+
+/// Makes a text of 1 to 1000 bytes of UTF-8. With quick replies it asks a
+/// question; with buttons it becomes Meta's button template, whose text has at
+/// most 640 characters.
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_text(text: *const c_char) -> Box<hma_message> {
+    // SAFETY: "Strings" in the header.
+    let text = unsafe { TextIn::new("text", text) };
+    build(|| Ok(Message::text(text.required()?)))
+}
+
+/// Makes a message of media that Meta fetches from `url`: absolute, https or
+/// http.
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_attachment(kind: hma_attachment_kind, url: *const c_char) -> Box<hma_message> {
+    // SAFETY: "Strings" in the header.
+    let url = unsafe { TextIn::new("url", url) };
+    build(|| Ok(Message::attachment(attachment_kind(kind)?, url.required()?)))
+}
+
+/// Makes a message of media that were uploaded before, or sent with
+/// hma_message_set_reusable().
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_attachment_id(
+    kind: hma_attachment_kind,
+    attachment_id: *const c_char,
+) -> Box<hma_message> {
+    // SAFETY: "Strings" in the header.
+    let attachment_id = unsafe { TextIn::new("attachment_id", attachment_id) };
+    build(|| Ok(Message::attachment_id(attachment_kind(kind)?, attachment_id.required()?)))
+}
+
+/// Makes a message of several images: add 1 to 10 with hma_message_add_image()
+/// and hma_message_add_image_id().
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_message_images() -> Box<hma_message> {
+    build(|| Ok(Message::images()))
+}
+
+/// Makes the heart sticker.
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_message_heart() -> Box<hma_message> {
+    build(|| Ok(Message::heart()))
+}
+
+/// Makes a message of a post that belongs to the account, by its media id.
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_post(media_id: *const c_char) -> Box<hma_message> {
+    // SAFETY: "Strings" in the header.
+    let media_id = unsafe { TextIn::new("media_id", media_id) };
+    build(|| Ok(Message::post(media_id.required()?)))
+}
+
+/// Makes a message of cards side by side (Meta's generic template): add 1 to 10
+/// with hma_message_add_card(). Not shown on desktop.
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_message_cards() -> Box<hma_message> {
+    build(|| Ok(Message::cards()))
+}
+
+/// Makes a reaction to the message `message_id`: the word "love" or an emoji.
+/// A NULL `reaction_or_null` takes the reaction back; another one replaces it.
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_reaction(
+    message_id: *const c_char,
+    reaction_or_null: *const c_char,
+) -> Box<hma_message> {
+    // SAFETY: "Strings" in the header.
+    let (message_id, reaction) =
+        unsafe { (TextIn::new("message_id", message_id), TextIn::new("reaction", reaction_or_null)) };
+    build(|| Ok(Message::reaction(message_id.required()?, reaction.optional()?)))
+}
+
+/// Makes a sender action: typing on, typing off, or mark seen.
+///
+/// Never returns NULL. Free it with hma_message_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_message_action(action: hma_action) -> Box<hma_message> {
+    build(|| {
+        let all = [Action::TypingOn, Action::TypingOff, Action::MarkSeen];
+        constant("action", &all, action, |action| *action as hma_action).map(Message::action)
+    })
+}
+
+/// Adds an image by URL to hma_message_images(). The URL is absolute, https or
+/// http.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_add_image(message: Option<&mut hma_message>, url: *const c_char) {
+    // SAFETY: "Strings" in the header.
+    let url = unsafe { TextIn::new("url", url) };
+    set(message, |message| Ok(message.add_image(url.required()?)));
+}
+
+/// Adds an image by attachment id to hma_message_images().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_add_image_id(message: Option<&mut hma_message>, attachment_id: *const c_char) {
+    // SAFETY: "Strings" in the header.
+    let attachment_id = unsafe { TextIn::new("attachment_id", attachment_id) };
+    set(message, |message| Ok(message.add_image_id(attachment_id.required()?)));
+}
+
+/// Adds a quick reply to a text without buttons: at most 13, each with a title of
+/// 1 to 20 characters. The payload comes back in the webhook when the user taps
+/// it; it may be empty, but not NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_add_quick_reply(
+    message: Option<&mut hma_message>,
+    title: *const c_char,
+    payload: *const c_char,
+) {
+    // SAFETY: "Strings" in the header.
+    let (title, payload) = unsafe { (TextIn::new("title", title), TextIn::new("payload", payload)) };
+    set(message, |message| Ok(message.add_quick_reply(title.required()?, payload.required()?)));
+}
+
+/// Adds a quick reply that offers the user's own phone number or e-mail address;
+/// it counts among the 13. Title and payload may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_add_contact_reply(
+    message: Option<&mut hma_message>,
+    kind: hma_contact_kind,
+    title: *const c_char,
+    payload: *const c_char,
+) {
+    // SAFETY: "Strings" in the header.
+    let (title, payload) = unsafe { (TextIn::new("title", title), TextIn::new("payload", payload)) };
+    set(message, |message| {
+        let all = [ContactKind::Phone, ContactKind::Email];
+        let kind = constant("kind", &all, kind, |kind| *kind as hma_contact_kind)?;
+        Ok(message.add_contact_reply(kind, title.optional()?, payload.optional()?))
+    });
+}
+
+/// Adds a card to hma_message_cards(). `title` and `subtitle` have at most 80
+/// characters each; `link_url` is opened by a tap on the card; both URLs are
+/// absolute, https or http. The last three may be NULL, but a card with nothing
+/// but a title needs a button.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_add_card(
+    message: Option<&mut hma_message>,
+    title: *const c_char,
+    subtitle: *const c_char,
+    image_url: *const c_char,
+    link_url: *const c_char,
+) {
+    // SAFETY: "Strings" in the header.
+    let (title, subtitle, image_url, link_url) = unsafe {
+        (
+            TextIn::new("title", title),
+            TextIn::new("subtitle", subtitle),
+            TextIn::new("image_url", image_url),
+            TextIn::new("link_url", link_url),
+        )
+    };
+    set(message, |message| {
+        let (subtitle, image_url, link_url) = (subtitle.optional()?, image_url.optional()?, link_url.optional()?);
+        Ok(message.add_card(title.required()?, subtitle, image_url, link_url))
+    });
+}
+
+/// Adds a button that opens `url`, to the text or to the last card: at most 3
+/// buttons each. The title is not empty.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_add_link_button(
+    message: Option<&mut hma_message>,
+    title: *const c_char,
+    url: *const c_char,
+) {
+    // SAFETY: "Strings" in the header.
+    let (title, url) = unsafe { (TextIn::new("title", title), TextIn::new("url", url)) };
+    set(message, |message| Ok(message.add_link_button(title.required()?, url.required()?)));
+}
+
+/// Adds a button whose payload comes back in the webhook, to the text or to the
+/// last card: at most 3 buttons each. The title is not empty; the payload may be
+/// empty, but not NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_add_postback_button(
+    message: Option<&mut hma_message>,
+    title: *const c_char,
+    payload: *const c_char,
+) {
+    // SAFETY: "Strings" in the header.
+    let (title, payload) = unsafe { (TextIn::new("title", title), TextIn::new("payload", payload)) };
+    set(message, |message| Ok(message.add_postback_button(title.required()?, payload.required()?)));
+}
+
+/// Sets Meta's message tag. "HUMAN_AGENT" is the only one on Instagram: a person
+/// may answer with it up to 7 days after the user's last message, if the app was
+/// granted that. Not for reactions and sender actions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_set_tag(message: Option<&mut hma_message>, tag: *const c_char) {
+    // SAFETY: "Strings" in the header.
+    let tag = unsafe { TextIn::new("tag", tag) };
+    set(message, |message| Ok(message.set_tag(tag.required()?)));
+}
+
+/// Sets Meta's messaging type, such as "RESPONSE" or "MESSAGE_TAG". Left out
+/// unless set. Not for reactions and sender actions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_set_messaging_type(
+    message: Option<&mut hma_message>,
+    messaging_type: *const c_char,
+) {
+    // SAFETY: "Strings" in the header.
+    let messaging_type = unsafe { TextIn::new("messaging_type", messaging_type) };
+    set(message, |message| Ok(message.set_messaging_type(messaging_type.required()?)));
+}
+
+/// Shows the message as an inline reply to the message `message_id`. Meta
+/// documents it for accounts that are connected through Facebook. Not for
+/// reactions and sender actions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_set_reply_to(message: Option<&mut hma_message>, message_id: *const c_char) {
+    // SAFETY: "Strings" in the header.
+    let message_id = unsafe { TextIn::new("reply_to", message_id) };
+    set(message, |message| Ok(message.set_reply_to(message_id.required()?)));
+}
+
+/// Asks Meta to keep an attachment by URL: hma_response_attachment_id() of the
+/// answer then gives the id to send it again.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_message_set_reusable(message: Option<&mut hma_message>) {
+    set(message, |message| Ok(message.set_reusable()));
+}
+
+/// Frees a message. NULL is allowed and does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_message_free(message: Option<Box<hma_message>>) {
+    drop(message);
+}
+
+pub(super) fn attachment_kind(kind: hma_attachment_kind) -> Result<AttachmentKind, String> {
+    let all = [AttachmentKind::Image, AttachmentKind::Video, AttachmentKind::Audio, AttachmentKind::File];
+    constant("kind", &all, kind, |kind| *kind as hma_attachment_kind)
+}
+
+/// A C integer is not a Rust enum: one that is out of range is a mistake.
+fn constant<T: Copy>(name: &str, all: &[T], number: i32, number_of: impl Fn(&T) -> i32) -> Result<T, String> {
+    let found = all.iter().find(|one| number_of(one) == number);
+    found.copied().ok_or_else(|| format!("{name}: {number} is none of its constants"))
+}
+
+fn build(make: impl FnOnce() -> Result<Message, String>) -> Box<hma_message> {
+    let message = guard(|| make().map_err(Error::argument)).unwrap_or_else(|error| {
+        let mut message = Message::text("");
+        message.fail(error.kind(), error.to_string());
+        message
+    });
+    Box::new(hma_message(message))
+}
+
+fn set(message: Option<&mut hma_message>, change: impl FnOnce(&mut Message) -> Result<(), String>) {
+    let Some(hma_message(message)) = message else { return };
+    if let Err(error) = guard(|| change(message).map_err(Error::argument)) {
+        message.fail(error.kind(), error.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constants_are_the_numbers_of_the_kinds() {
+        assert_eq!(HMA_ATTACHMENT_IMAGE, AttachmentKind::Image as i32);
+        assert_eq!(HMA_ATTACHMENT_VIDEO, AttachmentKind::Video as i32);
+        assert_eq!(HMA_ATTACHMENT_AUDIO, AttachmentKind::Audio as i32);
+        assert_eq!(HMA_ATTACHMENT_FILE, AttachmentKind::File as i32);
+        assert_eq!(HMA_CONTACT_PHONE, ContactKind::Phone as i32);
+        assert_eq!(HMA_CONTACT_EMAIL, ContactKind::Email as i32);
+        assert_eq!(HMA_ACTION_TYPING_ON, Action::TypingOn as i32);
+        assert_eq!(HMA_ACTION_TYPING_OFF, Action::TypingOff as i32);
+        assert_eq!(HMA_ACTION_MARK_SEEN, Action::MarkSeen as i32);
+    }
+}

@@ -1,0 +1,155 @@
+//! The seam between C and Rust: NULL, text in, results out, and panics. The other files convert, call and convert.
+//!
+//! Their doc comments are the C manual: `cbindgen` makes `include/hookmyapp.h` of them.
+
+// The names are C's. Each function's promises to C stand in the header, not in a section on safety.
+#![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
+// Lets every setter be one line.
+#![allow(clippy::unit_arg)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
+
+pub mod client;
+pub mod config;
+pub mod message;
+pub mod response;
+pub mod status;
+
+use std::ffi::{CStr, CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use crate::error::{Error, ErrorKind};
+use crate::response::Response;
+use crate::text::Text;
+use response::hma_response;
+use status::{HMA_OK, hma_status};
+
+const PANICKED: &str = concat!(
+    "a bug in hookmyapp ",
+    env!("CARGO_PKG_VERSION"),
+    ": the call panicked, and what Rust says about it stands on standard error; the message may have been delivered"
+);
+
+/// Runs what may fail, and turns a panic into an error.
+fn guard<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, PANICKED)))
+}
+
+/// A text that C hands in, with the name of the argument.
+#[derive(Clone, Copy)]
+struct TextIn<'a> {
+    name: &'static str,
+    text: Option<&'a CStr>,
+}
+
+impl<'a> TextIn<'a> {
+    /// # Safety
+    /// `pointer` is NULL or points to a NUL-terminated text that stays as it is during the call.
+    unsafe fn new(name: &'static str, pointer: *const c_char) -> TextIn<'a> {
+        // SAFETY: "Strings" in the header: NUL-terminated, and not changed during the call.
+        let text = (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) });
+        TextIn { name, text }
+    }
+
+    /// The text; NULL is a mistake.
+    fn required(self) -> Result<&'a str, String> {
+        self.optional()?.ok_or_else(|| format!("{}: must not be NULL", self.name))
+    }
+
+    /// The text; NULL is none.
+    fn optional(self) -> Result<Option<&'a str>, String> {
+        let decoded = self.text.map(CStr::to_str).transpose();
+        decoded.map_err(|error| format!("{}: not UTF-8 at byte {}", self.name, error.valid_up_to()))
+    }
+
+    fn argument(self) -> Result<&'a str, Error> {
+        self.required().map_err(Error::argument)
+    }
+}
+
+/// Where C wants an error string.
+struct ErrorOut<'a>(Option<&'a mut *mut c_char>);
+
+impl ErrorOut<'_> {
+    /// # Safety
+    /// `error_out` is NULL or points to a pointer that may be overwritten.
+    unsafe fn new<'a>(error_out: *mut *mut c_char) -> ErrorOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        ErrorOut(unsafe { write_null(error_out) })
+    }
+
+    fn finish(self, outcome: Result<(), Error>) -> hma_status {
+        let Err(error) = outcome else { return HMA_OK };
+        if let Some(error_out) = self.0 {
+            // A `Text` holds no NUL, so that this never gives the empty one.
+            *error_out = CString::new(error.to_string()).unwrap_or_default().into_raw();
+        }
+        error.kind() as hma_status
+    }
+}
+
+/// Where C wants the outcome of a send.
+struct SendOut<'a> {
+    response: Option<&'a mut *mut hma_response>,
+    error: ErrorOut<'a>,
+}
+
+impl SendOut<'_> {
+    /// # Safety
+    /// Each is NULL or points to a pointer that may be overwritten.
+    unsafe fn new<'a>(response_out: *mut *mut hma_response, error_out: *mut *mut c_char) -> SendOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        unsafe { SendOut { response: write_null(response_out), error: ErrorOut::new(error_out) } }
+    }
+
+    fn finish(self, send: impl FnOnce() -> Result<Response, Error>) -> hma_status {
+        let outcome = guard(send);
+        let response = match &outcome {
+            Ok(response) => Some(response),
+            Err(error) => error.response(),
+        };
+        if let (Some(response_out), Some(response)) = (self.response, response) {
+            *response_out = Box::into_raw(Box::new(hma_response(response.clone())));
+        }
+        self.error.finish(outcome.map(drop))
+    }
+}
+
+/// # Safety
+/// `out` is NULL or points to a pointer that may be overwritten.
+unsafe fn write_null<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut T> {
+    if out.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, and "Owning" in the header lets an *_out argument be overwritten; it may be uninitialised.
+    unsafe {
+        out.write(ptr::null_mut());
+        Some(&mut *out)
+    }
+}
+
+/// A text that C borrows.
+fn text_out(text: Option<&Text>) -> *const c_char {
+    text.map_or(ptr::null(), Text::as_ptr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_inside_the_seam_becomes_an_internal_error_with_a_string() {
+        let mut error = ptr::null_mut();
+        let mut response = ptr::dangling_mut();
+        // SAFETY: both are pointers of this test.
+        let out = unsafe { SendOut::new(&mut response, &mut error) };
+        let status = out.finish(|| panic!("the token is hmat_live_secret"));
+        assert_eq!(status, 32);
+        assert!(response.is_null());
+        // SAFETY: the seam has made it with `into_raw`.
+        let text = unsafe { CString::from_raw(error) }.into_string().unwrap();
+        assert_eq!(text, PANICKED);
+        assert_eq!(guard(|| Ok(1)).unwrap(), 1);
+    }
+}

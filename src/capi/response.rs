@@ -1,0 +1,121 @@
+//! What the gateway answered, for C.
+
+use std::ffi::c_char;
+use std::ptr;
+
+use super::text_out;
+use crate::response::Response;
+
+/// What the gateway answered, whether it accepted or refused.
+///
+/// Every text that a response hands out is good until hma_response_free(). The
+/// accessors take NULL and then return what they return where nothing was said:
+/// NULL, 0 or -1.
+///
+/// Threads: any number of threads may read one response at once.
+pub struct hma_response(pub(super) Response);
+
+/// Returns the HTTP status, such as 200, or 0 for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_http_status(response: Option<&hma_response>) -> i32 {
+    response.map_or(0, |response| response.0.http_status.into())
+}
+
+/// Returns the id of the message that was sent, or NULL: sender actions,
+/// reactions and uploads have none. Opaque, of any length.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_message_id(response: Option<&hma_response>) -> *const c_char {
+    text_out(response.and_then(|response| response.0.message_id.as_ref()))
+}
+
+/// Returns the id of the user that the message was sent to, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_recipient_id(response: Option<&hma_response>) -> *const c_char {
+    text_out(response.and_then(|response| response.0.recipient_id.as_ref()))
+}
+
+/// Returns the id under which uploaded or reusable media can be sent again, or
+/// NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_attachment_id(response: Option<&hma_response>) -> *const c_char {
+    text_out(response.and_then(|response| response.0.attachment_id.as_ref()))
+}
+
+/// Returns Meta's error code, such as 10, or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_meta_code(response: Option<&hma_response>) -> i32 {
+    response.and_then(|response| response.0.meta_code).unwrap_or(0)
+}
+
+/// Returns Meta's error subcode, such as 2534022, or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_meta_subcode(response: Option<&hma_response>) -> i32 {
+    response.and_then(|response| response.0.meta_subcode).unwrap_or(0)
+}
+
+/// Returns the gateway's own error code, such as "SESSION_WINDOW_CLOSED", or
+/// NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_gateway_code(response: Option<&hma_response>) -> *const c_char {
+    text_out(response.and_then(|response| response.0.gateway_code.as_ref()))
+}
+
+/// Returns Meta's or the gateway's own words about an error, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_error_message(response: Option<&hma_response>) -> *const c_char {
+    text_out(response.and_then(|response| response.0.error_message.as_ref()))
+}
+
+/// Returns Meta's words about an error that are meant for people
+/// (error_user_msg), or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_user_message(response: Option<&hma_response>) -> *const c_char {
+    text_out(response.and_then(|response| response.0.user_message.as_ref()))
+}
+
+/// Returns the id that Meta's support asks for (fbtrace_id), or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_trace_id(response: Option<&hma_response>) -> *const c_char {
+    text_out(response.and_then(|response| response.0.trace_id.as_ref()))
+}
+
+/// Returns how many seconds to wait before the next call, 0 to INT32_MAX, or -1
+/// if nobody said: what Retry-After says, else the longest time that Meta's usage
+/// headers name.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_retry_after(response: Option<&hma_response>) -> i32 {
+    number_or_minus_one(response.and_then(|response| response.0.retry_after))
+}
+
+/// Returns how much of Meta's limits is used up, in percent: the highest figure
+/// of all usage headers, or -1 if there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_usage_percent(response: Option<&hma_response>) -> i32 {
+    number_or_minus_one(response.and_then(|response| response.0.usage_percent))
+}
+
+/// Returns the body exactly as it came, with a NUL behind it, or NULL for NULL.
+/// It may hold a NUL itself and need not be UTF-8; see
+/// hma_response_body_length(). Of a body longer than 64 KiB it is the first 64
+/// KiB.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_body(response: Option<&hma_response>) -> *const c_char {
+    response.map_or(ptr::null(), |response| response.0.body.as_ptr().cast())
+}
+
+/// Returns the length of the body in bytes, without the NUL behind it, or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_body_length(response: Option<&hma_response>) -> usize {
+    response.map_or(0, |response| response.0.body().len())
+}
+
+/// Frees a response and every text that it handed out. NULL is allowed and does
+/// nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_response_free(response: Option<Box<hma_response>>) {
+    drop(response);
+}
+
+fn number_or_minus_one(number: Option<u32>) -> i32 {
+    number.and_then(|number| number.try_into().ok()).unwrap_or(-1)
+}

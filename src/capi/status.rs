@@ -1,0 +1,159 @@
+//! Status codes, the version, and the freeing of error strings.
+
+use std::ffi::{CStr, CString, c_char};
+
+use crate::error::{Delivery, SENTENCES};
+
+/// What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
+///
+/// The tens digit is the answer to "was it sent?", see hma_status_delivery().
+/// A later version may return codes that this header does not list; they fall
+/// into the same classes. Numbers never change.
+pub type hma_status = i32;
+
+/// What became of the message: one of the `HMA_DELIVERY_*` constants.
+pub type hma_delivery = i32;
+
+/// The gateway accepted the message.
+pub const HMA_OK: hma_status = 0;
+/// Not sent: an argument is NULL, not UTF-8, breaks a rule of the function, or
+/// breaks a limit that Meta documents. Correct it.
+pub const HMA_ERROR_ARGUMENT: hma_status = 10;
+/// Not sent: a setting is missing or wrong. Correct the configuration.
+pub const HMA_ERROR_CONFIG: hma_status = 11;
+/// Not sent: no connection to the gateway (name look-up, TCP, proxy or TLS), or
+/// it closed before the first byte of the request. Try again later.
+pub const HMA_ERROR_CONNECT: hma_status = 12;
+/// A webhook's signature does not fit its body; no send was involved.
+pub const HMA_ERROR_SIGNATURE: hma_status = 13;
+/// Refused for a reason that is not one of those below. Change the message.
+pub const HMA_ERROR_REJECTED: hma_status = 20;
+/// Refused: the gateway does not know the access token. Set the current one.
+pub const HMA_ERROR_AUTH: hma_status = 21;
+/// Refused: too many messages. Wait first, see hma_response_retry_after().
+pub const HMA_ERROR_RATE_LIMITED: hma_status = 22;
+/// Refused: the 24-hour window is closed. The user must write first.
+pub const HMA_ERROR_WINDOW_CLOSED: hma_status = 23;
+/// Refused: there is no such user, the user cannot be reached, or is not the
+/// sandbox's own user. Check the recipient id.
+pub const HMA_ERROR_RECIPIENT: hma_status = 24;
+/// Refused: the account's link to Instagram, its permissions or its standing
+/// with Meta must be put right first.
+pub const HMA_ERROR_ACCOUNT: hma_status = 25;
+/// Refused: Meta could not fetch or use the media. Check address, type, size.
+pub const HMA_ERROR_MEDIA: hma_status = 26;
+/// Unknown: the gateway or Meta failed midway. Do not repeat blindly.
+pub const HMA_ERROR_SERVER: hma_status = 30;
+/// Unknown: the request left, but no usable answer came. Do not repeat blindly.
+pub const HMA_ERROR_LOST: hma_status = 31;
+/// Unknown: a bug in this library. Please report it with the error string.
+pub const HMA_ERROR_INTERNAL: hma_status = 32;
+
+/// The gateway accepted the message.
+pub const HMA_DELIVERY_ACCEPTED: hma_delivery = 0;
+/// The message surely never reached the gateway: sending it again is safe.
+pub const HMA_DELIVERY_NOT_SENT: hma_delivery = 1;
+/// The message was refused and not delivered.
+pub const HMA_DELIVERY_REJECTED: hma_delivery = 2;
+/// The message may have been delivered: sending it again may deliver it twice.
+pub const HMA_DELIVERY_UNKNOWN: hma_delivery = 3;
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => c"",
+};
+
+/// Returns the version of the library that is running, such as "0.1.0".
+///
+/// Compare it with `HMA_VERSION` to find a header that does not belong to the
+/// library. The text is static: do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_version() -> *const c_char {
+    VERSION.as_ptr()
+}
+
+/// Returns a sentence for people that says what `status` means and what to do.
+///
+/// Never NULL, not even for a status that this version does not know. The text
+/// is static: do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_status_text(status: hma_status) -> *const c_char {
+    let known = SENTENCES.iter().find(|(kind, _)| *kind as hma_status == status);
+    let text = match known {
+        Some((_, sentence)) => sentence,
+        None if status == HMA_OK => c"the gateway accepted the message",
+        None => match hma_status_delivery(status) {
+            HMA_DELIVERY_NOT_SENT => c"an unknown status: nothing was sent, sending again is safe",
+            HMA_DELIVERY_REJECTED => c"an unknown status: the message was refused",
+            _ => c"an unknown status: the message may have been delivered, do not repeat it blindly",
+        },
+    };
+    text.as_ptr()
+}
+
+/// Returns what `status` says about the message: 0 is accepted, 10 to 19 not
+/// sent, 20 to 29 refused, and everything else possibly delivered.
+///
+/// It judges codes of later versions rightly too.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_status_delivery(status: hma_status) -> hma_delivery {
+    match Delivery::of(status) {
+        _ if status == HMA_OK => HMA_DELIVERY_ACCEPTED,
+        Delivery::NotSent => HMA_DELIVERY_NOT_SENT,
+        Delivery::Rejected => HMA_DELIVERY_REJECTED,
+        Delivery::Unknown => HMA_DELIVERY_UNKNOWN,
+    }
+}
+
+/// Frees an error string that a function of this library handed out through
+/// `error_out`. NULL is allowed and does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_string_free(string: *mut c_char) {
+    if !string.is_null() {
+        // SAFETY: "Owning" in the header: it came out of this library and is freed once.
+        drop(unsafe { CString::from_raw(string) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn the_constants_are_the_numbers_of_the_kinds() {
+        for (constant, kind) in [
+            (HMA_ERROR_ARGUMENT, ErrorKind::Argument),
+            (HMA_ERROR_CONFIG, ErrorKind::Config),
+            (HMA_ERROR_CONNECT, ErrorKind::Connect),
+            (HMA_ERROR_SIGNATURE, ErrorKind::Signature),
+            (HMA_ERROR_REJECTED, ErrorKind::Rejected),
+            (HMA_ERROR_AUTH, ErrorKind::Auth),
+            (HMA_ERROR_RATE_LIMITED, ErrorKind::RateLimited),
+            (HMA_ERROR_WINDOW_CLOSED, ErrorKind::WindowClosed),
+            (HMA_ERROR_RECIPIENT, ErrorKind::Recipient),
+            (HMA_ERROR_ACCOUNT, ErrorKind::Account),
+            (HMA_ERROR_MEDIA, ErrorKind::Media),
+            (HMA_ERROR_SERVER, ErrorKind::Server),
+            (HMA_ERROR_LOST, ErrorKind::Lost),
+            (HMA_ERROR_INTERNAL, ErrorKind::Internal),
+        ] {
+            assert_eq!(constant, kind as hma_status);
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_text_and_a_delivery() {
+        for (status, delivery) in
+            [(0, 0), (10, 1), (19, 1), (20, 2), (29, 2), (30, 3), (1, 3), (9, 3), (-1, 3), (40, 3)]
+        {
+            assert_eq!(hma_status_delivery(status), delivery, "{status}");
+        }
+        assert_eq!(hma_status_delivery(i32::MIN), 3);
+        for status in -1..50 {
+            // SAFETY: never NULL, and static.
+            let text = unsafe { CStr::from_ptr(hma_status_text(status)) };
+            assert!(!text.is_empty());
+        }
+    }
+}
