@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::env_file::EnvFile;
 use crate::error::{Error, ErrorKind};
 use crate::text::Text;
-use crate::url::{BaseUrl, Host, ProxyUrl, bypasses, check_visible_ascii};
+use crate::url::{BaseUrl, Host, LONGEST_SETTING, ProxyUrl, bypasses, check_visible_ascii};
 
 const API_URL: &str = "INSTAGRAM_API_URL";
 const GRAPH_API_URL: &str = "INSTAGRAM_GRAPH_API_URL";
@@ -325,10 +325,13 @@ impl Config {
 
     /// The settings as a client needs them, or all mistakes in one error.
     pub(crate) fn checked(&self) -> Result<Settings, Error> {
-        let mistakes: Vec<&str> = self.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
-        let (Some(base), []) = (&self.base, mistakes.as_slice()) else {
+        let ca_file = self.ca_file.as_deref().map(read_ca_file).transpose();
+        let mistakes = self.mistakes.iter().map(|mistake| mistake.message.as_str());
+        let mistakes: Vec<&str> = mistakes.chain(ca_file.as_ref().err().map(String::as_str)).collect();
+        let message = mistakes.join("; ");
+        let (Some(base), Ok(ca_file), true) = (&self.base, ca_file, message.is_empty()) else {
             let kind = self.mistakes.iter().map(|mistake| mistake.kind).max_by_key(|kind| *kind as i32);
-            return Err(Error::new(kind.unwrap_or(ErrorKind::Config), mistakes.join("; ")));
+            return Err(Error::new(kind.unwrap_or(ErrorKind::Config), message));
         };
         let proxy = self.proxy.as_ref().filter(|_| !base.host.is_loopback() && !bypasses(&self.no_proxy, base));
         Ok(Settings {
@@ -341,7 +344,7 @@ impl Config {
             timeout: self.timeout,
             connect_timeout: self.connect_timeout.min(self.timeout),
             keep_alive: self.keep_alive,
-            certificates: self.ca_file.as_deref().map(read_ca_file).transpose()?,
+            ca_file,
             proxy: proxy.cloned(),
         })
     }
@@ -366,6 +369,12 @@ impl fmt::Debug for Config {
     }
 }
 
+/// The certificates to trust instead of Mozilla's.
+pub(crate) struct CaFile {
+    pub(crate) path: PathBuf,
+    pub(crate) pem: Vec<u8>,
+}
+
 /// A configuration without mistakes.
 pub(crate) struct Settings {
     pub(crate) messages_url: String,
@@ -377,8 +386,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) keep_alive: Duration,
-    /// The PEM text of the certificates to trust instead of Mozilla's.
-    pub(crate) certificates: Option<Vec<u8>>,
+    pub(crate) ca_file: Option<CaFile>,
     pub(crate) proxy: Option<ProxyUrl>,
 }
 
@@ -387,6 +395,7 @@ fn check_account_id(id: &str) -> Result<(), String> {
     match id.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.~".contains(*c))) {
         Some(c) => Err(format!("it must not hold {c:?}; letters, digits and - _ . ~ are allowed")),
         None if id.is_empty() => Err("it is empty".to_owned()),
+        None if id.len() > LONGEST_SETTING => Err(format!("it is longer than {LONGEST_SETTING} bytes")),
         None if id == "." || id == ".." => Err("it must not be a dot".to_owned()),
         None => Ok(()),
     }
@@ -411,8 +420,9 @@ fn read_env_file(path: &Path) -> Result<String, String> {
     }
 }
 
-fn read_ca_file(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| {
-        Error::config(format!("cannot read the CA file {}: {error}", path.display())).with_source(error)
-    })
+fn read_ca_file(path: &Path) -> Result<CaFile, String> {
+    match std::fs::read(path) {
+        Ok(pem) => Ok(CaFile { path: path.to_owned(), pem }),
+        Err(error) => Err(format!("cannot read the CA file {}: {error}", path.display())),
+    }
 }

@@ -1,5 +1,6 @@
 //! What the gateway answered: ids, Meta's words, pauses, the raw body and its one-line form.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -119,16 +120,21 @@ impl fmt::Debug for Response {
 
 /// Turns an answer into what the send returns. `token` is hidden should the answer repeat it.
 pub(crate) fn judge(answer: Answer, token: &str) -> Result<Response, Error> {
-    let text = String::from_utf8_lossy(&answer.body);
+    let text = match std::str::from_utf8(&answer.body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(&answer.body),
+    };
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     let json = if answer.cut.is_none() { Json::parse(text).ok() } else { None };
+    let reply = json.map(Reply::read).unwrap_or_default();
+    let words = Words::of(&reply);
     let failure = match json.filter(|json| json.is_object()) {
-        _ if !(200..300).contains(&answer.status) => Some(refusal(&answer, json, token)),
-        Some(object) if denies(object) => Some(refusal(&answer, json, token)),
+        _ if !(200..300).contains(&answer.status) => Some(refusal(&answer, json, &words, token)),
+        Some(_) if reply.denies() => Some(refusal(&answer, json, &words, token)),
         Some(_) => None,
         None => Some(Error::new(ErrorKind::Lost, unusable(&answer))),
     };
-    let mut response = read(&answer, json);
+    let mut response = read(&answer, &reply, words);
     response.body = answer.body;
     response.body.push(0);
     match failure {
@@ -137,24 +143,11 @@ pub(crate) fn judge(answer: Answer, token: &str) -> Result<Response, Error> {
     }
 }
 
-/// Whether a 2xx says that it is none.
-fn denies(object: Json<'_>) -> bool {
-    object.get("error").is_some_and(|error| !error.is_null())
-        || object.get("success").is_some_and(|success| success.is_false())
-}
-
-fn refusal(answer: &Answer, json: Option<Json<'_>>, token: &str) -> Error {
-    let words = json.map(Words::of).unwrap_or_default();
+fn refusal(answer: &Answer, json: Option<Json<'_>>, words: &Words, token: &str) -> Error {
     let gateway_code = words.gateway_code.as_deref();
     let kind = classify(Refusal { http_status: answer.status, meta: words.meta, gateway_code });
-    let mut line = format!("Instagram API error {}: ", answer.status);
-    match json {
-        Some(json) => {
-            line.push_str(&hide(json.print(), token));
-        }
-        None => line.push_str("{}"),
-    }
-    Error::new(kind, line)
+    let reply = json.map_or_else(|| "{}".to_owned(), |json| hide(json.print(), token));
+    Error::new(kind, format!("Instagram API error {}: {reply}", answer.status))
 }
 
 /// A token with a quote or backslash is escaped where it stands inside a JSON string.
@@ -175,16 +168,15 @@ fn unusable(answer: &Answer) -> String {
     )
 }
 
-/// Everything but the body, which `json` may still borrow.
-fn read(answer: &Answer, json: Option<Json<'_>>) -> Response {
-    let id = |name| json?.get(name)?.text_or_number().map(Text::new);
-    let words = json.map(Words::of).unwrap_or_default();
+/// Everything but the body, which `reply` may still borrow.
+fn read(answer: &Answer, reply: &Reply<'_>, words: Words) -> Response {
+    let id = |value: Option<Json<'_>>| value?.text_or_number().map(Text::new);
     let usage = Usage::of(answer);
     Response {
         http_status: answer.status,
-        message_id: id("message_id"),
-        recipient_id: id("recipient_id"),
-        attachment_id: id("attachment_id"),
+        message_id: id(reply.message_id),
+        recipient_id: id(reply.recipient_id),
+        attachment_id: id(reply.attachment_id),
         meta_code: words.meta.map(|(code, _)| code),
         meta_subcode: words.meta.and_then(|(_, subcode)| subcode),
         gateway_code: words.gateway_code.map(Text::new),
@@ -194,6 +186,43 @@ fn read(answer: &Answer, json: Option<Json<'_>>) -> Response {
         retry_after: answer.retry_after.as_deref().and_then(wait_seconds).or(usage.regain_seconds),
         usage_percent: usage.percent,
         body: Vec::new(),
+    }
+}
+
+/// The members of the reply that mean something, found in one walk.
+#[derive(Default)]
+struct Reply<'a> {
+    message_id: Option<Json<'a>>,
+    recipient_id: Option<Json<'a>>,
+    attachment_id: Option<Json<'a>>,
+    success: Option<Json<'a>>,
+    error: Option<Json<'a>>,
+    code: Option<Json<'a>>,
+    message: Option<Json<'a>>,
+}
+
+impl<'a> Reply<'a> {
+    fn read(json: Json<'a>) -> Reply<'a> {
+        let mut reply = Reply::default();
+        for (name, value) in json.members() {
+            let member = match name.text().as_deref() {
+                Some("message_id") => &mut reply.message_id,
+                Some("recipient_id") => &mut reply.recipient_id,
+                Some("attachment_id") => &mut reply.attachment_id,
+                Some("success") => &mut reply.success,
+                Some("error") => &mut reply.error,
+                Some("code") => &mut reply.code,
+                Some("message") => &mut reply.message,
+                _ => continue,
+            };
+            *member = Some(value);
+        }
+        reply
+    }
+
+    /// Whether a 2xx says that it is none.
+    fn denies(&self) -> bool {
+        self.error.is_some_and(|error| !error.is_null()) || self.success.is_some_and(Json::is_false)
     }
 }
 
@@ -208,16 +237,15 @@ struct Words {
 }
 
 impl Words {
-    fn of(json: Json<'_>) -> Words {
-        let error = json.get("error");
-        let in_error = |name: &str| error?.get(name);
-        let text = |value: Option<Json<'_>>| value.and_then(|value| value.text()).map(String::from);
+    fn of(reply: &Reply<'_>) -> Words {
+        let in_error = |name: &str| reply.error?.get(name);
+        let text = |value: Option<Json<'_>>| value.and_then(Json::text).map(String::from);
         let own_code = |value: Option<Json<'_>>| text(value).filter(|code| !is_digits(code));
         let subcode = in_error("error_subcode").and_then(Json::integer);
         Words {
             meta: in_error("code").and_then(Json::integer).map(|code| (code, subcode)),
-            gateway_code: own_code(json.get("code")).or_else(|| own_code(in_error("code"))),
-            message: text(in_error("message")).or_else(|| text(error)).or_else(|| text(json.get("message"))),
+            gateway_code: own_code(reply.code).or_else(|| own_code(in_error("code"))),
+            message: text(in_error("message")).or_else(|| text(reply.error)).or_else(|| text(reply.message)),
             user_message: text(in_error("error_user_msg")),
             trace_id: text(in_error("fbtrace_id")),
         }

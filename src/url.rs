@@ -5,6 +5,9 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+/// No setting is longer: the head of a request must fit the buffer that it is written to.
+pub(crate) const LONGEST_SETTING: usize = 2048;
+
 /// A host as it stands in a URL.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Host {
@@ -140,7 +143,8 @@ fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
         None => None,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             let number = digits.parse().ok().filter(|port| *port != 0);
-            Some(number.ok_or_else(|| format!("the port must be 1 to 65535, not {digits:?}"))?)
+            // Not shown: where a host was forgotten, these digits are a proxy's password.
+            Some(number.ok_or("the port must be 1 to 65535")?)
         }
         Some(_) => return Err("the port must be a number".to_owned()),
     };
@@ -150,6 +154,7 @@ fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
 /// Whether `NO_PROXY` names the host of the gateway.
 pub(crate) fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
     let host = base.host.to_string().to_ascii_lowercase();
+    let is_name = matches!(base.host, Host::Name(_));
     no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
         let name = match split_port(&entry) {
             Ok((_, Some(port))) if port != base.port => return false,
@@ -160,7 +165,7 @@ pub(crate) fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
         name == "*"
             || host == name
             || host.trim_matches(['[', ']']) == name
-            || host.strip_suffix(name).is_some_and(|front| front.ends_with('.'))
+            || is_name && host.strip_suffix(name).is_some_and(|front| front.ends_with('.'))
     })
 }
 
@@ -172,6 +177,7 @@ pub(crate) fn check_visible_ascii(text: &str) -> Result<(), String> {
         Some(c) if c.is_ascii() => Err("it holds a control character".to_owned()),
         Some(_) => Err("it holds a character outside ASCII".to_owned()),
         None if text.is_empty() => Err("it is empty".to_owned()),
+        None if text.len() > LONGEST_SETTING => Err(format!("it is longer than {LONGEST_SETTING} bytes")),
         None => Ok(()),
     }
 }

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use ureq::config::Config;
 use ureq::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
@@ -25,7 +27,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector};
 use ureq::{Agent, Body, Proxy};
 
-use crate::config::Settings;
+use crate::config::{CaFile, Settings};
 use crate::error::{Error, ErrorKind};
 use crate::url::Host;
 use attempt::{Attempt, Step};
@@ -275,7 +277,7 @@ fn ureq_config(settings: &Settings) -> Result<Config, Error> {
     let proxy = settings.proxy.as_ref().map(|proxy| {
         Proxy::new(&proxy.url).map_err(|_| Error::config(format!("the URL of the proxy {} is wrong", proxy.place())))
     });
-    let roots = settings.certificates.as_deref().map_or(Ok(RootCerts::WebPki), root_certificates)?;
+    let roots = settings.ca_file.as_ref().map_or(Ok(RootCerts::WebPki), root_certificates)?;
     let most_idle = if settings.keep_alive.is_zero() { 0 } else { usize::MAX };
     Ok(Agent::config_builder()
         .https_only(settings.secure)
@@ -297,15 +299,22 @@ fn ureq_config(settings: &Settings) -> Result<Config, Error> {
         .build())
 }
 
-fn root_certificates(pem: &[u8]) -> Result<RootCerts, Error> {
-    let items: Result<Vec<PemItem<'_>>, _> = parse_pem(pem).collect();
-    let items = items.map_err(|error| Error::config(format!("the CA file is not PEM: {error}")))?;
+fn root_certificates(file: &CaFile) -> Result<RootCerts, Error> {
+    let wrong = |reason: &str| Error::config(format!("the CA file {} {reason}", file.path.display()));
+    let items: Result<Vec<PemItem<'_>>, _> = parse_pem(&file.pem).collect();
+    let items = items.map_err(|error| wrong(&format!("is not PEM: {error}")))?;
     let certificates: Vec<Certificate<'_>> = items
         .into_iter()
         .filter_map(|item| if let PemItem::Certificate(certificate) = item { Some(certificate) } else { None })
         .collect();
     if certificates.is_empty() {
-        return Err(Error::config("the CA file holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
+        return Err(wrong("holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
+    }
+    // ureq would pass over what it cannot read, and every send would then fail.
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        let certificate = CertificateDer::from(certificate.der());
+        store.add(certificate).map_err(|error| wrong(&format!("holds a certificate that cannot be read: {error}")))?;
     }
     Ok(RootCerts::new_with_certs(&certificates))
 }
