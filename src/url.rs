@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// No setting is longer: the head of a request must fit the buffer that it is written to.
-pub(crate) const LONGEST_SETTING: usize = 2048;
+pub(crate) const LONGEST_SETTING: usize = 4096;
 
 /// A host as it stands in a URL.
 #[derive(Clone, Debug, PartialEq)]

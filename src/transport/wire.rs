@@ -15,8 +15,8 @@ use super::lookup::{Failure, Lookup};
 
 /// What one read takes at most; also how long the head of an answer may be.
 pub(super) const BUFFER_SIZE: usize = 16 << 10;
-/// Room that `output` always has, for a line of the request's head.
-const OUTPUT_RESERVE: usize = 4 << 10;
+/// Room that `output` always has, for the longest line of a request's head.
+const OUTPUT_RESERVE: usize = 8 << 10;
 /// No address is given less than this to answer, unless the time of the send is up before.
 const LEAST_CONNECT_TIME: Duration = Duration::from_millis(250);
 /// Socket time-outs are rounded up to multiples of this, so that they rarely change; the clock decides.
