@@ -136,6 +136,11 @@ impl Error {
         self
     }
 
+    #[cfg(feature = "capi")]
+    pub(crate) fn take_response(&mut self) -> Option<Response> {
+        self.0.response.take()
+    }
+
     /// Why the call failed.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

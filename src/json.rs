@@ -38,9 +38,8 @@ impl<'a> Json<'a> {
     pub(crate) fn members(self) -> impl Iterator<Item = (Json<'a>, Json<'a>)> {
         let mut rest = if self.is_object() { self.inside() } else { "" };
         std::iter::from_fn(move || {
-            let key = take_value(&mut rest)?;
-            rest = rest.trim_start_matches(BLANKS).strip_prefix(':')?;
-            Some((key, take_value(&mut rest)?))
+            let name = take_value(&mut rest)?;
+            Some((name, take_value(&mut rest)?))
         })
     }
 
@@ -53,7 +52,7 @@ impl<'a> Json<'a> {
     /// The text of a string.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.contains('\\') {
+        if inner.as_bytes().contains(&b'\\') {
             serde_json::from_str(self.0).ok().map(Cow::Owned)
         } else {
             Some(Cow::Borrowed(inner))
@@ -119,12 +118,10 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// Takes the next value off a list of values, commas and blanks.
+/// Takes the next value off a list of values with commas, colons and blanks between them.
 fn take_value<'a>(rest: &mut &'a str) -> Option<Json<'a>> {
-    let text = rest.trim_start_matches([' ', '\t', '\n', '\r', ',']);
-    if text.is_empty() {
-        return None;
-    }
+    let start = rest.bytes().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':'))?;
+    let text = &rest[start..];
     let (value, behind) = text.split_at(value_length(text));
     *rest = behind;
     Some(Json(value))

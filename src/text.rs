@@ -8,13 +8,16 @@ pub(crate) struct Text(String);
 
 impl Text {
     /// A NUL inside is shown as U+FFFD, since C would take it for the end.
-    pub(crate) fn new(text: impl Into<String>) -> Text {
-        let mut text = text.into();
-        if text.contains('\0') {
-            text = text.replace('\0', "\u{FFFD}");
+    pub(crate) fn new(text: impl AsRef<str>) -> Text {
+        let text = text.as_ref();
+        let mut owned = String::with_capacity(text.len() + 1);
+        if text.as_bytes().contains(&0) {
+            owned.push_str(&text.replace('\0', "\u{FFFD}"));
+        } else {
+            owned.push_str(text);
         }
-        text.push('\0');
-        Text(text)
+        owned.push('\0');
+        Text(owned)
     }
 
     /// Good for as long as the text is.

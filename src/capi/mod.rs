@@ -104,15 +104,14 @@ impl SendOut<'_> {
     }
 
     fn finish(self, send: impl FnOnce() -> Result<Response, Error>) -> hma_status {
-        let outcome = guard(send);
-        let response = match &outcome {
-            Ok(response) => Some(response),
-            Err(error) => error.response(),
+        let (response, outcome) = match guard(send) {
+            Ok(response) => (Some(response), Ok(())),
+            Err(mut error) => (error.take_response(), Err(error)),
         };
         if let (Some(response_out), Some(response)) = (self.response, response) {
-            *response_out = Box::into_raw(Box::new(hma_response(response.clone())));
+            *response_out = Box::into_raw(Box::new(hma_response(response)));
         }
-        self.error.finish(outcome.map(drop))
+        self.error.finish(outcome)
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::Instant;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use ureq::config::Config;
-use ureq::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -39,7 +39,7 @@ use wire::{BUFFER_SIZE, Place, WireConnector};
 const ANSWER_LIMIT: usize = 64 << 10;
 const APP_USAGE: HeaderName = HeaderName::from_static("x-app-usage");
 const BUSINESS_USAGE: HeaderName = HeaderName::from_static("x-business-use-case-usage");
-const USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
+const OUR_USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
 
 /// What the gateway answered.
 pub(crate) struct Answer {
@@ -286,8 +286,8 @@ fn ureq_config(settings: &Settings) -> Result<Config, Error> {
         .http_status_as_error(false)
         // A redirect would turn the message into a GET and take the headers along.
         .max_redirects(0)
-        .user_agent(USER_AGENT)
-        .accept("application/json")
+        // For the proxy; the gateway gets `headers`.
+        .user_agent(OUR_USER_AGENT)
         .accept_encoding("")
         .max_idle_age(settings.keep_alive)
         .max_idle_connections(most_idle)
@@ -326,6 +326,8 @@ fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, bearer);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(OUR_USER_AGENT));
     if settings.keep_alive.is_zero() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
