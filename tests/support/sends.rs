@@ -1,7 +1,6 @@
 //! From the vectors' neutral description of a send to calls of the public API.
 
-use hookmyapp::{Action, AttachmentKind, Client, ContactKind, Error, Message, Response};
-
+use crate::face::{Action, AttachmentKind, Client, ContactKind, Error, Message, Response};
 use crate::vectors::Fields;
 
 /// Why a description has no counterpart in the API.

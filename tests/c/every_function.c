@@ -1,0 +1,264 @@
+/* Uses every function of the header against a local gateway: every_function ENV_FILE */
+#include <hookmyapp.h>
+#include "check.h"
+
+#define USER "8123456789012345"
+#define COMMENT "17900000000000001"
+#define IMAGE_URL "https://cdn.example.net/mug.jpg"
+
+static void library(void)
+{
+    CHECK_TEXT(hma_version(), HMA_VERSION);
+    CHECK_TEXT(hma_status_text(HMA_ERROR_WINDOW_CLOSED), "the 24-hour window is closed: the user must write first");
+    CHECK(hma_status_delivery(HMA_OK) == HMA_DELIVERY_ACCEPTED);
+    CHECK(hma_status_delivery(HMA_ERROR_CONNECT) == HMA_DELIVERY_NOT_SENT);
+    CHECK(hma_status_delivery(HMA_ERROR_MEDIA) == HMA_DELIVERY_REJECTED);
+    CHECK(hma_status_delivery(HMA_ERROR_LOST) == HMA_DELIVERY_UNKNOWN);
+    CHECK(hma_status_delivery(99) == HMA_DELIVERY_UNKNOWN);
+}
+
+/* A client of the environment that `change` has had its way with. */
+static hma_client *client_with(void (*change)(hma_config *))
+{
+    hma_config *config = hma_config_from_env();
+    hma_client *client = NULL;
+    char *error = NULL;
+    change(config);
+    CHECK(hma_client_new(config, &client, &error) == HMA_OK);
+    CHECK(client != NULL && error == NULL);
+    hma_config_free(config);
+    return client;
+}
+
+static void set_all(hma_config *config)
+{
+    CHECK(hma_config_url(config) != NULL);
+    hma_config_set_timeout(config, 60000);
+    hma_config_set_connect_timeout(config, 20000);
+    hma_config_set_keep_alive(config, 4000);
+    hma_config_set_ca_file(config, "/no/such/file.pem");
+    hma_config_set_ca_file(config, NULL);
+    hma_config_set_proxy(config, "http://user:secret@127.0.0.1:9");
+    hma_config_set_proxy(config, NULL);
+}
+
+static void configurations(const char *env_file)
+{
+    hma_config *config = hma_config_from_env_file(env_file);
+    hma_client *client = NULL;
+    char *error = NULL;
+
+    CHECK(strstr(hma_config_url(config), "/17841450000000017/messages") != NULL);
+    CHECK(strstr(hma_config_warnings(config), "INSTAGRAM_USER_ID") != NULL);
+    CHECK(strchr(hma_config_warnings(config), '\n') == NULL);
+    CHECK(hma_client_new(config, &client, NULL) == HMA_OK);
+    hma_client_free(client);
+
+    hma_config_set_timeout(config, 0);
+    CHECK(hma_config_url(config) == NULL);
+    CHECK(hma_client_new(config, &client, &error) == HMA_ERROR_CONFIG);
+    CHECK(client == NULL && strstr(error, "timeout") != NULL);
+    hma_string_free(error);
+    hma_config_set_timeout(config, 1000);
+    CHECK(hma_config_url(config) != NULL);
+
+    hma_config_set_ca_file(config, "/no/such/file.pem");
+    CHECK(hma_client_new(config, &client, &error) == HMA_ERROR_CONFIG);
+    CHECK(client == NULL && strstr(error, "/no/such/file.pem") != NULL);
+    hma_string_free(error);
+    hma_config_free(config);
+}
+
+static void simple_sends(const hma_client *client)
+{
+    hma_response *response = NULL;
+    char *error = NULL;
+
+    CHECK(hma_send_text(client, USER, "Gr\303\274\303\237e", &response, &error) == HMA_OK);
+    CHECK(error == NULL);
+    CHECK(hma_response_http_status(response) == 200);
+    CHECK(strlen(hma_response_message_id(response)) > 50);
+    CHECK_TEXT(hma_response_recipient_id(response), USER);
+    CHECK(hma_response_attachment_id(response) == NULL);
+    CHECK(hma_response_usage_percent(response) == 1);
+    CHECK(hma_response_body_length(response) == strlen(hma_response_body(response)));
+    CHECK(hma_response_body(response)[0] == '{');
+    hma_response_free(response);
+
+    CHECK(hma_send_json(client, "{\"recipient\":{\"id\":\"1\"},\"message\":{\"text\":\"raw\"}}", &response, NULL) == HMA_OK);
+    CHECK_TEXT(hma_response_recipient_id(response), "1");
+    hma_response_free(response);
+
+    CHECK(hma_send_json(client, "{\n \"recipient\": }", &response, &error) == HMA_ERROR_ARGUMENT);
+    CHECK(response == NULL && strstr(error, "line 2") != NULL);
+    hma_string_free(error);
+
+    CHECK(hma_upload(client, HMA_ATTACHMENT_VIDEO, "https://cdn.example.net/mug.mp4", &response, &error) == HMA_OK);
+    CHECK(hma_response_message_id(response) == NULL);
+    CHECK(hma_response_attachment_id(response) != NULL);
+    hma_response_free(response);
+}
+
+/* Sends a message and frees it. */
+static void deliver(const hma_client *client, hma_message *message)
+{
+    hma_response *response = NULL;
+    char *error = NULL;
+    const hma_status status = hma_send(client, USER, message, &response, &error);
+    if (status != HMA_OK)
+        fprintf(stderr, "%s\n", error);
+    CHECK(status == HMA_OK);
+    CHECK_TEXT(hma_response_recipient_id(response), USER);
+    hma_response_free(response);
+    hma_message_free(message);
+}
+
+static void texts(const hma_client *client)
+{
+    hma_message *message = hma_message_text("Which size?");
+    hma_message_add_quick_reply(message, "S", "SIZE:S");
+    hma_message_add_quick_reply(message, "M", "");
+    hma_message_add_contact_reply(message, HMA_CONTACT_PHONE, NULL, NULL);
+    hma_message_add_contact_reply(message, HMA_CONTACT_EMAIL, "Mail", "MAIL");
+    deliver(client, message);
+
+    message = hma_message_text("Here it is");
+    hma_message_add_link_button(message, "Open", "https://shop.example.net/mug");
+    hma_message_add_postback_button(message, "Ask", "ASK:mug");
+    deliver(client, message);
+
+    message = hma_message_text("A person answers");
+    hma_message_set_tag(message, "HUMAN_AGENT");
+    hma_message_set_messaging_type(message, "MESSAGE_TAG");
+    hma_message_set_reply_to(message, "aWdfZAG1faXRlbToxOk");
+    deliver(client, message);
+}
+
+static void media(const hma_client *client)
+{
+    hma_message *message = hma_message_attachment(HMA_ATTACHMENT_IMAGE, IMAGE_URL);
+    hma_message_set_reusable(message);
+    deliver(client, message);
+    deliver(client, hma_message_attachment_id(HMA_ATTACHMENT_AUDIO, "208761234567890"));
+
+    message = hma_message_images();
+    hma_message_add_image(message, IMAGE_URL);
+    hma_message_add_image_id(message, "208761234567890");
+    deliver(client, message);
+
+    deliver(client, hma_message_heart());
+    deliver(client, hma_message_post("17900000000000009"));
+}
+
+static void cards(const hma_client *client)
+{
+    hma_message *message = hma_message_cards();
+    hma_message_add_card(message, "Blue mug", "Stoneware", IMAGE_URL, "https://shop.example.net/mug");
+    hma_message_add_link_button(message, "Buy", "https://shop.example.net/mug/buy");
+    hma_message_add_card(message, "Red mug", NULL, NULL, NULL);
+    hma_message_add_postback_button(message, "Ask", "ASK:red");
+    deliver(client, message);
+}
+
+static void reactions_and_actions(const hma_client *client)
+{
+    deliver(client, hma_message_reaction("aWdfZAG1faXRlbToxOk", "love"));
+    deliver(client, hma_message_reaction("aWdfZAG1faXRlbToxOk", NULL));
+    deliver(client, hma_message_action(HMA_ACTION_TYPING_ON));
+    deliver(client, hma_message_action(HMA_ACTION_TYPING_OFF));
+    deliver(client, hma_message_action(HMA_ACTION_MARK_SEEN));
+}
+
+static void private_reply(const hma_client *client)
+{
+    hma_message *message = hma_message_text("Thank you for the comment");
+    hma_response *response = NULL;
+    CHECK(hma_send_private_reply(client, COMMENT, message, &response, NULL) == HMA_OK);
+    CHECK(hma_response_message_id(response) != NULL);
+    hma_response_free(response);
+    hma_message_free(message);
+}
+
+/* A message that says nothing. */
+static void refusal_by_meta(const hma_client *client)
+{
+    const char *body = "{\"recipient\":{\"id\":\"1\"},\"message\":{}}";
+    hma_response *response = NULL;
+    char *error = NULL;
+    CHECK(hma_send_json(client, body, &response, &error) == HMA_ERROR_REJECTED);
+    CHECK(strncmp(error, "Instagram API error 400: {", 26) == 0);
+    CHECK(hma_response_http_status(response) == 400);
+    CHECK(hma_response_message_id(response) == NULL);
+    CHECK(hma_response_meta_code(response) == 100);
+    CHECK(hma_response_meta_subcode(response) >= 0);
+    CHECK(hma_response_gateway_code(response) == NULL);
+    CHECK(strncmp(hma_response_error_message(response), "(#100) ", 7) == 0);
+    CHECK(hma_response_user_message(response) == NULL);
+    CHECK(hma_response_trace_id(response) != NULL);
+    CHECK(hma_response_retry_after(response) == -1);
+    hma_response_free(response);
+    hma_string_free(error);
+}
+
+static void refusal_by_gateway(const char *base_url)
+{
+    hma_config *config = hma_config_new(base_url, "17841450000000017", "hmat_live_old");
+    hma_client *client = NULL;
+    hma_response *response = NULL;
+    char *error = NULL;
+    CHECK(hma_client_new(config, &client, &error) == HMA_OK);
+    CHECK(hma_send_text(client, USER, "Hello", &response, &error) == HMA_ERROR_AUTH);
+    CHECK(strstr(error, "hmat_live_old") == NULL);
+    CHECK_TEXT(hma_response_gateway_code(response), "UNAUTHORIZED");
+    CHECK(hma_response_http_status(response) == 401);
+    hma_response_free(response);
+    hma_string_free(error);
+    hma_client_free(client);
+    hma_config_free(config);
+}
+
+/* The status alone is enough, and a message may be sent again. */
+static void sends_without_results(const hma_client *client)
+{
+    hma_message *message = hma_message_heart();
+    CHECK(hma_send(client, USER, message, NULL, NULL) == HMA_OK);
+    CHECK(hma_send(client, USER, message, NULL, NULL) == HMA_OK);
+    hma_message_set_tag(message, "");
+    CHECK(hma_send(client, USER, message, NULL, NULL) == HMA_ERROR_ARGUMENT);
+    hma_message_free(message);
+}
+
+static void shutdown_of_a_client(void)
+{
+    hma_client *client = NULL;
+    char *error = NULL;
+    CHECK(hma_client_from_env(&client, &error) == HMA_OK);
+    CHECK(hma_send_text(client, USER, "The last one", NULL, NULL) == HMA_OK);
+    hma_client_shutdown(client);
+    CHECK(hma_send_text(client, USER, "Too late", NULL, &error) == HMA_ERROR_CONNECT);
+    CHECK(error != NULL);
+    hma_string_free(error);
+    hma_client_free(client);
+}
+
+int main(int argc, char **argv)
+{
+    hma_client *client;
+    CHECK(argc == 2);
+    library();
+    configurations(argv[1]);
+    client = client_with(set_all);
+    simple_sends(client);
+    texts(client);
+    media(client);
+    cards(client);
+    reactions_and_actions(client);
+    private_reply(client);
+    refusal_by_meta(client);
+    refusal_by_gateway(getenv("INSTAGRAM_API_URL"));
+    sends_without_results(client);
+    hma_client_free(client);
+    shutdown_of_a_client();
+    puts("done");
+    return 0;
+}

@@ -1,0 +1,59 @@
+//! The tools of the system: whether they are there, and what they print.
+
+// Tests include this file, and some use only a part of it.
+#![allow(dead_code)]
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Whether a tool can be run. One that is missing is said on standard error, or fails with HMA_REQUIRE_TOOLS=1.
+pub fn is_there(tool: &str) -> bool {
+    let is_there = Command::new(tool).arg("--version").output().is_ok();
+    if !is_there {
+        assert!(env::var_os("HMA_REQUIRE_TOOLS").is_none_or(|it| it != "1"), "{tool} is missing");
+        eprintln!("not tested, because {tool} is missing");
+    }
+    is_there
+}
+
+/// Runs a command that must succeed; gives its standard output.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}\n{}", shown(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Status and both outputs, for people.
+pub fn shown(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A variable with several words, such as CFLAGS; empty unless set.
+pub fn flags(name: &str) -> Vec<String> {
+    env::var(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// A compiler as `make` knows it: `CC` may hold arguments, too.
+pub fn compiler(variable: &str, default: &str) -> Vec<String> {
+    let words = flags(variable);
+    if words.is_empty() { vec![default.to_owned()] } else { words }
+}
+
+/// A command that begins with several words.
+pub fn command(words: &[String]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+/// A file of this package.
+pub fn file(path: impl AsRef<Path>) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub fn read(path: impl AsRef<Path>) -> String {
+    let path = file(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
