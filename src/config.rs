@@ -153,7 +153,7 @@ impl Config {
             None => missing.push(ACCESS_TOKEN.to_owned()),
         }
         if !missing.is_empty() {
-            config.note("variables", Err(format!("missing in the environment: {}", missing.join(", "))));
+            config.note("variables", Err(format!("missing: {}", missing.join(", "))));
         }
         if let Some((name, value)) = find(&["HTTPS_PROXY", "https_proxy"]) {
             config.set_proxy(name, Some(&value));
