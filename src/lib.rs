@@ -46,6 +46,9 @@ mod client;
 mod config;
 mod env_file;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 mod message;
 mod response;

@@ -254,7 +254,7 @@ fn a_kept_connection_that_is_gone_and_a_new_one_that_stalls_share_one_deadline()
             let client = Client::new(&config(&server.base_url()).ca_file(authority.file()).timeout(DEADLINE)).unwrap();
             client.send_json(&body(0)).unwrap();
             server.go_on();
-            server.wait_for_script(0);
+            server.wait_until_heard(0);
             failure(&client, &body(0))
         });
     }

@@ -1,10 +1,12 @@
 /* Shuts a client down while eight threads send through it. The last arguments: the status that they must return, and
-   what they wait for: "server", which then lets standard input end; "lookup"; or "child", as "server" after a fork. */
+   what they wait for: "server", which then lets standard input end, and "large" messages likewise; "lookup"; or
+   "child", as "server" after a fork. */
 #define _GNU_SOURCE
 #include "host.h"
 #include "hanging_getaddrinfo.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -22,6 +24,16 @@ static void *send_one(void *unused)
     return unused;
 }
 
+static void *send_one_large(void *unused)
+{
+    char *body = large_body("blocked");
+
+    pthread_barrier_wait(&start);
+    CHECK(outcome_of_json(client, "blocked", body) == expected);
+    free(body);
+    return unused;
+}
+
 static void wait_for(const char *what)
 {
     char byte;
@@ -34,13 +46,14 @@ static void wait_for(const char *what)
 
 static void shut_down_while_sending(const char *what)
 {
+    void *(*const send)(void *) = strcmp(what, "large") == 0 ? send_one_large : send_one;
     pthread_t senders[SENDERS];
     int number;
     long began;
 
     CHECK(pthread_barrier_init(&start, NULL, SENDERS) == 0);
     for (number = 0; number < SENDERS; ++number)
-        CHECK(pthread_create(&senders[number], NULL, send_one, NULL) == 0);
+        CHECK(pthread_create(&senders[number], NULL, send, NULL) == 0);
     wait_for(what);
     began = milliseconds();
     hma_client_shutdown(client);
@@ -75,6 +88,7 @@ int main(int argc, char **argv)
 {
     CHECK(argc == 5);
     never_hang();
+    CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
     expected = (hma_status)atoi(argv[3]);
     client = client_for(argv);
     if (strcmp(argv[4], "lookup") == 0)

@@ -20,6 +20,8 @@ use socket2::SockRef;
 
 /// A test that waits longer has found a fault.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what a client has sent may still be under way.
+const LAST_BYTES: Duration = Duration::from_secs(5);
 const DRIP_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the server does next on a connection. Over TLS the first move that needs plain text makes the handshake.
@@ -116,6 +118,8 @@ struct State {
     entries: Vec<Entry>,
     connections: Vec<Connection>,
     threads: Vec<JoinHandle<()>>,
+    /// How many connections are still served.
+    open: usize,
     may_go_on: bool,
     is_over: bool,
     /// The client's end of the connection that ends the accepting.
@@ -181,28 +185,35 @@ impl FaultServer {
         self.shared.changed.notify_all();
     }
 
-    /// Waits until the script of a connection is over, and the client's system has all that it said. False if there
-    /// never was such a connection.
+    /// Waits until the script of a connection is over. False if there never was such a connection.
     pub fn wait_for_script(&self, connection: usize) -> bool {
         let state = self.shared.lock();
-        let Some(client) = state.connections.get(connection).map(|connection| connection.client) else {
+        if state.connections.len() <= connection {
             return false;
-        };
+        }
         let is_running = |state: &mut State| !state.connections[connection].is_script_over;
-        let (state, timed_out) = self.shared.changed.wait_timeout_while(state, PATIENCE, is_running).unwrap();
-        assert!(!timed_out.timed_out(), "the script of connection {connection} does not end");
+        let (state, waited) = self.shared.changed.wait_timeout_while(state, PATIENCE, is_running).unwrap();
         drop(state);
-        wait_until_arrived(self.address, client);
+        assert!(!waited.timed_out(), "the script of connection {connection} does not end");
         true
     }
 
-    /// Ends everything, reads what is still unread, and gives the closed books. The clients must be gone.
+    /// Waits until the client's system has heard all that the script of a connection says, its end or reset too.
+    pub fn wait_until_heard(&self, connection: usize) {
+        assert!(self.wait_for_script(connection));
+        let client = self.shared.lock().connections[connection].client;
+        wait_until_heard(self.address, client);
+    }
+
+    /// Reads what is still under way, ends everything, and gives the closed books. Clients that still hold a
+    /// connection make it wait.
     pub fn finish(mut self) -> Vec<Entry> {
-        self.end();
+        self.end(LAST_BYTES);
         self.entries()
     }
 
-    fn end(&mut self) {
+    /// Gives the clients this long to end their connections.
+    fn end(&mut self, patience: Duration) {
         let Some(accepting) = self.accepting.take() else {
             return;
         };
@@ -214,7 +225,8 @@ impl FaultServer {
         state.last = Some(last.local_addr().unwrap());
         drop(state);
         accepting.join().unwrap();
-        let mut state = self.shared.lock();
+        let state = self.shared.lock();
+        let (mut state, _) = self.shared.changed.wait_timeout_while(state, patience, |state| state.open > 0).unwrap();
         let threads = std::mem::take(&mut state.threads);
         for stream in state.connections.iter().filter_map(|connection| connection.stream.upgrade()) {
             let _ = stream.shutdown(Shutdown::Read);
@@ -229,7 +241,7 @@ impl FaultServer {
 impl Drop for FaultServer {
     fn drop(&mut self) {
         if !thread::panicking() {
-            self.end();
+            self.end(Duration::ZERO);
         }
     }
 }
@@ -248,7 +260,13 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
         let number = state.connections.len();
         state.connections.push(Connection { stream: Arc::downgrade(&stream), client, is_script_over: false });
         let line = Line::new(stream, number, Arc::clone(shared));
-        state.threads.push(thread::spawn(move || line.run()));
+        state.open += 1;
+        let shared = Arc::clone(shared);
+        state.threads.push(thread::spawn(move || {
+            line.run();
+            shared.lock().open -= 1;
+            shared.changed.notify_all();
+        }));
     }
 }
 
@@ -514,8 +532,8 @@ fn text_of(request: &[u8]) -> String {
     body["message"]["text"].as_str().unwrap().to_owned()
 }
 
-/// Waits until the client's system has acknowledged all that the server's said, an end or a reset too. Linux tells.
-fn wait_until_arrived(server: SocketAddr, client: SocketAddr) {
+/// Linux tells which bytes are not yet acknowledged; an end counts as one.
+fn wait_until_heard(server: SocketAddr, client: SocketAddr) {
     let (SocketAddr::V4(server), SocketAddr::V4(client)) = (server, client) else {
         panic!("the servers of these tests speak IPv4");
     };
@@ -523,11 +541,11 @@ fn wait_until_arrived(server: SocketAddr, client: SocketAddr) {
     while let Ok(table) = fs::read_to_string("/proc/net/tcp") {
         let to_client = find_socket(&table, server, client);
         let to_server = find_socket(&table, client, server);
-        let has_arrived = match to_client {
+        let is_heard = match to_client {
             Some(socket) => socket.unacknowledged == 0,
             None => to_server.is_none_or(|socket| !socket.is_established),
         };
-        if has_arrived {
+        if is_heard {
             return;
         }
         assert!(begin.elapsed() < PATIENCE, "{server} waits for {client} to hear it");
@@ -543,9 +561,9 @@ struct SocketState {
 fn find_socket(table: &str, from: SocketAddrV4, to: SocketAddrV4) -> Option<SocketState> {
     let place =
         |address: SocketAddrV4| format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
-    let (from, to) = (place(from), place(to));
-    let rows = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-    let row = rows.filter(|row| row.len() > 4).find(|row| row[1] == from && row[2] == to)?;
-    let unacknowledged = row[4].split(':').next().and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap();
-    Some(SocketState { is_established: row[3] == "01", unacknowledged })
+    let row = table.split_once(&format!("{} {} ", place(from), place(to)))?.1;
+    let mut cells = row.split([' ', ':']);
+    let is_established = cells.next() == Some("01");
+    let unacknowledged = cells.next().and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap();
+    Some(SocketState { is_established, unacknowledged })
 }

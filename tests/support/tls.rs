@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
@@ -64,13 +64,24 @@ impl Authority {
         (from, to): (i32, i32),
         versions: &[&'static SupportedProtocolVersion],
     ) -> Arc<ServerConfig> {
+        let (certificate, key) = self.sign(name, (from, to));
+        server_config(certificate.der().clone(), &key, versions)
+    }
+
+    /// Certificate and key of a server in PEM, for programs that read files.
+    pub fn server_pem(&self, name: &str) -> (String, String) {
+        let (certificate, key) = self.sign(name, NOW);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn sign(&self, name: &str, (from, to): (i32, i32)) -> (Certificate, KeyPair) {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parameters.not_before = date_time_ymd(from, 1, 1);
         parameters.not_after = date_time_ymd(to, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
-        server_config(certificate.der().clone(), &key, versions)
+        (certificate, key)
     }
 }
 
