@@ -27,7 +27,7 @@ SONAME_FLAG := -Wl,-soname,libhookmyapp.so.$(SOVERSION),-z,nodelete
 PRIVATE_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 endif
 
-.PHONY: all check header clean
+.PHONY: all check check-sanitizers fuzz header clean
 
 # Cargo knows best what has to be built again.
 all:
@@ -41,6 +41,29 @@ endif
 check: all
 	HMA_LIBRARY_DIR="$(abspath $(RELEASE))" CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" CXXFLAGS="$(CXXFLAGS)" \
 	LDFLAGS="$(LDFLAGS)" $(CARGO) test --test c_programs
+
+# The C and C++ programs with a library that AddressSanitizer watches, and UndefinedBehaviorSanitizer for C and C++.
+# Needs a nightly Rust.
+SANITIZED := $(TARGET_DIR)/sanitizers
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+SANITIZERS := -g -fsanitize=address,undefined -fno-sanitize-recover=all
+check-sanitizers:
+	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly rustc --release --lib --features capi --crate-type staticlib,cdylib \
+	    --target $(HOST) --target-dir $(SANITIZED) -- -C link-arg=$(SONAME_FLAG)
+	cp include/hookmyapp.h include/hookmyapp.hpp $(SANITIZED)/$(HOST)/release/
+	ln -sf libhookmyapp.so $(SANITIZED)/$(HOST)/release/libhookmyapp.so.$(SOVERSION)
+	HMA_LIBRARY_DIR="$(abspath $(SANITIZED)/$(HOST)/release)" CFLAGS="$(SANITIZERS)" CXXFLAGS="$(SANITIZERS)" \
+	LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test c_programs -- every eight_threads all_of the_examples --skip valgrind --skip two_units
+
+# Each fuzz target for FUZZ_SECONDS from the saved seeds. Needs cargo-fuzz and a nightly Rust.
+FUZZ_SECONDS ?= 20
+FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+fuzz:
+	for target in $(FUZZ_TARGETS); do \
+	    mkdir -p $(TARGET_DIR)/corpus/$$target && \
+	    $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target $(TARGET_DIR)/corpus/$$target tests/fuzz/seeds/$$target \
+	        -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 # Writes include/hookmyapp.h anew from the sources.
 header:

@@ -272,7 +272,7 @@ public:
     static config from_env_file(const std::string &path) {
         detail::texts in;
         const char *checked = in("path", path);
-        config made(hma_config_from_env_file(checked));
+        config made(hma_config_from_env_file(in.mistake().empty() ? checked : nullptr));
         made.texts_ = in;
         return made;
     }
@@ -290,12 +290,14 @@ public:
         return *this;
     }
     config &ca_file(const std::string &path) & {
-        hma_config_set_ca_file(raw_.get(), texts_("ca_file", path));
+        ca_file_ = detail::texts();
+        hma_config_set_ca_file(raw_.get(), ca_file_("ca_file", path));
         return *this;
     }
     /// An empty URL means none.
     config &proxy(const std::string &url) & {
-        hma_config_set_proxy(raw_.get(), texts_.or_null("proxy", url));
+        proxy_ = detail::texts();
+        hma_config_set_proxy(raw_.get(), proxy_.or_null("proxy", url));
         return *this;
     }
 
@@ -312,7 +314,7 @@ public:
     config &&proxy(const std::string &url) && { return std::move(proxy(url)); }
 
     /// What a send will POST to; empty while a setting is wrong.
-    std::string url() const { return text(hma_config_url(raw_.get())); }
+    std::string url() const { return mistake().empty() ? text(hma_config_url(raw_.get())) : std::string(); }
 
     /// What in the environment is probably not what was meant, one a line; empty if nothing.
     std::string warnings() const { return text(hma_config_warnings(raw_.get())); }
@@ -325,7 +327,16 @@ private:
     explicit config(hma_config *raw) : raw_(raw) {}
     static std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
 
+    /// What C cannot see: a NUL byte. Setting the same thing again rightly forgets it.
+    const std::string &mistake() const noexcept {
+        if (!texts_.mistake().empty())
+            return texts_.mistake();
+        return ca_file_.mistake().empty() ? proxy_.mistake() : ca_file_.mistake();
+    }
+
     detail::texts texts_; // before raw_, which is made with it
+    detail::texts ca_file_;
+    detail::texts proxy_;
     detail::owner<hma_config> raw_;
 };
 
@@ -335,8 +346,8 @@ private:
 class client {
 public:
     explicit client(const config &settings) {
-        if (!settings.texts_.mistake().empty())
-            throw error(HMA_ERROR_ARGUMENT, settings.texts_.mistake());
+        if (!settings.mistake().empty())
+            throw error(HMA_ERROR_ARGUMENT, settings.mistake());
         hma_client *raw = nullptr;
         char *what = nullptr;
         const hma_status status = hma_client_new(settings.get(), &raw, &what);
