@@ -40,6 +40,7 @@
 
 mod body;
 #[cfg(feature = "capi")]
+#[doc(hidden)]
 pub mod capi;
 mod classify;
 mod client;

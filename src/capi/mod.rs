@@ -4,6 +4,8 @@
 
 // The names are C's. Each function's promises to C stand in the header, not in a section on safety.
 #![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
+// Written for the header, not for rustdoc.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 // Lets every setter be one line.
 #![allow(clippy::unit_arg)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
