@@ -14,8 +14,9 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -37,6 +38,8 @@ use wire::{BUFFER_SIZE, Place, WireConnector};
 
 /// More of an answer is not read; no answer of the gateway comes near it.
 const ANSWER_LIMIT: usize = 64 << 10;
+/// Far longer than a thread that lives keeps the lock of `heir`.
+const HEIR_PATIENCE: Duration = Duration::from_millis(100);
 const APP_USAGE: HeaderName = HeaderName::from_static("x-app-usage");
 const BUSINESS_USAGE: HeaderName = HeaderName::from_static("x-business-use-case-usage");
 const OUR_USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
@@ -154,26 +157,42 @@ impl Transport {
         outcome.map_err(|cause| Box::new(Failure { cause, attempt }))
     }
 
-    /// Gives the connections of this process, without waiting for a lock in a forked child.
     fn with_home<T>(&self, send: impl FnOnce(&Home) -> T) -> T {
+        if self.home.process == process::id() { send(&self.home) } else { send(&self.heir()) }
+    }
+
+    /// The connections of this forked child, made by the first of its threads that needs them.
+    fn heir(&self) -> Arc<Home> {
         let process = process::id();
-        if self.home.process == process {
-            return send(&self.home);
+        let belongs_here = |home: &Arc<Home>| home.process == process;
+        if let Some(home) = self.lock_heir().and_then(|heir| heir.clone()).filter(belongs_here) {
+            return home;
         }
-        let fresh = || Arc::new(Home::new(&self.settings, self.config.clone()));
-        let home = match self.heir.try_lock() {
-            Ok(mut heir) => match &*heir {
-                Some(home) if home.process == process => Arc::clone(home),
+        let fresh = Arc::new(Home::new(&self.settings, self.config.clone()));
+        match self.lock_heir() {
+            Some(mut heir) => match &*heir {
+                Some(home) if belongs_here(home) => Arc::clone(home),
                 _ => {
-                    let home = fresh();
-                    *heir = Some(Arc::clone(&home));
-                    home
+                    *heir = Some(Arc::clone(&fresh));
+                    fresh
                 }
             },
-            // Another thread is at it, or was when the process forked: this send goes alone.
-            Err(_) => fresh(),
-        };
-        send(&home)
+            None => fresh,
+        }
+    }
+
+    /// Waits for other threads of this process, who need the lock for a moment only, but not for one that a fork left
+    /// behind: that one never gives it back, and the send goes alone.
+    fn lock_heir(&self) -> Option<MutexGuard<'_, Option<Arc<Home>>>> {
+        let begin = Instant::now();
+        loop {
+            match self.heir.try_lock() {
+                Ok(heir) => return Some(heir),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if begin.elapsed() > HEIR_PATIENCE => return None,
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
+            }
+        }
     }
 
     fn explain(&self, failure: Failure) -> Error {
