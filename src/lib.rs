@@ -56,6 +56,8 @@ mod response;
 mod text;
 mod transport;
 mod url;
+pub mod webhook;
+pub mod window;
 
 pub use client::Client;
 pub use config::{Config, Warning};

@@ -20,6 +20,13 @@ impl Text {
         Text(owned)
     }
 
+    /// Like `new`, with one allocation of the right size.
+    pub(crate) fn copy(text: &str) -> Text {
+        let mut copy = String::with_capacity(text.len() + 1);
+        copy.push_str(text);
+        Text::new(copy)
+    }
+
     /// Good for as long as the text is.
     #[cfg(feature = "capi")]
     pub(crate) fn as_ptr(&self) -> *const std::ffi::c_char {
@@ -28,6 +35,12 @@ impl Text {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0[..self.0.len() - 1]
+    }
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text::new("")
     }
 }
 
@@ -44,6 +57,8 @@ mod tests {
     #[test]
     fn a_nul_inside_is_shown_as_the_replacement_character() {
         assert_eq!(Text::new("a\0b").as_str(), "a\u{FFFD}b");
+        assert_eq!(Text::copy("a\0b").as_str(), "a\u{FFFD}b");
         assert_eq!(Text::new("").as_str(), "");
+        assert_eq!(Text::default().as_str(), "");
     }
 }
