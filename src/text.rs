@@ -38,12 +38,6 @@ impl Text {
     }
 }
 
-impl Default for Text {
-    fn default() -> Text {
-        Text::new("")
-    }
-}
-
 impl fmt::Debug for Text {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), formatter)
@@ -59,6 +53,5 @@ mod tests {
         assert_eq!(Text::new("a\0b").as_str(), "a\u{FFFD}b");
         assert_eq!(Text::copy("a\0b").as_str(), "a\u{FFFD}b");
         assert_eq!(Text::new("").as_str(), "");
-        assert_eq!(Text::default().as_str(), "");
     }
 }

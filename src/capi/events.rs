@@ -405,7 +405,7 @@ pub extern "C" fn hma_events_window_closes_at(events: Option<&hma_events>, index
 /// each reaction. To be compared, not read; of any length.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_key(events: Option<&hma_events>, index: usize) -> *const c_char {
-    text(events, index, |event| Some(&event.key))
+    text(events, index, |event| event.key.as_ref())
 }
 
 /// Returns the event's JSON as it came, for what has no accessor: the item of
@@ -413,7 +413,7 @@ pub extern "C" fn hma_events_key(events: Option<&hma_events>, index: usize) -> *
 /// for an index out of range.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_json(events: Option<&hma_events>, index: usize) -> *const c_char {
-    text(events, index, |event| Some(&event.json))
+    text(events, index, |event| event.json.as_ref())
 }
 
 /// Frees events and every text that they handed out. NULL is allowed and does

@@ -156,8 +156,8 @@ pub struct Event {
     pub(crate) referral: Option<Box<Referral>>,
     pub(crate) edit_count: Option<u32>,
     pub(crate) timestamp_ms: Option<u64>,
-    pub(crate) key: Text,
-    pub(crate) json: Text,
+    pub(crate) key: Option<Text>,
+    pub(crate) json: Option<Text>,
 }
 
 impl Event {
@@ -316,7 +316,7 @@ impl Event {
     /// It belongs to the event, not to the delivery, since a repeat may come in another batch. The kinds of events
     /// about one message have keys of their own, and so has each reaction. To be compared, not read; of any length.
     pub fn key(&self) -> &str {
-        self.key.as_str()
+        self.key.as_ref().map_or("", Text::as_str)
     }
 
     /// The event's JSON as it came, for what has no accessor: the item of `messaging`, `standby` or `changes`, or the
@@ -325,7 +325,7 @@ impl Event {
     /// Order, blanks, escapes and the digits of numbers are those of the body; only what is not UTF-8 is shown as
     /// U+FFFD.
     pub fn json(&self) -> &str {
-        self.json.as_str()
+        self.json.as_ref().map_or("", Text::as_str)
     }
 
     /// Whom an answer may go to, or why to nobody.

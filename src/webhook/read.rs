@@ -2,6 +2,7 @@
 //!
 //! The shapes: `docs/protocol.md` 10.3.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use ring::digest;
@@ -28,7 +29,10 @@ const LONGEST_ENTRY_ID: usize = 256;
 /// JSON is UTF-8. Should a body hold other bytes all the same, each becomes U+FFFD, so that one broken text does not
 /// lose a whole batch; the body that the signature was checked over has them still.
 pub fn parse(body: &[u8]) -> Result<Events, Error> {
-    let text = String::from_utf8_lossy(body);
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(body),
+    };
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     let json =
         Json::parse(text).map_err(|error| Error::argument(format!("body: not JSON: {error}")).with_source(error))?;
@@ -106,16 +110,26 @@ fn read_message(json: Json<'_>, is_standby: bool, entry: &Entry) -> Option<Event
     let (user, account) = if event.is_echo { (recipient, sender) } else { (sender, recipient) };
     event.user_id = Some(user?);
     event.account_id = account.or_else(|| entry.account_id.clone());
-    event.key = Text::new(message_key(&event, own_time, json));
-    event.json = Text::copy(json.raw());
+    event.key = Some(Text::new(message_key(&event, own_time, json)));
+    event.json = Some(Text::copy(json.raw()));
     Some(event)
 }
 
 fn add_message(event: &mut Event, message: Json<'_>) {
-    let [message_id, words, attachments, quick_reply, reply_to, referral] =
-        message.get_all(["mid", "text", "attachments", "quick_reply", "reply_to", "referral"]);
-    let [is_echo, is_deleted, is_unsupported, is_self] =
-        message.get_all(["is_echo", "is_deleted", "is_unsupported", "is_self"]).map(is_true);
+    let [message_id, words, attachments, quick_reply, reply_to, referral, is_echo, is_deleted, is_unsupported, is_self] =
+        message.get_all([
+            "mid",
+            "text",
+            "attachments",
+            "quick_reply",
+            "reply_to",
+            "referral",
+            "is_echo",
+            "is_deleted",
+            "is_unsupported",
+            "is_self",
+        ]);
+    let [is_echo, is_deleted, is_unsupported, is_self] = [is_echo, is_deleted, is_unsupported, is_self].map(is_true);
     event.kind = match (is_deleted, is_echo, is_unsupported) {
         (true, _, _) => EventKind::Deleted,
         (_, true, _) => EventKind::Echo,
@@ -207,8 +221,8 @@ fn read_change(json: Json<'_>, field: Option<Json<'_>>, value: Option<Json<'_>>,
     if matches!(kind, EventKind::Comment | EventKind::LiveComment) && event.comment_id.is_none() {
         event.user_id.as_ref()?;
     }
-    event.key = Text::new(change_key(&event, json));
-    event.json = Text::copy(json.raw());
+    event.key = Some(Text::new(change_key(&event, json)));
+    event.json = Some(Text::copy(json.raw()));
     Some(event)
 }
 
@@ -293,12 +307,19 @@ fn members<'a, const N: usize>(json: Option<Json<'a>>, names: [&str; N]) -> [Opt
 }
 
 fn text(json: Option<Json<'_>>) -> Option<Text> {
-    json?.text().map(|text| Text::copy(&text))
+    json?.text().map(kept)
 }
 
 /// An id that is there: an empty one says nothing. Some senders write it as a number.
 fn id(json: Option<Json<'_>>) -> Option<Text> {
-    json?.text_or_number().filter(|id| !id.is_empty()).map(|id| Text::copy(&id))
+    json?.text_or_number().filter(|id| !id.is_empty()).map(kept)
+}
+
+fn kept(text: Cow<'_, str>) -> Text {
+    match text {
+        Cow::Borrowed(text) => Text::copy(text),
+        Cow::Owned(text) => Text::new(text),
+    }
 }
 
 fn is_true(json: Option<Json<'_>>) -> bool {
