@@ -11,6 +11,13 @@ use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Json<'a>(&'a str);
 
+/// What is missing is null.
+impl Default for Json<'_> {
+    fn default() -> Self {
+        Json("null")
+    }
+}
+
 impl<'a> Json<'a> {
     /// Takes a text that is JSON as a whole; the error names line and column. Nesting beyond 128 levels is refused.
     pub(crate) fn parse(text: &'a str) -> Result<Json<'a>, serde_json::Error> {
@@ -273,6 +280,7 @@ mod tests {
         assert_eq!(ab, json.get("ab"));
         assert_eq!(Json::parse("[{\"id\":1}]").unwrap().get_all(["id"]), [None]);
         assert!(Json::parse(" true ").unwrap().is_true());
+        assert!(Json::default().is_null());
     }
 
     #[test]

@@ -295,15 +295,15 @@ fn object(json: Option<Json<'_>>) -> Option<Json<'_>> {
 }
 
 fn items(json: Option<Json<'_>>) -> impl Iterator<Item = Json<'_>> {
-    json.into_iter().flat_map(Json::items)
+    json.unwrap_or_default().items()
 }
 
 fn member<'a>(json: Option<Json<'a>>, name: &str) -> Option<Json<'a>> {
-    json?.get(name)
+    json.unwrap_or_default().get(name)
 }
 
 fn members<'a, const N: usize>(json: Option<Json<'a>>, names: [&str; N]) -> [Option<Json<'a>>; N] {
-    json.map_or([None; N], |json| json.get_all(names))
+    json.unwrap_or_default().get_all(names)
 }
 
 fn text(json: Option<Json<'_>>) -> Option<Text> {
