@@ -879,9 +879,10 @@ void hma_response_free(hma_response *response);
  * if the delivery has none: 64 hexadecimal digits in either case, with or
  * without sha256= in front. `body` may be NULL if `body_length` is 0.
  *
- * Returns `HMA_OK` if the signature fits. Everything else is
- * `HMA_ERROR_SIGNATURE`, a missing or empty secret or header as well: answer 401
- * and do not read the body. The comparison takes the same time wherever a wrong
+ * Returns `HMA_OK` if the signature fits. If not, it is `HMA_ERROR_SIGNATURE`,
+ * also for a missing or empty secret or header: answer 401 and do not read the
+ * body. A NULL `body` with a length, and a secret that is not UTF-8, are
+ * `HMA_ERROR_ARGUMENT`. The comparison takes the same time wherever a wrong
  * signature differs. On failure `*error_out` is a one-line text that is yours:
  * free it with hma_string_free(). `error_out` may be NULL.
  */

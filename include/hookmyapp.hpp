@@ -15,7 +15,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <iterator>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -448,6 +447,7 @@ class events {
 public:
     class iterator {
     public:
+        // <string> brings the tag. <iterator> is not asked for it: it cannot be read where `min` is a macro.
         using iterator_category = std::input_iterator_tag;
         using value_type = event;
         using difference_type = std::ptrdiff_t;

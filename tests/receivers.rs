@@ -13,6 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{env, fs, thread};
 
@@ -204,18 +205,26 @@ fn has_microhttpd(compiler: &[String]) -> bool {
 /// A receiver that listens. It is killed when it is dropped.
 struct Running {
     child: Child,
+    complaints: Option<JoinHandle<String>>,
     address: SocketAddr,
     lines: Receiver<String>,
 }
 
 impl Running {
     fn start(command: &mut Command) -> Running {
-        let mut child = command.arg("0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.arg("0").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = child.stderr.take().unwrap();
+        let complaints = thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let line = lines.recv_timeout(PATIENCE);
-        let mut running = Running { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), lines };
+        let mut running =
+            Running { child, complaints: Some(complaints), address: SocketAddr::from(([127, 0, 0, 1], 0)), lines };
         running.address = line.unwrap().strip_prefix("listening on http://").unwrap().parse().unwrap();
         assert!(running.address.ip().is_loopback());
         running
@@ -252,6 +261,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            let complaints = self.complaints.take().map(JoinHandle::join);
+            eprintln!("the receiver said: {complaints:?}");
+        }
     }
 }
 
