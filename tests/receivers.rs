@@ -270,8 +270,7 @@ impl Drop for Running {
 
 /// Asks a program to end, and sees that it does so without a fault.
 fn end(receiver: &mut Running) {
-    let process = receiver.child.id().to_string();
-    tools::run(Command::new("kill").args(["-TERM", &process]));
+    tools::run(Command::new("sh").args(["-c", &format!("kill -TERM {}", receiver.child.id())]));
     assert_eq!(receiver.child.wait().unwrap().code(), Some(0));
 }
 

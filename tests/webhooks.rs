@@ -3,7 +3,6 @@
 #[path = "../examples/gateway/gateway.rs"]
 mod gateway;
 #[path = "support/vectors.rs"]
-#[allow(dead_code)]
 mod vectors;
 
 use std::ffi::{CStr, CString, c_char};

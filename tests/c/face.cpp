@@ -431,8 +431,8 @@ static void replies(const hma::client &client) {
     const hma::events events = hma::events::parse(delivery(two_events));
     CHECK(client.reply(events[0], hma::message::text("Thanks")).recipient_id == user);
     CHECK(client.reply(events[0], hma::message::heart(), std::nothrow).ok());
-    CHECK_ARGUMENT(client.reply(events[1], hma::message::heart()), "event: may not be answered");
-    CHECK_ARGUMENT(client.reply(events[2], hma::message::heart()), "index: 2 is out of range");
+    CHECK_ARGUMENT(client.reply(events[1], hma::message::heart()), "event");
+    CHECK_ARGUMENT(client.reply(events[2], hma::message::heart()), "index");
     const hma::message cut = hma::message::text(std::string("a\0b", 3));
     CHECK(!client.reply(events[0], cut, std::nothrow));
 }
