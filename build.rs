@@ -14,7 +14,7 @@ mod header {
     use std::path::Path;
 
     /// In the order in which the header shows them.
-    const SOURCES: [&str; 5] = ["status", "config", "client", "message", "response"];
+    const SOURCES: [&str; 7] = ["status", "config", "client", "message", "response", "webhook", "events"];
 
     pub fn generate() {
         println!("cargo::rerun-if-changed=src/capi");

@@ -82,6 +82,18 @@ typedef struct hma_client hma_client;
 typedef struct hma_config hma_config;
 
 /**
+ * The events of one webhook delivery, in the order in which they came.
+ *
+ * An event is named by its index, from 0 up to hma_events_count(). Every text
+ * that this object hands out is good until hma_events_free(). The accessors take
+ * NULL and any index, and then return what they return where nothing was said:
+ * NULL, 0 or -1. Ids are opaque, of any length.
+ *
+ * Threads: any number of threads may read the same events at once.
+ */
+typedef struct hma_events hma_events;
+
+/**
  * Something to send, built once and sent to as many people as wanted.
  *
  * Constructors never return NULL and setters never fail: the first mistake is
@@ -137,6 +149,14 @@ typedef int32_t hma_action;
  * What a contact quick reply offers: one of the `HMA_CONTACT_*` constants.
  */
 typedef int32_t hma_contact_kind;
+
+/**
+ * What happened: one of the `HMA_EVENT_*` constants.
+ *
+ * A later version may give kinds that this header does not list. Numbers never
+ * change.
+ */
+typedef int32_t hma_event_kind;
 
 /**
  * The gateway accepted the message.
@@ -283,6 +303,72 @@ typedef int32_t hma_contact_kind;
 #define HMA_ACTION_MARK_SEEN 3
 
 /**
+ * Something that this version does not know; hma_events_json() has all of it.
+ */
+#define HMA_EVENT_OTHER 0
+
+/**
+ * The user wrote: a text, media, a tap on a quick reply.
+ */
+#define HMA_EVENT_MESSAGE 1
+
+/**
+ * The account itself wrote, by this program or any other. The message id tells
+ * whether a send whose outcome is unknown did arrive.
+ */
+#define HMA_EVENT_ECHO 2
+
+/**
+ * A message was taken back.
+ */
+#define HMA_EVENT_DELETED 3
+
+/**
+ * The user wrote something that Instagram does not hand on.
+ */
+#define HMA_EVENT_UNSUPPORTED 4
+
+/**
+ * The user tapped a button, an ice breaker or an entry of the menu.
+ */
+#define HMA_EVENT_POSTBACK 5
+
+/**
+ * The user reacted to a message or took the reaction back.
+ */
+#define HMA_EVENT_REACTION 6
+
+/**
+ * The user has seen a message.
+ */
+#define HMA_EVENT_READ 7
+
+/**
+ * The user came through an ig.me link into a chat that was there already.
+ */
+#define HMA_EVENT_REFERRAL 8
+
+/**
+ * A message was edited.
+ */
+#define HMA_EVENT_EDIT 9
+
+/**
+ * Somebody commented on a post or a reel.
+ */
+#define HMA_EVENT_COMMENT 10
+
+/**
+ * Somebody commented on a live broadcast.
+ */
+#define HMA_EVENT_LIVE_COMMENT 11
+
+/**
+ * Somebody mentioned the account in a comment or a caption.
+ */
+#define HMA_EVENT_MENTION 12
+
+/**
  * Returns the version of the library that is running, such as "0.1.0".
  *
  * Compare it with `HMA_VERSION` to find a header that does not belong to the
@@ -333,7 +419,8 @@ hma_config *hma_config_new(const char *base_url,
  *
  * Reads INSTAGRAM_API_URL, else INSTAGRAM_GRAPH_API_URL; INSTAGRAM_ACCOUNT_ID,
  * else INSTAGRAM_USER_ID; INSTAGRAM_ACCESS_TOKEN; and HTTPS_PROXY or https_proxy
- * with NO_PROXY or no_proxy. Values are trimmed, and an empty one counts as
+ * with NO_PROXY or no_proxy. WEBHOOK_HMAC_SECRET is kept for
+ * hma_config_webhook_secret(). Values are trimmed, and an empty one counts as
  * unset. What is missing is reported by hma_client_new(), all names at once. As
  * with getenv(), no other thread may change the environment meanwhile.
  *
@@ -401,6 +488,17 @@ void hma_config_set_proxy(hma_config *config,
  * hma_config_free().
  */
 const char *hma_config_url(const hma_config *config);
+
+/**
+ * Returns the secret for hma_webhook_verify(): WEBHOOK_HMAC_SECRET, where the
+ * configuration was read from the environment or a file. NULL if it was not
+ * there, and for NULL. Sending does not need it.
+ *
+ * Older setups sign with VERIFY_TOKEN. It is never taken instead: a receiver
+ * tells it to everybody who asks with a GET, and who knows the key can forge
+ * deliveries. Good until hma_config_free().
+ */
+const char *hma_config_webhook_secret(const hma_config *config);
 
 /**
  * Returns what in the environment is probably not what was meant, one warning a
@@ -771,6 +869,353 @@ size_t hma_response_body_length(const hma_response *response);
  * nothing.
  */
 void hma_response_free(hma_response *response);
+
+/**
+ * Checks the X-HookMyApp-Signature-256 header of a webhook delivery:
+ * HMAC-SHA-256 over the body, byte for byte as it came.
+ *
+ * `secret` is the value of WEBHOOK_HMAC_SECRET, see
+ * hma_config_webhook_secret(). `signature` is the value of the header, or NULL
+ * if the delivery has none: 64 hexadecimal digits in either case, with or
+ * without sha256= in front. `body` may be NULL if `body_length` is 0.
+ *
+ * Returns `HMA_OK` if the signature fits. If not, it is `HMA_ERROR_SIGNATURE`,
+ * also for a missing or empty secret or header: answer 401 and do not read the
+ * body. A NULL `body` with a length, and a secret that is not UTF-8, are
+ * `HMA_ERROR_ARGUMENT`. The comparison takes the same time wherever a wrong
+ * signature differs. On failure `*error_out` is a one-line text that is yours:
+ * free it with hma_string_free(). `error_out` may be NULL.
+ */
+hma_status hma_webhook_verify(const char *secret,
+                              const char *signature,
+                              const void *body,
+                              size_t body_length,
+                              char **error_out);
+
+/**
+ * Returns when the 24-hour window closes that the user's last message opened, in
+ * milliseconds since 1970.
+ *
+ * `last_inbound_ms` is the time of that message, see hma_events_timestamp_ms().
+ * Below zero, for an unknown time, gives -1. This is a plain addition: Instagram
+ * has the last word, and a send after the end is `HMA_ERROR_WINDOW_CLOSED`.
+ */
+int64_t hma_window_closes_at(int64_t last_inbound_ms);
+
+/**
+ * Returns when the 7 days end in which a person, not a program, may answer with
+ * the tag HUMAN_AGENT, in milliseconds since 1970; see hma_message_set_tag().
+ *
+ * `last_inbound_ms` is the time of the user's last message. Below zero, for an
+ * unknown time, gives -1. Instagram has the last word.
+ */
+int64_t hma_window_human_agent_closes_at(int64_t last_inbound_ms);
+
+/**
+ * Reads the body of a webhook delivery. Check its signature first, see
+ * hma_webhook_verify().
+ *
+ * `body` may be NULL if `body_length` is 0. On success `*events_out` is yours;
+ * free it with hma_events_free(). On failure it is NULL: a body that is not JSON
+ * is `HMA_ERROR_ARGUMENT` with line and column, and so is a NULL `events_out`.
+ * What is not known becomes `HMA_EVENT_OTHER`. A delivery that is not about
+ * Instagram gives no events, see hma_events_object(). A message in which no user
+ * can be read is left out.
+ */
+hma_status hma_events_parse(const void *body,
+                            size_t body_length,
+                            hma_events **events_out,
+                            char **error_out);
+
+/**
+ * Answers the event at `index` with a message, to the user or to a comment's
+ * author by private reply, and waits for the gateway's answer.
+ *
+ * No input may be NULL. An event that may not be answered, see
+ * hma_events_reply_user_id(), is `HMA_ERROR_ARGUMENT` with the reason, and so is
+ * an index out of range; nothing is sent then. Results as with hma_send_text().
+ */
+hma_status hma_reply(const hma_client *client,
+                     const hma_events *events,
+                     size_t index,
+                     const hma_message *message,
+                     hma_response **response_out,
+                     char **error_out);
+
+/**
+ * Returns what the delivery is about: "instagram", or for example
+ * "whatsapp_business_account", which gives no events. NULL if it does not say.
+ */
+const char *hma_events_object(const hma_events *events);
+
+/**
+ * Returns how many events there are.
+ */
+size_t hma_events_count(const hma_events *events);
+
+/**
+ * Returns what happened: one of the `HMA_EVENT_*` constants.
+ */
+hma_event_kind hma_events_kind(const hma_events *events, size_t index);
+
+/**
+ * Returns 1 if another app holds the chat (Meta's standby), so that it must not
+ * be answered, else 0.
+ */
+int32_t hma_events_is_standby(const hma_events *events, size_t index);
+
+/**
+ * Returns 1 if the account wrote the message, by this program or any other, else
+ * 0.
+ */
+int32_t hma_events_is_echo(const hma_events *events,
+                           size_t index);
+
+/**
+ * Returns 1 if the account is the user, too: a message to itself, or a comment of
+ * its own; else 0.
+ *
+ * Meta does not mark all own comments: compare hma_events_username() with the
+ * account's name where that matters.
+ */
+int32_t hma_events_is_own(const hma_events *events,
+                          size_t index);
+
+/**
+ * Returns the id of the Instagram account that it happened to, or NULL.
+ */
+const char *hma_events_account_id(const hma_events *events, size_t index);
+
+/**
+ * Returns the Instagram-scoped id (IGSID) of the user, or NULL.
+ *
+ * The user is always the other party: the sender, or for an echo the recipient. A
+ * comment may come without it.
+ */
+const char *hma_events_user_id(const hma_events *events,
+                               size_t index);
+
+/**
+ * Returns the name of a comment's author, without @, or NULL.
+ */
+const char *hma_events_username(const hma_events *events, size_t index);
+
+/**
+ * Returns the id of the user to whom an answer may go, or NULL; see hma_reply().
+ *
+ * NULL where hma_events_reply_comment_id() says whom to answer, and where nobody
+ * may be answered: echoes, the account's own messages and comments, standby,
+ * deleted messages, read receipts, mentions, and kinds that are not known.
+ */
+const char *hma_events_reply_user_id(const hma_events *events,
+                                     size_t index);
+
+/**
+ * Returns the id of the comment that may be answered by private reply, or NULL;
+ * see hma_reply().
+ */
+const char *hma_events_reply_comment_id(const hma_events *events, size_t index);
+
+/**
+ * Returns the id (mid) of the message, of the tapped button's message, or of the
+ * edited or deleted message; or NULL.
+ */
+const char *hma_events_message_id(const hma_events *events,
+                                  size_t index);
+
+/**
+ * Returns the id (mid) of the message that a reaction or a read receipt is about,
+ * or NULL.
+ */
+const char *hma_events_target_message_id(const hma_events *events,
+                                         size_t index);
+
+/**
+ * Returns the id of the comment, or NULL.
+ */
+const char *hma_events_comment_id(const hma_events *events, size_t index);
+
+/**
+ * Returns the id of the comment that this comment answers, or NULL.
+ */
+const char *hma_events_parent_id(const hma_events *events, size_t index);
+
+/**
+ * Returns the id of the post or reel that a comment or mention belongs to, or
+ * NULL.
+ */
+const char *hma_events_media_id(const hma_events *events, size_t index);
+
+/**
+ * Returns the text of a message, an edit or a comment, or NULL.
+ */
+const char *hma_events_text(const hma_events *events, size_t index);
+
+/**
+ * Returns the words on the tapped button, or NULL.
+ */
+const char *hma_events_title(const hma_events *events, size_t index);
+
+/**
+ * Returns what the tapped quick reply or button carries, or NULL.
+ */
+const char *hma_events_payload(const hma_events *events, size_t index);
+
+/**
+ * Returns how many attachments a message has.
+ */
+size_t hma_events_attachment_count(const hma_events *events, size_t index);
+
+/**
+ * Returns what an attachment is, in Meta's word, or NULL.
+ *
+ * Words so far: image, video, audio, file, ig_post, ig_reel, reel, story_mention,
+ * ig_story, share, template, ephemeral, like_heart. `attachment_index` counts from
+ * 0 up to hma_events_attachment_count().
+ */
+const char *hma_events_attachment_type(const hma_events *events,
+                                       size_t index,
+                                       size_t attachment_index);
+
+/**
+ * Returns where to fetch an attachment, or NULL: disappearing media and the heart
+ * have no address. The link is signed and runs out.
+ */
+const char *hma_events_attachment_url(const hma_events *events,
+                                      size_t index,
+                                      size_t attachment_index);
+
+/**
+ * Returns the id of the post or reel that was shared, or NULL.
+ */
+const char *hma_events_attachment_media_id(const hma_events *events,
+                                           size_t index,
+                                           size_t attachment_index);
+
+/**
+ * Returns the title of what was shared, or NULL.
+ */
+const char *hma_events_attachment_title(const hma_events *events,
+                                        size_t index,
+                                        size_t attachment_index);
+
+/**
+ * Returns the id (mid) of the message that this one answers inline, or NULL.
+ */
+const char *hma_events_reply_to_message_id(const hma_events *events,
+                                           size_t index);
+
+/**
+ * Returns the id of the story that the message answers, or NULL.
+ */
+const char *hma_events_story_id(const hma_events *events, size_t index);
+
+/**
+ * Returns where to fetch the picture or film of the story that the message
+ * answers, or NULL. The link is signed and runs out.
+ */
+const char *hma_events_story_url(const hma_events *events, size_t index);
+
+/**
+ * Returns where the link sticker of that story leads, or NULL.
+ */
+const char *hma_events_story_link_url(const hma_events *events, size_t index);
+
+/**
+ * Returns "react", or "unreact" where a reaction was taken back, or NULL.
+ */
+const char *hma_events_reaction_action(const hma_events *events, size_t index);
+
+/**
+ * Returns the name of the reaction, "love" or "other", or NULL.
+ */
+const char *hma_events_reaction_name(const hma_events *events, size_t index);
+
+/**
+ * Returns the emoji of the reaction, or NULL.
+ */
+const char *hma_events_reaction_emoji(const hma_events *events, size_t index);
+
+/**
+ * Returns the ref of the link or ad that the user came from, or NULL.
+ */
+const char *hma_events_referral_ref(const hma_events *events, size_t index);
+
+/**
+ * Returns where the user came from, in Meta's word, such as "ADS" or "IGME", or
+ * NULL.
+ */
+const char *hma_events_referral_source(const hma_events *events, size_t index);
+
+/**
+ * Returns Meta's type of the referral, such as "OPEN_THREAD", or NULL.
+ */
+const char *hma_events_referral_type(const hma_events *events, size_t index);
+
+/**
+ * Returns the id of the ad that the user came from, or NULL.
+ */
+const char *hma_events_referral_ad_id(const hma_events *events, size_t index);
+
+/**
+ * Returns the id of the product that the message is about, or NULL.
+ */
+const char *hma_events_referral_product_id(const hma_events *events,
+                                           size_t index);
+
+/**
+ * Returns how often the message was edited, or -1.
+ */
+int32_t hma_events_edit_count(const hma_events *events, size_t index);
+
+/**
+ * Returns when it happened, in milliseconds since 1970, or -1.
+ *
+ * Some senders write seconds: values below 10 to the 11th are taken as such.
+ */
+int64_t hma_events_timestamp_ms(const hma_events *events, size_t index);
+
+/**
+ * Returns 1 if the event opens or renews the 24-hour window, 0 if not, and -1
+ * where no source says.
+ *
+ * A comment does not: it allows one private reply, and the user's answer to that
+ * opens the window.
+ */
+int32_t hma_events_opens_window(const hma_events *events,
+                                size_t index);
+
+/**
+ * Returns when the 24-hour window closes that this event opens, in milliseconds
+ * since 1970, or -1 if it opens none or has no time; see hma_window_closes_at().
+ */
+int64_t hma_events_window_closes_at(const hma_events *events,
+                                    size_t index);
+
+/**
+ * Returns what tells this event from every other one, and is the same when it
+ * comes again: keep it to drop repeats. NULL for an index out of range.
+ *
+ * It belongs to the event, not to the delivery, since a repeat may come in another
+ * batch. The kinds of events about one message have keys of their own, and so has
+ * each reaction. To be compared, not read; of any length.
+ */
+const char *hma_events_key(const hma_events *events,
+                           size_t index);
+
+/**
+ * Returns the event's JSON as it came, for what has no accessor: the item of
+ * messaging, standby or changes, or the entry where a comment stands in it. NULL
+ * for an index out of range.
+ */
+const char *hma_events_json(const hma_events *events,
+                            size_t index);
+
+/**
+ * Frees events and every text that they handed out. NULL is allowed and does
+ * nothing.
+ */
+void hma_events_free(hma_events *events);
 
 #ifdef __cplusplus
 } /* extern "C" */

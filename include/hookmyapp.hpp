@@ -14,6 +14,7 @@
 #include <hookmyapp.h>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -91,6 +92,7 @@ namespace detail {
 struct deleter {
     void operator()(hma_client *raw) const noexcept { hma_client_free(raw); }
     void operator()(hma_config *raw) const noexcept { hma_config_free(raw); }
+    void operator()(hma_events *raw) const noexcept { hma_events_free(raw); }
     void operator()(hma_message *raw) const noexcept { hma_message_free(raw); }
     void operator()(hma_response *raw) const noexcept { hma_response_free(raw); }
     void operator()(char *raw) const noexcept { hma_string_free(raw); }
@@ -120,6 +122,9 @@ template <typename T> T checked(T done) {
         throw error(done.status, done.error, std::move(done.response));
     return done;
 }
+
+/// What was said; empty if nothing was.
+inline std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
 
 /// Whole milliseconds, rounded up; below zero is zero, and what does not fit is the longest time.
 template <typename Rep, typename Period> uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) {
@@ -316,6 +321,9 @@ public:
     /// What a send will POST to; empty while a setting is wrong.
     std::string url() const { return mistake().empty() ? text(hma_config_url(raw_.get())) : std::string(); }
 
+    /// The secret for webhook_verify(): WEBHOOK_HMAC_SECRET, from_env() and from_env_file() alone; empty if not there.
+    std::string webhook_secret() const { return text(hma_config_webhook_secret(raw_.get())); }
+
     /// What in the environment is probably not what was meant, one a line; empty if nothing.
     std::string warnings() const { return text(hma_config_warnings(raw_.get())); }
 
@@ -338,6 +346,170 @@ private:
     detail::texts ca_file_;
     detail::texts proxy_;
     detail::owner<hma_config> raw_;
+};
+
+/// Checks the X-HookMyApp-Signature-256 header over the bytes of a webhook's body as they came. Throws hma::error if it
+/// does not fit: answer 401. An empty signature stands for a missing header.
+inline result webhook_verify(const std::string &secret, const std::string &signature, const std::string &body,
+                             const std::nothrow_t &) {
+    result done;
+    detail::texts in;
+    const char *key = in("secret", secret);
+    const char *header = in("signature", signature);
+    if (!in.mistake().empty()) {
+        done.status = HMA_ERROR_ARGUMENT;
+        done.error = in.mistake();
+        return done;
+    }
+    char *what = nullptr;
+    done.status = hma_webhook_verify(key, header, body.data(), body.size(), &what);
+    detail::owner<char> owned(what);
+    done.error = detail::text(what);
+    return done;
+}
+inline void webhook_verify(const std::string &secret, const std::string &signature, const std::string &body) {
+    detail::checked(webhook_verify(secret, signature, body, std::nothrow));
+}
+
+/// One event of a webhook: a look into hma::events, good for as long as those are. Copying it copies no text.
+///
+/// Texts are empty and numbers 0 or -1 where nothing was said; what each means stands in hookmyapp.h.
+class event {
+public:
+    hma_event_kind kind() const noexcept { return hma_events_kind(events_, index_); }
+    bool is_standby() const noexcept { return hma_events_is_standby(events_, index_) == 1; }
+    bool is_echo() const noexcept { return hma_events_is_echo(events_, index_) == 1; }
+    bool is_own() const noexcept { return hma_events_is_own(events_, index_) == 1; }
+    std::string account_id() const { return text(hma_events_account_id); }
+    std::string user_id() const { return text(hma_events_user_id); }
+    std::string username() const { return text(hma_events_username); }
+    /// Whom an answer may go to; both are empty if nobody may be answered.
+    std::string reply_user_id() const { return text(hma_events_reply_user_id); }
+    std::string reply_comment_id() const { return text(hma_events_reply_comment_id); }
+    bool may_be_answered() const noexcept {
+        return hma_events_reply_user_id(events_, index_) || hma_events_reply_comment_id(events_, index_);
+    }
+    std::string message_id() const { return text(hma_events_message_id); }
+    std::string target_message_id() const { return text(hma_events_target_message_id); }
+    std::string comment_id() const { return text(hma_events_comment_id); }
+    std::string parent_id() const { return text(hma_events_parent_id); }
+    std::string media_id() const { return text(hma_events_media_id); }
+    std::string text() const { return text(hma_events_text); }
+    std::string title() const { return text(hma_events_title); }
+    std::string payload() const { return text(hma_events_payload); }
+    std::size_t attachment_count() const noexcept { return hma_events_attachment_count(events_, index_); }
+    std::string attachment_type(std::size_t at) const { return text(hma_events_attachment_type, at); }
+    std::string attachment_url(std::size_t at) const { return text(hma_events_attachment_url, at); }
+    std::string attachment_media_id(std::size_t at) const { return text(hma_events_attachment_media_id, at); }
+    std::string attachment_title(std::size_t at) const { return text(hma_events_attachment_title, at); }
+    std::string reply_to_message_id() const { return text(hma_events_reply_to_message_id); }
+    std::string story_id() const { return text(hma_events_story_id); }
+    std::string story_url() const { return text(hma_events_story_url); }
+    std::string story_link_url() const { return text(hma_events_story_link_url); }
+    std::string reaction_action() const { return text(hma_events_reaction_action); }
+    std::string reaction_name() const { return text(hma_events_reaction_name); }
+    std::string reaction_emoji() const { return text(hma_events_reaction_emoji); }
+    std::string referral_ref() const { return text(hma_events_referral_ref); }
+    std::string referral_source() const { return text(hma_events_referral_source); }
+    std::string referral_type() const { return text(hma_events_referral_type); }
+    std::string referral_ad_id() const { return text(hma_events_referral_ad_id); }
+    std::string referral_product_id() const { return text(hma_events_referral_product_id); }
+    int edit_count() const noexcept { return hma_events_edit_count(events_, index_); }
+    /// Milliseconds since 1970, or -1.
+    int64_t timestamp_ms() const noexcept { return hma_events_timestamp_ms(events_, index_); }
+    /// 1 yes, 0 no, -1 where no source says.
+    int opens_window() const noexcept { return hma_events_opens_window(events_, index_); }
+    /// Milliseconds since 1970, or -1.
+    int64_t window_closes_at() const noexcept { return hma_events_window_closes_at(events_, index_); }
+    /// The same when the event comes again: keep it to drop repeats.
+    std::string key() const { return text(hma_events_key); }
+    std::string json() const { return text(hma_events_json); }
+
+private:
+    friend class client;
+    friend class events;
+
+    event(const hma_events *events, std::size_t index) noexcept : events_(events), index_(index) {}
+
+    std::string text(const char *(*get)(const hma_events *, std::size_t)) const {
+        return detail::text(get(events_, index_));
+    }
+    std::string text(const char *(*get)(const hma_events *, std::size_t, std::size_t), std::size_t at) const {
+        return detail::text(get(events_, index_, at));
+    }
+
+    const hma_events *events_;
+    std::size_t index_;
+};
+
+/// The events of one webhook delivery: a range over hma::event.
+class events {
+public:
+    class iterator {
+    public:
+        // <string> brings the tag. <iterator> is not asked for it: it cannot be read where `min` is a macro.
+        using iterator_category = std::input_iterator_tag;
+        using value_type = event;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const event *;
+        using reference = event;
+
+        event operator*() const noexcept { return event(events_, index_); }
+        iterator &operator++() noexcept {
+            ++index_;
+            return *this;
+        }
+        iterator operator++(int) noexcept {
+            iterator before = *this;
+            ++index_;
+            return before;
+        }
+        bool operator==(const iterator &other) const noexcept { return index_ == other.index_; }
+        bool operator!=(const iterator &other) const noexcept { return index_ != other.index_; }
+
+    private:
+        friend class events;
+        iterator(const hma_events *events, std::size_t index) noexcept : events_(events), index_(index) {}
+
+        const hma_events *events_;
+        std::size_t index_;
+    };
+
+    /// Reads the body of a delivery; check its signature first. Throws hma::error if it is not JSON.
+    static events parse(const std::string &body) {
+        events made;
+        detail::checked(parse(body, made, std::nothrow));
+        return made;
+    }
+    /// The same without throwing: what was read stands in `made`.
+    static result parse(const std::string &body, events &made, const std::nothrow_t &) {
+        result done;
+        hma_events *raw = nullptr;
+        char *what = nullptr;
+        done.status = hma_events_parse(body.data(), body.size(), &raw, &what);
+        made.raw_.reset(raw);
+        detail::owner<char> owned(what);
+        done.error = detail::text(what);
+        return done;
+    }
+
+    /// None.
+    events() = default;
+
+    /// What the delivery is about: "instagram", or for example "whatsapp_business_account", which gives no events.
+    std::string object() const { return detail::text(hma_events_object(raw_.get())); }
+
+    std::size_t size() const noexcept { return hma_events_count(raw_.get()); }
+    bool empty() const noexcept { return size() == 0; }
+    /// An index out of range gives an event that says nothing.
+    event operator[](std::size_t index) const noexcept { return event(raw_.get(), index); }
+    iterator begin() const noexcept { return iterator(raw_.get(), 0); }
+    iterator end() const noexcept { return iterator(raw_.get(), size()); }
+
+    const hma_events *get() const noexcept { return raw_.get(); }
+
+private:
+    detail::owner<hma_events> raw_;
 };
 
 /// Sends messages as one Instagram account. Make one and share it.
@@ -389,6 +561,17 @@ public:
         const char *to = in("comment_id", comment_id);
         return finish(in, [&](hma_response **response, char **error) {
             return hma_send_private_reply(raw_.get(), to, message.get(), response, error);
+        });
+    }
+
+    /// Answers an event of a webhook: the user, or a comment's author by private reply. One that may not be answered is
+    /// HMA_ERROR_ARGUMENT with the reason, and nothing is sent.
+    response reply(const event &event, const message &message) const {
+        return std::move(detail::checked(reply(event, message, std::nothrow)).response);
+    }
+    result reply(const event &event, const message &message, const std::nothrow_t &) const {
+        return finish(message.texts_, [&](hma_response **response, char **error) {
+            return hma_reply(raw_.get(), event.events_, event.index_, message.get(), response, error);
         });
     }
 

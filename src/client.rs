@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::message::{AttachmentKind, Message};
 use crate::response::{self, Response};
 use crate::transport::{Edge, Transport};
+use crate::webhook::{Event, ReplyTarget};
 
 /// Sends messages as one Instagram account.
 ///
@@ -50,6 +51,18 @@ impl Client {
     /// Answers a comment with a message to its author (Meta's private reply): one for each comment, within 7 days.
     pub fn send_private_reply(&self, comment_id: &str, message: &Message) -> Result<Response, Error> {
         self.post(Edge::Messages, &body::message_body(Recipient::Comment(comment_id), message)?)
+    }
+
+    /// Answers an event of a webhook with a message: to the user, or to a comment's author by private reply.
+    ///
+    /// An event that may not be answered ([`Event::reply_target`]) is
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) with the reason, and nothing is sent.
+    pub fn reply(&self, event: &Event, message: &Message) -> Result<Response, Error> {
+        match event.answerable() {
+            Ok(ReplyTarget::User(recipient_id)) => self.send(recipient_id, message),
+            Ok(ReplyTarget::Comment(comment_id)) => self.send_private_reply(comment_id, message),
+            Err(reason) => Err(Error::argument(format!("event: may not be answered: {reason}"))),
+        }
     }
 
     /// Sends a request body as it is, byte for byte, for what [`Message`] does not say. It must be a JSON object; the

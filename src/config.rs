@@ -16,6 +16,7 @@ const GRAPH_API_URL: &str = "INSTAGRAM_GRAPH_API_URL";
 const ACCOUNT_ID: &str = "INSTAGRAM_ACCOUNT_ID";
 const USER_ID: &str = "INSTAGRAM_USER_ID";
 const ACCESS_TOKEN: &str = "INSTAGRAM_ACCESS_TOKEN";
+const WEBHOOK_SECRET: &str = "WEBHOOK_HMAC_SECRET";
 
 /// Meta may take 75 seconds to fetch a video before it answers.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(80);
@@ -43,6 +44,7 @@ pub struct Config {
     ca_file: Option<PathBuf>,
     proxy: Option<ProxyUrl>,
     no_proxy: String,
+    webhook_secret: Option<Text>,
     warnings: Vec<Warning>,
     warning_lines: Option<Text>,
     mistakes: Vec<Mistake>,
@@ -101,8 +103,8 @@ impl Config {
     ///
     /// The base URL is `INSTAGRAM_API_URL`, else `INSTAGRAM_GRAPH_API_URL`; the account id `INSTAGRAM_ACCOUNT_ID`,
     /// else `INSTAGRAM_USER_ID`; the token `INSTAGRAM_ACCESS_TOKEN`. The proxy is `HTTPS_PROXY` or `https_proxy`,
-    /// unless `NO_PROXY` or `no_proxy` names the host (see [`Config::no_proxy`]). Values are trimmed, and an empty
-    /// one counts as unset.
+    /// unless `NO_PROXY` or `no_proxy` names the host (see [`Config::no_proxy`]). `WEBHOOK_HMAC_SECRET` is kept for
+    /// [`Config::webhook_secret`]. Values are trimmed, and an empty one counts as unset.
     pub fn from_env() -> Config {
         Config::from_vars(environment)
     }
@@ -161,6 +163,7 @@ impl Config {
         if let Some((_, value)) = find(&["NO_PROXY", "no_proxy"]) {
             config.no_proxy = value;
         }
+        config.webhook_secret = find(&[WEBHOOK_SECRET]).map(|(_, value)| Text::new(value));
 
         if find(&[API_URL]).is_some() && find(&[GRAPH_API_URL]).is_some() {
             config.warnings.push(Warning::BothBaseUrls);
@@ -227,6 +230,15 @@ impl Config {
         self.url_text().map(Text::as_str)
     }
 
+    /// The secret for [`webhook::verify`](crate::webhook::verify): `WEBHOOK_HMAC_SECRET`, as [`Config::from_env`],
+    /// [`Config::from_env_file`] and [`Config::from_vars`] find it. Sending does not need it.
+    ///
+    /// Older setups sign with `VERIFY_TOKEN`. It is never taken instead: a receiver tells it to everybody who asks with
+    /// a GET, and who knows the key can forge deliveries. Where it really is the key, give it to `verify` by hand.
+    pub fn webhook_secret(&self) -> Option<&str> {
+        self.webhook_secret.as_ref().map(Text::as_str)
+    }
+
     /// What in the environment is probably not what was meant.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -234,6 +246,11 @@ impl Config {
 
     pub(crate) fn url_text(&self) -> Option<&Text> {
         self.url.as_ref().filter(|_| self.mistakes.is_empty())
+    }
+
+    #[cfg(feature = "capi")]
+    pub(crate) fn webhook_secret_text(&self) -> Option<&Text> {
+        self.webhook_secret.as_ref()
     }
 
     /// The warnings, one a line.
@@ -306,6 +323,7 @@ impl Config {
             ca_file: None,
             proxy: None,
             no_proxy: String::new(),
+            webhook_secret: None,
             warnings: Vec::new(),
             warning_lines: None,
             mistakes: Vec::new(),
@@ -350,7 +368,7 @@ impl Config {
     }
 }
 
-/// Never the token or a proxy's password.
+/// Never the token, the webhook's secret or a proxy's password.
 impl fmt::Debug for Config {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mistakes: Vec<&str> = self.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();

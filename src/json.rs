@@ -11,6 +11,13 @@ use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Json<'a>(&'a str);
 
+/// What is missing is null.
+impl Default for Json<'_> {
+    fn default() -> Self {
+        Json("null")
+    }
+}
+
 impl<'a> Json<'a> {
     /// Takes a text that is JSON as a whole; the error names line and column. Nesting beyond 128 levels is refused.
     pub(crate) fn parse(text: &'a str) -> Result<Json<'a>, serde_json::Error> {
@@ -29,9 +36,30 @@ impl<'a> Json<'a> {
         self.0 == "false"
     }
 
+    pub(crate) fn is_true(self) -> bool {
+        self.0 == "true"
+    }
+
+    /// The value as it came, without blanks around it.
+    pub(crate) fn raw(self) -> &'a str {
+        self.0
+    }
+
     /// The member of an object; the last one where a name comes twice. `None` in anything but an object.
     pub(crate) fn get(self, name: &str) -> Option<Json<'a>> {
         self.members().filter(|(key, _)| key.is_text(name)).last().map(|(_, value)| value)
+    }
+
+    /// Several members of an object in one walk; of each the last one where a name comes twice.
+    pub(crate) fn get_all<const N: usize>(self, names: [&str; N]) -> [Option<Json<'a>>; N] {
+        let mut found = [None; N];
+        for (key, value) in self.members() {
+            let key = key.text().unwrap_or_default();
+            if let Some((_, place)) = names.iter().zip(&mut found).find(|(name, _)| **name == key) {
+                *place = Some(value);
+            }
+        }
+        found
     }
 
     /// The names and values of an object; nothing for any other value.
@@ -241,6 +269,18 @@ mod tests {
         assert_eq!(json.members().count(), 6);
         assert!(json.get("empty").unwrap().members().next().is_none());
         assert!(Json::parse("[1]").unwrap().get("id").is_none());
+    }
+
+    #[test]
+    fn several_members_are_found_in_one_walk() {
+        let json = Json::parse(SAMPLE).unwrap();
+        let [twice, none, ab] = json.get_all(["twice", "none", "ab"]);
+        assert_eq!(twice.unwrap().raw(), "2");
+        assert!(none.is_none());
+        assert_eq!(ab, json.get("ab"));
+        assert_eq!(Json::parse("[{\"id\":1}]").unwrap().get_all(["id"]), [None]);
+        assert!(Json::parse(" true ").unwrap().is_true());
+        assert!(Json::default().is_null());
     }
 
     #[test]

@@ -26,6 +26,11 @@
 //! or possibly delivered ([`Delivery`]). Neither the gateway nor Meta knows an idempotency key, so this library
 //! never repeats a send by itself; [`Error::delivery`] says whether repeating is safe.
 //!
+//! # Answering
+//!
+//! Whom to write to comes in a webhook: [`webhook`] checks its signature and reads its events, [`Client::reply`] answers
+//! one, and [`window`] knows until when.
+//!
 //! # Limits
 //!
 //! A send blocks the calling thread until the answer is there or the time is up ([`Config::timeout`], 80 seconds
@@ -56,6 +61,8 @@ mod response;
 mod text;
 mod transport;
 mod url;
+pub mod webhook;
+pub mod window;
 
 pub use client::Client;
 pub use config::{Config, Warning};

@@ -181,6 +181,8 @@ fn the_tables_of_texts_name_every_text_argument_of_the_header() {
     let expected: BTreeSet<(&str, &str)> = header
         .functions
         .iter()
+        // What a webhook lacks is no mistake of the program: `tests/webhooks.rs`.
+        .filter(|function| function.name != "hma_webhook_verify")
         .flat_map(|function| function.parameters.iter().map(|parameter| (function.name.as_str(), parameter.as_str())))
         .filter_map(|(function, parameter)| Some((function, parameter.strip_prefix("const char *")?)))
         .collect();

@@ -27,6 +27,44 @@ fn snippets(language: &str) -> Vec<String> {
     found
 }
 
+/// What a snippet that answers a webhook gets from its HTTP server.
+const SECRET: &str = "whsec_9f2c41d07be84aa6";
+const DELIVERY: &str = r#"{"object":"instagram","entry":[{"messaging":[{"sender":{"id":"8123456789012345"},"message":{"mid":"m_1","text":"hi"}}]}]}"#;
+
+fn signature() -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
+    let tag = ring::hmac::sign(&key, DELIVERY.as_bytes());
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_about_webhooks(snippet: &str) -> bool {
+    snippet.contains("body")
+}
+
+/// What stands before a snippet in Rust.
+fn given_in_rust(snippet: &str) -> String {
+    if !is_about_webhooks(snippet) {
+        return String::new();
+    }
+    format!("let (header, body) = (Some({:?}), {DELIVERY:?}.as_bytes());\n", signature())
+}
+
+/// What stands before a snippet in C, and what behind it.
+fn given_in_c(snippet: &str) -> (String, &'static str) {
+    if !is_about_webhooks(snippet) {
+        return (String::new(), "");
+    }
+    let before = format!(
+        "hma_config *config = hma_config_from_env();\nhma_client *client = NULL;\n\
+         hma_message *answer = hma_message_text(\"Thank you!\");\n\
+         const char *header = {:?}, *body = {DELIVERY:?};\nconst size_t body_length = {};\n\
+         hma_client_new(config, &client, NULL);\n",
+        signature(),
+        DELIVERY.len()
+    );
+    (before, "hma_message_free(answer);\nhma_client_free(client);\nhma_config_free(config);\n")
+}
+
 /// Runs a program that must succeed, say nothing of an error, and send something that is accepted.
 fn run_against_a_gateway(command: &mut Command) {
     let gateway = Gateway::start().unwrap();
@@ -34,6 +72,7 @@ fn run_against_a_gateway(command: &mut Command) {
     command.env("INSTAGRAM_API_URL", gateway.base_url());
     command.env("INSTAGRAM_ACCOUNT_ID", gateway.account_id());
     command.env("INSTAGRAM_ACCESS_TOKEN", gateway.token());
+    command.env("WEBHOOK_HMAC_SECRET", SECRET);
     let output = command.output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", tools::shown(&output));
     let received = gateway.received();
@@ -80,7 +119,7 @@ fn build_rust(snippets: &[String]) -> Vec<PathBuf> {
     let names: Vec<String> = (1..=snippets.len()).map(|number| format!("readme-{number}")).collect();
     for (name, snippet) in names.iter().zip(snippets) {
         let main = "fn main() -> Result<(), Box<dyn std::error::Error>>";
-        let source = format!("{main} {{\n{snippet}\nOk(())\n}}\n");
+        let source = format!("{main} {{\n{}{snippet}\nOk(())\n}}\n", given_in_rust(snippet));
         write_if_other(&folder.join("src/bin").join(name).with_extension("rs"), &source);
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -108,6 +147,8 @@ fn the_c_of_the_readme_compiles_and_sends() {
         return;
     }
     for snippet in snippets {
+        let (before, behind) = given_in_c(&snippet);
+        let snippet = format!("{before}{snippet}{behind}");
         let source = whole(&snippet, "#include <hookmyapp.h>\n#include <stdio.h>\n", "int main(void)");
         compile_and_run(&compiler, "snippet.c", &source);
     }

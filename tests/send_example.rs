@@ -12,12 +12,13 @@ use std::{env, fs};
 use gateway::{Answer, Gateway};
 
 const USER: &str = "8123456789012345";
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "INSTAGRAM_API_URL",
     "INSTAGRAM_GRAPH_API_URL",
     "INSTAGRAM_ACCOUNT_ID",
     "INSTAGRAM_USER_ID",
     "INSTAGRAM_ACCESS_TOKEN",
+    "WEBHOOK_HMAC_SECRET",
     "HTTPS_PROXY",
     "https_proxy",
     "NO_PROXY",

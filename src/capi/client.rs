@@ -164,11 +164,11 @@ pub unsafe extern "C" fn hma_upload(
     out.finish(|| given(client)?.upload(attachment_kind(kind).map_err(Error::argument)?, url.argument()?))
 }
 
-fn given(client: Option<&hma_client>) -> Result<&Client, Error> {
+pub(super) fn given(client: Option<&hma_client>) -> Result<&Client, Error> {
     client.map(|client| &client.0).ok_or_else(|| Error::argument("client: must not be NULL"))
 }
 
-fn built(message: Option<&hma_message>) -> Result<&hma_message, Error> {
+pub(super) fn built(message: Option<&hma_message>) -> Result<&hma_message, Error> {
     message.ok_or_else(|| Error::argument("message: must not be NULL"))
 }
 

@@ -59,7 +59,8 @@ pub unsafe extern "C" fn hma_config_new(
 ///
 /// Reads INSTAGRAM_API_URL, else INSTAGRAM_GRAPH_API_URL; INSTAGRAM_ACCOUNT_ID,
 /// else INSTAGRAM_USER_ID; INSTAGRAM_ACCESS_TOKEN; and HTTPS_PROXY or https_proxy
-/// with NO_PROXY or no_proxy. Values are trimmed, and an empty one counts as
+/// with NO_PROXY or no_proxy. WEBHOOK_HMAC_SECRET is kept for
+/// hma_config_webhook_secret(). Values are trimmed, and an empty one counts as
 /// unset. What is missing is reported by hma_client_new(), all names at once. As
 /// with getenv(), no other thread may change the environment meanwhile.
 ///
@@ -141,6 +142,18 @@ pub unsafe extern "C" fn hma_config_set_proxy(config: Option<&mut hma_config>, u
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_url(config: Option<&hma_config>) -> *const c_char {
     text_out(config.and_then(|config| config.0.url_text()))
+}
+
+/// Returns the secret for hma_webhook_verify(): WEBHOOK_HMAC_SECRET, where the
+/// configuration was read from the environment or a file. NULL if it was not
+/// there, and for NULL. Sending does not need it.
+///
+/// Older setups sign with VERIFY_TOKEN. It is never taken instead: a receiver
+/// tells it to everybody who asks with a GET, and who knows the key can forge
+/// deliveries. Good until hma_config_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_config_webhook_secret(config: Option<&hma_config>) -> *const c_char {
+    text_out(config.and_then(|config| config.0.webhook_secret_text()))
 }
 
 /// Returns what in the environment is probably not what was meant, one warning a

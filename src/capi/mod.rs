@@ -13,13 +13,17 @@
 
 pub mod client;
 pub mod config;
+pub mod events;
 pub mod message;
 pub mod response;
 pub mod status;
+pub mod webhook;
 
-use std::ffi::{CStr, CString, c_char};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::slice;
 
 use crate::error::{Error, ErrorKind};
 use crate::response::Response;
@@ -65,8 +69,27 @@ impl<'a> TextIn<'a> {
         decoded.map_err(|error| format!("{}: not UTF-8 at byte {}", self.name, error.valid_up_to()))
     }
 
+    /// What a stranger sent: NULL is empty, and what is not UTF-8 is shown as U+FFFD.
+    fn lossy(self) -> Cow<'a, str> {
+        self.text.map(CStr::to_string_lossy).unwrap_or_default()
+    }
+
     fn argument(self) -> Result<&'a str, Error> {
         self.required().map_err(Error::argument)
+    }
+}
+
+/// Bytes that C hands in; NULL is none if the length is 0.
+///
+/// # Safety
+/// `pointer` is NULL or points to `length` bytes that stay as they are during the call.
+unsafe fn bytes_in<'a>(name: &str, pointer: *const c_void, length: usize) -> Result<&'a [u8], Error> {
+    match length {
+        0 => Ok(&[]),
+        _ if pointer.is_null() => Err(Error::argument(format!("{name}: must not be NULL with a length of {length}"))),
+        _ if length > isize::MAX as usize => Err(Error::argument(format!("{name}: {length} is no length"))),
+        // SAFETY: not NULL, and the header asks for as many bytes, not changed during the call.
+        _ => Ok(unsafe { slice::from_raw_parts(pointer.cast(), length) }),
     }
 }
 

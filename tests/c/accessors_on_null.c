@@ -15,6 +15,7 @@ static void print_number(const char *name, long number)
 int main(void)
 {
     print_text("hma_config_url", hma_config_url(NULL));
+    print_text("hma_config_webhook_secret", hma_config_webhook_secret(NULL));
     print_text("hma_config_warnings", hma_config_warnings(NULL));
     print_number("hma_response_http_status", hma_response_http_status(NULL));
     print_text("hma_response_message_id", hma_response_message_id(NULL));
@@ -30,5 +31,7 @@ int main(void)
     print_number("hma_response_usage_percent", hma_response_usage_percent(NULL));
     print_text("hma_response_body", hma_response_body(NULL));
     print_number("hma_response_body_length", (long)hma_response_body_length(NULL));
+    print_text("hma_events_object", hma_events_object(NULL));
+    print_number("hma_events_count", (long)hma_events_count(NULL));
     return 0;
 }

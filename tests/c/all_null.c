@@ -6,6 +6,7 @@
 #define OLD_CLIENT ((hma_client *)1)
 #define OLD_RESPONSE ((hma_response *)1)
 #define OLD_ERROR ((char *)1)
+#define OLD_EVENTS ((hma_events *)1)
 
 static hma_client *client;
 static hma_response *response;
@@ -50,6 +51,7 @@ static void free_functions(void)
     hma_client_free(NULL);
     hma_message_free(NULL);
     hma_response_free(NULL);
+    hma_events_free(NULL);
 }
 
 static void setters(void)
@@ -91,6 +93,69 @@ static void accessors(void)
     CHECK(hma_response_usage_percent(NULL) == -1);
     CHECK(hma_response_body(NULL) == NULL);
     CHECK(hma_response_body_length(NULL) == 0);
+}
+
+static void facts_of_events(void)
+{
+    CHECK(hma_config_webhook_secret(NULL) == NULL);
+    CHECK(hma_events_object(NULL) == NULL);
+    CHECK(hma_events_count(NULL) == 0);
+    CHECK(hma_events_kind(NULL, 0) == HMA_EVENT_OTHER);
+    CHECK(hma_events_is_standby(NULL, 0) == 0);
+    CHECK(hma_events_is_echo(NULL, 0) == 0);
+    CHECK(hma_events_is_own(NULL, 0) == 0);
+    CHECK(hma_events_account_id(NULL, 0) == NULL);
+    CHECK(hma_events_user_id(NULL, 0) == NULL);
+    CHECK(hma_events_username(NULL, 0) == NULL);
+    CHECK(hma_events_reply_user_id(NULL, 0) == NULL);
+    CHECK(hma_events_reply_comment_id(NULL, 0) == NULL);
+    CHECK(hma_events_message_id(NULL, 0) == NULL);
+    CHECK(hma_events_target_message_id(NULL, 0) == NULL);
+    CHECK(hma_events_comment_id(NULL, 0) == NULL);
+    CHECK(hma_events_parent_id(NULL, 0) == NULL);
+    CHECK(hma_events_media_id(NULL, 0) == NULL);
+    CHECK(hma_events_text(NULL, 0) == NULL);
+    CHECK(hma_events_title(NULL, 0) == NULL);
+    CHECK(hma_events_payload(NULL, 0) == NULL);
+    CHECK(hma_events_attachment_count(NULL, 0) == 0);
+    CHECK(hma_events_attachment_type(NULL, 0, 0) == NULL);
+    CHECK(hma_events_attachment_url(NULL, 0, 0) == NULL);
+    CHECK(hma_events_attachment_media_id(NULL, 0, 0) == NULL);
+    CHECK(hma_events_attachment_title(NULL, 0, 0) == NULL);
+    CHECK(hma_events_reply_to_message_id(NULL, 0) == NULL);
+    CHECK(hma_events_story_id(NULL, 0) == NULL);
+    CHECK(hma_events_story_url(NULL, 0) == NULL);
+    CHECK(hma_events_story_link_url(NULL, 0) == NULL);
+    CHECK(hma_events_reaction_action(NULL, 0) == NULL);
+    CHECK(hma_events_reaction_name(NULL, 0) == NULL);
+    CHECK(hma_events_reaction_emoji(NULL, 0) == NULL);
+    CHECK(hma_events_referral_ref(NULL, 0) == NULL);
+    CHECK(hma_events_referral_source(NULL, 0) == NULL);
+    CHECK(hma_events_referral_type(NULL, 0) == NULL);
+    CHECK(hma_events_referral_ad_id(NULL, 0) == NULL);
+    CHECK(hma_events_referral_product_id(NULL, 0) == NULL);
+    CHECK(hma_events_edit_count(NULL, 0) == -1);
+    CHECK(hma_events_timestamp_ms(NULL, 0) == -1);
+    CHECK(hma_events_opens_window(NULL, 0) == -1);
+    CHECK(hma_events_window_closes_at(NULL, 0) == -1);
+    CHECK(hma_events_key(NULL, 0) == NULL);
+    CHECK(hma_events_json(NULL, 0) == NULL);
+}
+
+static void webhooks(const hma_client *good, const hma_message *message)
+{
+    hma_events *events = OLD_EVENTS;
+    REFUSED(hma_webhook_verify(NULL, NULL, NULL, 1, &error), HMA_ERROR_ARGUMENT, "body");
+    CHECK(hma_webhook_verify(NULL, NULL, NULL, 0, NULL) == HMA_ERROR_SIGNATURE);
+    REFUSED(hma_events_parse(NULL, 1, &events, &error), HMA_ERROR_ARGUMENT, "body");
+    CHECK(events == NULL);
+    REFUSED(hma_events_parse("{}", 2, NULL, &error), HMA_ERROR_ARGUMENT, "events_out");
+    CHECK(hma_events_parse(NULL, 0, NULL, NULL) == HMA_ERROR_ARGUMENT);
+    CHECK(hma_events_parse("[]", 2, &events, NULL) == HMA_OK);
+    SEND_REFUSED(hma_reply(NULL, NULL, 0, NULL, &response, &error), "client");
+    SEND_REFUSED(hma_reply(good, NULL, 0, message, &response, &error), "events");
+    CHECK(hma_reply(good, events, 0, NULL, NULL, NULL) == HMA_ERROR_ARGUMENT);
+    hma_events_free(events);
 }
 
 /* A configuration is never NULL, and no client is made of it. */
@@ -177,11 +242,13 @@ int main(void)
     free_functions();
     setters();
     accessors();
+    facts_of_events();
     configurations();
     clients();
     messages(good);
     sends(good, heart);
     sends_without_results(good);
+    webhooks(good, heart);
     hma_message_free(heart);
     hma_client_free(good);
     return 0;

@@ -228,6 +228,137 @@ static void sends_without_results(const hma_client *client)
     hma_message_free(message);
 }
 
+#define SECRET "whsec_9f2c41d07be84aa6"
+#define SIGNATURE "sha256=fee73cb8161efbea630f8ff7a2b0f2ae6d7b4e1990de6b3915fb39ca828bf074"
+#define SIDES "\"sender\":{\"id\":\"8123456789012345\"},\"recipient\":{\"id\":\"17841450000000017\"},"
+
+/* Every kind of event that has facts of its own, in pieces as long as C allows them. */
+static const char *const pieces[] = {
+    "{\"object\":\"instagram\",\"entry\":[{\"id\":\"17841450000000017\",\"time\":1782900000123,\"messaging\":[",
+    "{" SIDES "\"timestamp\":1782900000,\"message\":{\"mid\":\"m1\",\"text\":\"Gr\\u00fc\303\237e\",",
+    "\"attachments\":[{\"type\":\"ig_reel\",\"payload\":{\"url\":\"https://x.example/1\",\"reel_video_id\":\"9\",",
+    "\"title\":\"A reel\"}},{\"type\":\"like_heart\"}],\"quick_reply\":{\"payload\":\"SIZE:M\"},",
+    "\"reply_to\":{\"mid\":\"m0\",\"story\":{\"id\":\"5\",\"url\":\"https://x.example/2\",",
+    "\"link_sticker_url\":\"https://x.example/3\"}},\"referral\":{\"ref\":\"spring\",\"source\":\"ADS\",",
+    "\"type\":\"OPEN_THREAD\",\"ad_id\":\"6\",\"product\":{\"id\":\"7\"}}}},",
+    "{" SIDES "\"postback\":{\"mid\":\"m2\",\"title\":\"Ask\",\"payload\":\"ASK\",\"is_self\":true}},",
+    "{" SIDES "\"reaction\":{\"mid\":\"m1\",\"action\":\"react\",\"reaction\":\"love\",\"emoji\":\"*\"}},",
+    "{" SIDES "\"message_edit\":{\"mid\":\"m1\",\"text\":\"x\",\"num_edit\":3}}],",
+    "\"changes\":[{\"field\":\"comments\",\"value\":{\"id\":\"17900000000000001\",\"parent_id\":\"8\",",
+    "\"from\":{\"id\":\"8123456789012345\",\"username\":\"a_customer\"},\"media\":{\"id\":\"10\"}}}]}]}",
+};
+static char delivery[2048];
+
+static void join_pieces(void)
+{
+    size_t i;
+    delivery[0] = '\0';
+    for (i = 0; i < sizeof pieces / sizeof *pieces; i++)
+        strcat(delivery, pieces[i]);
+}
+
+static void signatures(void)
+{
+    hma_config *config = hma_config_from_env();
+    char *error = NULL;
+    CHECK_TEXT(hma_config_webhook_secret(config), SECRET);
+    CHECK(hma_webhook_verify(hma_config_webhook_secret(config), SIGNATURE, NULL, 0, &error) == HMA_OK);
+    CHECK(error == NULL);
+    CHECK(hma_webhook_verify(SECRET, SIGNATURE, delivery, strlen(delivery), &error) == HMA_ERROR_SIGNATURE);
+    CHECK(strstr(error, "signature") != NULL && strstr(error, SECRET) == NULL);
+    hma_string_free(error);
+    hma_config_free(config);
+}
+
+static void facts_of_a_message(const hma_events *events)
+{
+    CHECK(hma_events_kind(events, 0) == HMA_EVENT_MESSAGE);
+    CHECK(hma_events_is_standby(events, 0) == 0 && hma_events_is_echo(events, 0) == 0);
+    CHECK_TEXT(hma_events_account_id(events, 0), "17841450000000017");
+    CHECK_TEXT(hma_events_user_id(events, 0), USER);
+    CHECK_TEXT(hma_events_reply_user_id(events, 0), USER);
+    CHECK_TEXT(hma_events_message_id(events, 0), "m1");
+    CHECK_TEXT(hma_events_text(events, 0), "Gr\303\274\303\237e");
+    CHECK_TEXT(hma_events_payload(events, 0), "SIZE:M");
+    CHECK(hma_events_attachment_count(events, 0) == 2);
+    CHECK_TEXT(hma_events_attachment_type(events, 0, 0), "ig_reel");
+    CHECK_TEXT(hma_events_attachment_url(events, 0, 0), "https://x.example/1");
+    CHECK_TEXT(hma_events_attachment_media_id(events, 0, 0), "9");
+    CHECK_TEXT(hma_events_attachment_title(events, 0, 0), "A reel");
+    CHECK_TEXT(hma_events_attachment_type(events, 0, 1), "like_heart");
+    CHECK(hma_events_attachment_url(events, 0, 1) == NULL && hma_events_attachment_type(events, 0, 2) == NULL);
+    CHECK_TEXT(hma_events_reply_to_message_id(events, 0), "m0");
+    CHECK_TEXT(hma_events_story_id(events, 0), "5");
+    CHECK_TEXT(hma_events_story_url(events, 0), "https://x.example/2");
+    CHECK_TEXT(hma_events_story_link_url(events, 0), "https://x.example/3");
+    CHECK_TEXT(hma_events_referral_ref(events, 0), "spring");
+    CHECK_TEXT(hma_events_referral_source(events, 0), "ADS");
+    CHECK_TEXT(hma_events_referral_type(events, 0), "OPEN_THREAD");
+    CHECK_TEXT(hma_events_referral_ad_id(events, 0), "6");
+    CHECK_TEXT(hma_events_referral_product_id(events, 0), "7");
+    CHECK(hma_events_opens_window(events, 0) == 1);
+    CHECK(hma_events_timestamp_ms(events, 0) / 1000 == 1782900000);
+    CHECK(hma_events_window_closes_at(events, 0) == hma_window_closes_at(hma_events_timestamp_ms(events, 0)));
+    CHECK(hma_events_window_closes_at(events, 0) / 1000 == 1782900000 + 24 * 60 * 60);
+    CHECK(hma_window_human_agent_closes_at(0) / 1000 == 7 * 24 * 60 * 60);
+    CHECK(strncmp(hma_events_json(events, 0), "{\"sender\":", 10) == 0);
+    CHECK(strcmp(hma_events_key(events, 0), hma_events_key(events, 3)) != 0);
+}
+
+static void facts_of_other_events(const hma_events *events)
+{
+    CHECK(hma_events_kind(events, 1) == HMA_EVENT_POSTBACK);
+    CHECK_TEXT(hma_events_title(events, 1), "Ask");
+    CHECK(hma_events_is_own(events, 1) == 1 && hma_events_reply_user_id(events, 1) == NULL);
+    CHECK(hma_events_kind(events, 2) == HMA_EVENT_REACTION);
+    CHECK_TEXT(hma_events_target_message_id(events, 2), "m1");
+    CHECK_TEXT(hma_events_reaction_action(events, 2), "react");
+    CHECK_TEXT(hma_events_reaction_name(events, 2), "love");
+    CHECK_TEXT(hma_events_reaction_emoji(events, 2), "*");
+    CHECK(hma_events_kind(events, 3) == HMA_EVENT_EDIT);
+    CHECK(hma_events_edit_count(events, 3) == 3 && hma_events_edit_count(events, 2) == -1);
+    CHECK(hma_events_kind(events, 4) == HMA_EVENT_COMMENT);
+    CHECK_TEXT(hma_events_comment_id(events, 4), COMMENT);
+    CHECK_TEXT(hma_events_reply_comment_id(events, 4), COMMENT);
+    CHECK_TEXT(hma_events_parent_id(events, 4), "8");
+    CHECK_TEXT(hma_events_media_id(events, 4), "10");
+    CHECK_TEXT(hma_events_username(events, 4), "a_customer");
+}
+
+static void replies(const hma_client *client, const hma_events *events)
+{
+    hma_message *message = hma_message_text("Thank you for writing");
+    hma_response *response = NULL;
+    char *error = NULL;
+    CHECK(hma_reply(client, events, 0, message, &response, &error) == HMA_OK);
+    CHECK_TEXT(hma_response_recipient_id(response), USER);
+    CHECK(error == NULL);
+    hma_response_free(response);
+    CHECK(hma_reply(client, events, 4, message, NULL, NULL) == HMA_OK);
+    CHECK(hma_reply(client, events, 1, message, &response, &error) == HMA_ERROR_ARGUMENT);
+    CHECK(response == NULL && strstr(error, "may not be answered") != NULL);
+    hma_string_free(error);
+    hma_message_free(message);
+}
+
+static void webhooks(const hma_client *client)
+{
+    hma_events *events = NULL;
+    char *error = NULL;
+    join_pieces();
+    signatures();
+    CHECK(hma_events_parse(delivery, strlen(delivery), &events, &error) == HMA_OK);
+    CHECK(error == NULL && hma_events_count(events) == 5);
+    CHECK_TEXT(hma_events_object(events), "instagram");
+    facts_of_a_message(events);
+    facts_of_other_events(events);
+    replies(client, events);
+    hma_events_free(events);
+    CHECK(hma_events_parse("{", 1, &events, &error) == HMA_ERROR_ARGUMENT);
+    CHECK(events == NULL && strstr(error, "line 1") != NULL);
+    hma_string_free(error);
+}
+
 static void shutdown_of_a_client(void)
 {
     hma_client *client = NULL;
@@ -257,6 +388,7 @@ int main(int argc, char **argv)
     refusal_by_meta(client);
     refusal_by_gateway(getenv("INSTAGRAM_API_URL"));
     sends_without_results(client);
+    webhooks(client);
     hma_client_free(client);
     shutdown_of_a_client();
     puts("done");

@@ -353,6 +353,90 @@ static void threads(const hma::client &client) {
         thread.join();
 }
 
+// Webhooks
+
+static const char *const secret = "whsec_9f2c41d07be84aa6";
+
+static void signatures() {
+    const std::string good = "sha256=fee73cb8161efbea630f8ff7a2b0f2ae6d7b4e1990de6b3915fb39ca828bf074";
+    hma::webhook_verify(secret, good, "");
+    CHECK(hma::webhook_verify(secret, good, "", std::nothrow).ok());
+    CHECK(THROWN(hma::webhook_verify(secret, good, "x")).status() == HMA_ERROR_SIGNATURE);
+    CHECK(THROWN(hma::webhook_verify(secret, good, std::string(1, '\0'))).status() == HMA_ERROR_SIGNATURE);
+    CHECK(THROWN(hma::webhook_verify(secret, "", "")).status() == HMA_ERROR_SIGNATURE);
+    CHECK(THROWN(hma::webhook_verify("", good, "")).status() == HMA_ERROR_SIGNATURE);
+    const hma::result refused = hma::webhook_verify(secret, "00", "", std::nothrow);
+    CHECK(!refused && refused.status == HMA_ERROR_SIGNATURE && begins_with(refused.error, "signature"));
+    CHECK_ARGUMENT(hma::webhook_verify(std::string("a\0b", 3), good, ""), "secret");
+    CHECK_ARGUMENT(hma::webhook_verify(secret, good + '\0', ""), "signature");
+    CHECK(hma::config::from_env().webhook_secret() == secret && good_config().webhook_secret().empty());
+}
+
+static std::string delivery(const std::string &items) {
+    return "{\"object\":\"instagram\",\"entry\":[{\"id\":\"17841450000000017\",\"messaging\":[" + items + "]}]}";
+}
+
+static const char *const two_events =
+    "{\"sender\":{\"id\":\"8123456789012345\"},\"timestamp\":1782900000123,\"message\":{\"mid\":\"m1\",\"text\":\"hi\","
+    "\"attachments\":[{\"type\":\"image\",\"payload\":{\"url\":\"https://x.example/1\"}}]}},"
+    "{\"sender\":{\"id\":\"8123456789012345\"},\"read\":{\"mid\":\"m1\"}}";
+
+static void ranges_of_events() {
+    const hma::events events = hma::events::parse(delivery(two_events));
+    CHECK(events.size() == 2 && !events.empty() && events.object() == "instagram");
+    std::vector<std::string> keys;
+    for (const hma::event &event : events)
+        keys.push_back(event.key());
+    CHECK(keys.size() == 2 && keys[0] != keys[1] && !keys[0].empty());
+    const std::vector<hma::event> copies(events.begin(), events.end());
+    CHECK(copies.size() == 2 && copies[1].key() == keys[1]);
+    hma::events::iterator at = events.begin();
+    CHECK((*at++).key() == keys[0] && (*at).key() == keys[1] && ++at == events.end());
+    CHECK(hma::events().empty() && hma::events().begin() == hma::events().end());
+}
+
+static void facts_of_events() {
+    const hma::events events = hma::events::parse(delivery(two_events));
+    const hma::event message = events[0], seen = events[1], nothing = events[2];
+    CHECK(message.kind() == HMA_EVENT_MESSAGE && message.text() == "hi" && message.message_id() == "m1");
+    CHECK(message.user_id() == user && message.reply_user_id() == user && message.may_be_answered());
+    CHECK(message.account_id() == "17841450000000017" && message.reply_comment_id().empty());
+    CHECK(message.timestamp_ms() == 1782900000123 && message.window_closes_at() == 1782986400123);
+    CHECK(message.opens_window() == 1 && !message.is_echo() && !message.is_own() && !message.is_standby());
+    CHECK(message.attachment_count() == 1 && message.attachment_type(0) == "image");
+    CHECK(message.attachment_url(0) == "https://x.example/1" && message.attachment_url(1).empty());
+    CHECK(message.attachment_media_id(0).empty() && message.attachment_title(0).empty());
+    CHECK(seen.kind() == HMA_EVENT_READ && seen.target_message_id() == "m1" && !seen.may_be_answered());
+    CHECK(seen.timestamp_ms() == -1 && seen.opens_window() == 0 && begins_with(seen.json(), "{\"sender\""));
+    CHECK(nothing.kind() == HMA_EVENT_OTHER && nothing.key().empty() && nothing.edit_count() == -1);
+    for (const std::string &text :
+         {message.username(), message.comment_id(), message.parent_id(), message.media_id(), message.title(),
+          message.payload(), message.reply_to_message_id(), message.story_id(), message.story_url(),
+          message.story_link_url(), message.reaction_action(), message.reaction_name(), message.reaction_emoji(),
+          message.referral_ref(), message.referral_source(), message.referral_type(), message.referral_ad_id(),
+          message.referral_product_id()})
+        CHECK(text.empty());
+}
+
+static void bodies_that_are_no_json() {
+    CHECK_ARGUMENT(hma::events::parse("{"), "body");
+    CHECK_ARGUMENT(hma::events::parse(std::string()), "body");
+    CHECK_ARGUMENT(hma::events::parse(std::string("{}\0", 3)), "body");
+    hma::events events = hma::events::parse(delivery(two_events));
+    CHECK(!hma::events::parse("{", events, std::nothrow) && events.empty());
+    CHECK(hma::events::parse(delivery(two_events), events, std::nothrow) && events.size() == 2);
+}
+
+static void replies(const hma::client &client) {
+    const hma::events events = hma::events::parse(delivery(two_events));
+    CHECK(client.reply(events[0], hma::message::text("Thanks")).recipient_id == user);
+    CHECK(client.reply(events[0], hma::message::heart(), std::nothrow).ok());
+    CHECK_ARGUMENT(client.reply(events[1], hma::message::heart()), "event");
+    CHECK_ARGUMENT(client.reply(events[2], hma::message::heart()), "index");
+    const hma::message cut = hma::message::text(std::string("a\0b", 3));
+    CHECK(!client.reply(events[0], cut, std::nothrow));
+}
+
 static void shutdown() {
     const hma::client client = hma::client::from_env();
     client.shutdown();
@@ -380,6 +464,11 @@ int main(int argc, char **argv) {
     durations_of_configurations();
     moves(client);
     threads(client);
+    signatures();
+    ranges_of_events();
+    facts_of_events();
+    bodies_that_are_no_json();
+    replies(client);
     shutdown();
     a_corrected_nul_byte_is_forgotten();
     std::puts("done");

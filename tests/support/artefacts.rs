@@ -115,12 +115,13 @@ pub struct Program {
 }
 
 /// What the library reads from the environment.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "INSTAGRAM_API_URL",
     "INSTAGRAM_GRAPH_API_URL",
     "INSTAGRAM_ACCOUNT_ID",
     "INSTAGRAM_USER_ID",
     "INSTAGRAM_ACCESS_TOKEN",
+    "WEBHOOK_HMAC_SECRET",
     "HTTPS_PROXY",
     "https_proxy",
     "NO_PROXY",

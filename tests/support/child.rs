@@ -13,12 +13,13 @@ pub const ENV_FILE: &str = "HMA_CHILD_ENV_FILE";
 pub const RECIPIENT: &str = "HMA_CHILD_RECIPIENT";
 
 /// What the library reads.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "INSTAGRAM_API_URL",
     "INSTAGRAM_GRAPH_API_URL",
     "INSTAGRAM_ACCOUNT_ID",
     "INSTAGRAM_USER_ID",
     "INSTAGRAM_ACCESS_TOKEN",
+    "WEBHOOK_HMAC_SECRET",
     "HTTPS_PROXY",
     "https_proxy",
     "NO_PROXY",

@@ -1,0 +1,442 @@
+//! The events of a webhook, from C.
+
+use std::ffi::{c_char, c_void};
+
+use super::client::{built, given, hma_client};
+use super::message::hma_message;
+use super::response::hma_response;
+use super::status::hma_status;
+use super::webhook::time_out;
+use super::{ErrorOut, SendOut, bytes_in, guard, text_out, write_null};
+use crate::error::Error;
+use crate::text::Text;
+use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
+
+/// The events of one webhook delivery, in the order in which they came.
+///
+/// An event is named by its index, from 0 up to hma_events_count(). Every text
+/// that this object hands out is good until hma_events_free(). The accessors take
+/// NULL and any index, and then return what they return where nothing was said:
+/// NULL, 0 or -1. Ids are opaque, of any length.
+///
+/// Threads: any number of threads may read the same events at once.
+pub struct hma_events(pub(super) Events);
+
+/// What happened: one of the `HMA_EVENT_*` constants.
+///
+/// A later version may give kinds that this header does not list. Numbers never
+/// change.
+pub type hma_event_kind = i32;
+
+/// Something that this version does not know; hma_events_json() has all of it.
+pub const HMA_EVENT_OTHER: hma_event_kind = 0;
+/// The user wrote: a text, media, a tap on a quick reply.
+pub const HMA_EVENT_MESSAGE: hma_event_kind = 1;
+/// The account itself wrote, by this program or any other. The message id tells
+/// whether a send whose outcome is unknown did arrive.
+pub const HMA_EVENT_ECHO: hma_event_kind = 2;
+/// A message was taken back.
+pub const HMA_EVENT_DELETED: hma_event_kind = 3;
+/// The user wrote something that Instagram does not hand on.
+pub const HMA_EVENT_UNSUPPORTED: hma_event_kind = 4;
+/// The user tapped a button, an ice breaker or an entry of the menu.
+pub const HMA_EVENT_POSTBACK: hma_event_kind = 5;
+/// The user reacted to a message or took the reaction back.
+pub const HMA_EVENT_REACTION: hma_event_kind = 6;
+/// The user has seen a message.
+pub const HMA_EVENT_READ: hma_event_kind = 7;
+/// The user came through an ig.me link into a chat that was there already.
+pub const HMA_EVENT_REFERRAL: hma_event_kind = 8;
+/// A message was edited.
+pub const HMA_EVENT_EDIT: hma_event_kind = 9;
+/// Somebody commented on a post or a reel.
+pub const HMA_EVENT_COMMENT: hma_event_kind = 10;
+/// Somebody commented on a live broadcast.
+pub const HMA_EVENT_LIVE_COMMENT: hma_event_kind = 11;
+/// Somebody mentioned the account in a comment or a caption.
+pub const HMA_EVENT_MENTION: hma_event_kind = 12;
+
+/// Reads the body of a webhook delivery. Check its signature first, see
+/// hma_webhook_verify().
+///
+/// `body` may be NULL if `body_length` is 0. On success `*events_out` is yours;
+/// free it with hma_events_free(). On failure it is NULL: a body that is not JSON
+/// is `HMA_ERROR_ARGUMENT` with line and column, and so is a NULL `events_out`.
+/// What is not known becomes `HMA_EVENT_OTHER`. A delivery that is not about
+/// Instagram gives no events, see hma_events_object(). A message in which no user
+/// can be read is left out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_events_parse(
+    body: *const c_void,
+    body_length: usize,
+    events_out: *mut *mut hma_events,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Owning" in the header, and that `body` has `body_length` bytes.
+    let (body, events_out, error_out) =
+        unsafe { (bytes_in("body", body, body_length), write_null(events_out), ErrorOut::new(error_out)) };
+    error_out.finish(guard(|| {
+        let events_out = events_out.ok_or_else(|| Error::argument("events_out: must not be NULL"))?;
+        *events_out = Box::into_raw(Box::new(hma_events(webhook::parse(body?)?)));
+        Ok(())
+    }))
+}
+
+/// Answers the event at `index` with a message, to the user or to a comment's
+/// author by private reply, and waits for the gateway's answer.
+///
+/// No input may be NULL. An event that may not be answered, see
+/// hma_events_reply_user_id(), is `HMA_ERROR_ARGUMENT` with the reason, and so is
+/// an index out of range; nothing is sent then. Results as with hma_send_text().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_reply(
+    client: Option<&hma_client>,
+    events: Option<&hma_events>,
+    index: usize,
+    message: Option<&hma_message>,
+    response_out: *mut *mut hma_response,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Owning" in the header.
+    let out = unsafe { SendOut::new(response_out, error_out) };
+    out.finish(|| given(client)?.reply(chosen(events, index)?, &built(message)?.0))
+}
+
+/// Returns what the delivery is about: "instagram", or for example
+/// "whatsapp_business_account", which gives no events. NULL if it does not say.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_object(events: Option<&hma_events>) -> *const c_char {
+    text_out(events.and_then(|events| events.0.object.as_ref()))
+}
+
+/// Returns how many events there are.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_count(events: Option<&hma_events>) -> usize {
+    events.map_or(0, |events| events.0.len())
+}
+
+/// Returns what happened: one of the `HMA_EVENT_*` constants.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_kind(events: Option<&hma_events>, index: usize) -> hma_event_kind {
+    event(events, index).map_or(HMA_EVENT_OTHER, |event| event.kind() as hma_event_kind)
+}
+
+/// Returns 1 if another app holds the chat (Meta's standby), so that it must not
+/// be answered, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_is_standby(events: Option<&hma_events>, index: usize) -> i32 {
+    event(events, index).is_some_and(Event::is_standby).into()
+}
+
+/// Returns 1 if the account wrote the message, by this program or any other, else
+/// 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_is_echo(events: Option<&hma_events>, index: usize) -> i32 {
+    event(events, index).is_some_and(Event::is_echo).into()
+}
+
+/// Returns 1 if the account is the user, too: a message to itself, or a comment of
+/// its own; else 0.
+///
+/// Meta does not mark all own comments: compare hma_events_username() with the
+/// account's name where that matters.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_is_own(events: Option<&hma_events>, index: usize) -> i32 {
+    event(events, index).is_some_and(Event::is_own).into()
+}
+
+/// Returns the id of the Instagram account that it happened to, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_account_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.account_id.as_ref())
+}
+
+/// Returns the Instagram-scoped id (IGSID) of the user, or NULL.
+///
+/// The user is always the other party: the sender, or for an echo the recipient. A
+/// comment may come without it.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_user_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.user_id.as_ref())
+}
+
+/// Returns the name of a comment's author, without @, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_username(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.username.as_ref())
+}
+
+/// Returns the id of the user to whom an answer may go, or NULL; see hma_reply().
+///
+/// NULL where hma_events_reply_comment_id() says whom to answer, and where nobody
+/// may be answered: echoes, the account's own messages and comments, standby,
+/// deleted messages, read receipts, mentions, and kinds that are not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_reply_user_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| match event.reply_target()? {
+        ReplyTarget::User(_) => event.user_id.as_ref(),
+        ReplyTarget::Comment(_) => None,
+    })
+}
+
+/// Returns the id of the comment that may be answered by private reply, or NULL;
+/// see hma_reply().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_reply_comment_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| match event.reply_target()? {
+        ReplyTarget::Comment(_) => event.comment_id.as_ref(),
+        ReplyTarget::User(_) => None,
+    })
+}
+
+/// Returns the id (mid) of the message, of the tapped button's message, or of the
+/// edited or deleted message; or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_message_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.message_id.as_ref())
+}
+
+/// Returns the id (mid) of the message that a reaction or a read receipt is about,
+/// or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_target_message_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.target_message_id.as_ref())
+}
+
+/// Returns the id of the comment, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_comment_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.comment_id.as_ref())
+}
+
+/// Returns the id of the comment that this comment answers, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_parent_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.parent_id.as_ref())
+}
+
+/// Returns the id of the post or reel that a comment or mention belongs to, or
+/// NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_media_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.media_id.as_ref())
+}
+
+/// Returns the text of a message, an edit or a comment, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_text(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.text.as_ref())
+}
+
+/// Returns the words on the tapped button, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_title(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.title.as_ref())
+}
+
+/// Returns what the tapped quick reply or button carries, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_payload(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.payload.as_ref())
+}
+
+/// Returns how many attachments a message has.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_attachment_count(events: Option<&hma_events>, index: usize) -> usize {
+    event(events, index).map_or(0, |event| event.attachments().len())
+}
+
+/// Returns what an attachment is, in Meta's word, or NULL.
+///
+/// Words so far: image, video, audio, file, ig_post, ig_reel, reel, story_mention,
+/// ig_story, share, template, ephemeral, like_heart. `attachment_index` counts from
+/// 0 up to hma_events_attachment_count().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_attachment_type(
+    events: Option<&hma_events>,
+    index: usize,
+    attachment_index: usize,
+) -> *const c_char {
+    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.kind.as_ref()))
+}
+
+/// Returns where to fetch an attachment, or NULL: disappearing media and the heart
+/// have no address. The link is signed and runs out.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_attachment_url(
+    events: Option<&hma_events>,
+    index: usize,
+    attachment_index: usize,
+) -> *const c_char {
+    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.url.as_ref()))
+}
+
+/// Returns the id of the post or reel that was shared, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_attachment_media_id(
+    events: Option<&hma_events>,
+    index: usize,
+    attachment_index: usize,
+) -> *const c_char {
+    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.media_id.as_ref()))
+}
+
+/// Returns the title of what was shared, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_attachment_title(
+    events: Option<&hma_events>,
+    index: usize,
+    attachment_index: usize,
+) -> *const c_char {
+    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.title.as_ref()))
+}
+
+/// Returns the id (mid) of the message that this one answers inline, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_reply_to_message_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.reply_to_message_id.as_ref())
+}
+
+/// Returns the id of the story that the message answers, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_story_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.story.as_ref()?.id.as_ref())
+}
+
+/// Returns where to fetch the picture or film of the story that the message
+/// answers, or NULL. The link is signed and runs out.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_story_url(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.story.as_ref()?.url.as_ref())
+}
+
+/// Returns where the link sticker of that story leads, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_story_link_url(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.story.as_ref()?.link_url.as_ref())
+}
+
+/// Returns "react", or "unreact" where a reaction was taken back, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_reaction_action(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.reaction.as_ref()?.action.as_ref())
+}
+
+/// Returns the name of the reaction, "love" or "other", or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_reaction_name(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.reaction.as_ref()?.name.as_ref())
+}
+
+/// Returns the emoji of the reaction, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_reaction_emoji(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.reaction.as_ref()?.emoji.as_ref())
+}
+
+/// Returns the ref of the link or ad that the user came from, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_referral_ref(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.referral.as_ref()?.reference.as_ref())
+}
+
+/// Returns where the user came from, in Meta's word, such as "ADS" or "IGME", or
+/// NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_referral_source(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.referral.as_ref()?.source.as_ref())
+}
+
+/// Returns Meta's type of the referral, such as "OPEN_THREAD", or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_referral_type(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.referral.as_ref()?.kind.as_ref())
+}
+
+/// Returns the id of the ad that the user came from, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_referral_ad_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.referral.as_ref()?.ad_id.as_ref())
+}
+
+/// Returns the id of the product that the message is about, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_referral_product_id(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.referral.as_ref()?.product_id.as_ref())
+}
+
+/// Returns how often the message was edited, or -1.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_edit_count(events: Option<&hma_events>, index: usize) -> i32 {
+    let count = event(events, index).and_then(Event::edit_count);
+    count.and_then(|count| count.try_into().ok()).unwrap_or(-1)
+}
+
+/// Returns when it happened, in milliseconds since 1970, or -1.
+///
+/// Some senders write seconds: values below 10 to the 11th are taken as such.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_timestamp_ms(events: Option<&hma_events>, index: usize) -> i64 {
+    time_out(event(events, index).and_then(Event::timestamp_ms))
+}
+
+/// Returns 1 if the event opens or renews the 24-hour window, 0 if not, and -1
+/// where no source says.
+///
+/// A comment does not: it allows one private reply, and the user's answer to that
+/// opens the window.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_opens_window(events: Option<&hma_events>, index: usize) -> i32 {
+    event(events, index).and_then(Event::opens_window).map_or(-1, i32::from)
+}
+
+/// Returns when the 24-hour window closes that this event opens, in milliseconds
+/// since 1970, or -1 if it opens none or has no time; see hma_window_closes_at().
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_window_closes_at(events: Option<&hma_events>, index: usize) -> i64 {
+    time_out(event(events, index).and_then(Event::window_closes_at))
+}
+
+/// Returns what tells this event from every other one, and is the same when it
+/// comes again: keep it to drop repeats. NULL for an index out of range.
+///
+/// It belongs to the event, not to the delivery, since a repeat may come in another
+/// batch. The kinds of events about one message have keys of their own, and so has
+/// each reaction. To be compared, not read; of any length.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_key(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.key.as_ref())
+}
+
+/// Returns the event's JSON as it came, for what has no accessor: the item of
+/// messaging, standby or changes, or the entry where a comment stands in it. NULL
+/// for an index out of range.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_json(events: Option<&hma_events>, index: usize) -> *const c_char {
+    text(events, index, |event| event.json.as_ref())
+}
+
+/// Frees events and every text that they handed out. NULL is allowed and does
+/// nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_events_free(events: Option<Box<hma_events>>) {
+    drop(events);
+}
+
+fn event(events: Option<&hma_events>, index: usize) -> Option<&Event> {
+    events?.0.get(index)
+}
+
+fn text(events: Option<&hma_events>, index: usize, find: fn(&Event) -> Option<&Text>) -> *const c_char {
+    text_out(event(events, index).and_then(find))
+}
+
+fn attachment(events: Option<&hma_events>, index: usize, attachment_index: usize) -> Option<&Attachment> {
+    event(events, index)?.attachments().get(attachment_index)
+}
+
+fn chosen(events: Option<&hma_events>, index: usize) -> Result<&Event, Error> {
+    let events = &events.ok_or_else(|| Error::argument("events: must not be NULL"))?.0;
+    let out_of_range = || Error::argument(format!("index: {index} is out of range, there are {} events", events.len()));
+    events.get(index).ok_or_else(out_of_range)
+}

@@ -1,0 +1,57 @@
+//! The signature of a delivery: HMAC-SHA-256 over the bytes of its body, compared in constant time.
+
+use ring::hmac;
+
+use crate::error::{Error, ErrorKind};
+
+const TAG_BYTES: usize = 32;
+
+/// Checks the `X-HookMyApp-Signature-256` header of a webhook delivery: HMAC-SHA-256 over `body`, which must be the
+/// bytes exactly as they came. Parsing JSON and printing it again gives other bytes.
+///
+/// `secret` is the value of `WEBHOOK_HMAC_SECRET`, see [`Config::webhook_secret`](crate::Config::webhook_secret).
+/// `signature` is the value of the header, `None` if the delivery has none: 64 hexadecimal digits in either case, with
+/// or without `sha256=` in front.
+///
+/// Everything else is [`ErrorKind::Signature`]: answer 401 and do not read the body. A missing or empty secret or
+/// header never passes. The comparison takes the same time wherever a wrong signature differs. The error names neither
+/// the secret nor the signature.
+///
+/// ```
+/// # use hookmyapp::{ErrorKind, webhook};
+/// let signature = "sha256=fee73cb8161efbea630f8ff7a2b0f2ae6d7b4e1990de6b3915fb39ca828bf074";
+/// assert!(webhook::verify("whsec_9f2c41d07be84aa6", signature, b"").is_ok());
+/// assert_eq!(webhook::verify("whsec_9f2c41d07be84aa6", None, b"").unwrap_err().kind(), ErrorKind::Signature);
+/// ```
+pub fn verify<'a>(secret: &str, signature: impl Into<Option<&'a str>>, body: &[u8]) -> Result<(), Error> {
+    if secret.is_empty() {
+        return Err(refused("secret: must not be empty, set it to the value of WEBHOOK_HMAC_SECRET"));
+    }
+    let Some(signature) = signature.into().filter(|signature| !signature.is_empty()) else {
+        return Err(refused("signature: the delivery has no X-HookMyApp-Signature-256 header, or an empty one"));
+    };
+    let Some(tag) = tag(signature) else {
+        return Err(refused("signature: must be 64 hexadecimal digits, with or without sha256= in front"));
+    };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hmac::verify(&key, body, &tag).map_err(|_| refused("signature: does not fit the body and the secret"))
+}
+
+fn refused(reason: &str) -> Error {
+    Error::new(ErrorKind::Signature, reason)
+}
+
+/// The bytes that the header writes in hexadecimal digits.
+fn tag(signature: &str) -> Option<[u8; TAG_BYTES]> {
+    let digits = signature.strip_prefix("sha256=").unwrap_or(signature).as_bytes();
+    let mut tag = [0; TAG_BYTES];
+    if digits.len() != 2 * TAG_BYTES {
+        return None;
+    }
+    for (byte, pair) in tag.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            *byte = *byte << 4 | char::from(*digit).to_digit(16)? as u8;
+        }
+    }
+    Some(tag)
+}
