@@ -74,7 +74,7 @@ $(if $(unknown_target),$(error unknown target $(TARGET): `rustc --print target-l
 $(if $(no_std),$(error Rust has no standard library for $(TRIPLE) here: rustup target add $(TRIPLE)))
 endef
 
-.PHONY: all check check-sanitizers fuzz doc install uninstall header clean
+.PHONY: all check check-sanitizers fuzz doc install uninstall facts header clean
 
 # Cargo knows best what has to be built again.
 all:
@@ -91,6 +91,10 @@ install: $(if $(wildcard $(if $(filter shared,$(LIBRARIES)),$(SHARED),$(STATIC))
 
 uninstall:
 	@$(INSTALL) uninstall
+
+# For packaging/cmake/CMakeLists.txt: what `make` makes, and what the archive needs.
+facts:
+	@$(INSTALL) facts
 
 # Compiles the C and C++ examples and the test programs, static and shared, and runs them against a local gateway.
 check: all

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what `make` has made, or removes it again: install.sh install|uninstall, with variables from the Makefile.
+# Installs what `make` has made, removes it, or says what it is: install.sh install|uninstall|facts, with variables from
+# the Makefile.
 #
 # Every file is first written under a temporary name beside its place. They are renamed when all of them are there, so
 # that a failure leaves nothing behind and no program ever meets half a file.
@@ -216,5 +217,6 @@ uninstall_all() {
 case ${1-} in
     install) install_all ;;
     uninstall) uninstall_all ;;
-    *) fail "usage: install.sh install|uninstall" ;;
+    facts) printf '%s\n' "STATIC=$STATIC" "SHARED=$SHARED" "SHARED_SONAME=$SHARED_SONAME" "LIBS=$(private_list)" ;;
+    *) fail "usage: install.sh install|uninstall|facts" ;;
 esac
