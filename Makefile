@@ -40,6 +40,9 @@ PRIVATE_LIBS := -framework CoreFoundation -liconv -lSystem -lc -lm
 else
 SHARED := $(RELEASE)/libhookmyapp.so
 SHARED_NAME := libhookmyapp.so.$(VERSION)
+HIDE_SYMBOLS = $(if $(filter static,$(LIBRARIES)),CC="$(CC)" sh packaging/hide-symbols.sh $(STATIC))
+# It would make the archive clash with other ones of Rust's, if their names were not hidden.
+LTO := --config 'profile.release.lto="fat"'
 SHARED_SONAME := libhookmyapp.so.$(SOVERSION)
 # Rust's thread-local destructors must not lose their code, so that the library stays loaded after dlclose().
 SONAME_FLAG := -Wl,-soname,$(SHARED_SONAME),-z,nodelete
@@ -57,7 +60,7 @@ INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR=
 comma := ,
 empty :=
 CRATE_TYPES := $(subst $(empty) $(empty),$(comma),$(patsubst shared,cdylib,$(patsubst static,staticlib,$(LIBRARIES))))
-CARGO_FLAGS := --release --lib --features capi --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
+CARGO_FLAGS := $(LTO) --release --lib --features capi --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
 RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(if $(TARGET), -C linker=$(CC))
 
 # The first word of a command, if there is no such program.
@@ -80,6 +83,7 @@ endef
 all:
 	$(check_tools)
 	$(CARGO) rustc $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
+	$(HIDE_SYMBOLS)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(RELEASE)/
 ifneq ($(shell uname -s),Darwin)
 	$(if $(filter shared,$(LIBRARIES)),ln -sf libhookmyapp.so $(RELEASE)/$(SHARED_SONAME))
