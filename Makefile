@@ -127,6 +127,7 @@ fuzz:
 	    $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target $(TARGET_DIR)/corpus/$$target tests/fuzz/seeds/$$target \
 	        -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
 # Makes the manual of the header in HTML: target/manual/html/index.html.
 doc:
 	$(if $(call missing,$(DOXYGEN)),$(error $(DOXYGEN) is missing: install Doxygen))
