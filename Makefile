@@ -1,41 +1,104 @@
-# What a C programmer types: make, make check, make header, make clean.
+# What a C programmer types: make, make check, make install, make uninstall, make doc, make header, make clean.
 
 CARGO ?= cargo
 CC ?= cc
 CXX ?= c++
 CFLAGS ?= -O2
 CXXFLAGS ?= -O2
+RUSTC ?= rustc
+DOXYGEN ?= doxygen
+
+# Where `make install` puts things; DESTDIR, if given, comes in front of everything.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/hookmyapp
+
+# Another machine to build for, such as s390x-unknown-linux-gnu; then CC is its compiler. Empty for this machine.
+TARGET ?= $(CARGO_BUILD_TARGET)
+# Which libraries are made and installed. A program for musl has everything in itself.
+LIBRARIES ?= $(if $(findstring -musl,$(TARGET)),static,static shared)
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # While the version is 0.x, each minor version has an interface of its own.
 SOVERSION := $(shell echo $(VERSION) | sed 's/^\(0\.[0-9]*\)\..*/\1/; s/^\([1-9][0-9]*\)\..*/\1/')
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-RELEASE := $(TARGET_DIR)/release
+# A glibc version behind the target, as cargo-zigbuild takes it, is not part of the folder's name.
+TRIPLE := $(shell echo "$(TARGET)" | sed 's/\.[0-9][0-9.]*$$//')
+RELEASE := $(TARGET_DIR)/$(if $(TRIPLE),$(TRIPLE)/)release
 CHECK := $(TARGET_DIR)/check
 STATIC := $(RELEASE)/libhookmyapp.a
 
 ifeq ($(shell uname -s),Darwin)
 SHARED := $(RELEASE)/libhookmyapp.dylib
-SONAME_FLAG := -Wl,-install_name,@rpath/libhookmyapp.$(SOVERSION).dylib
+SHARED_NAME := libhookmyapp.$(VERSION).dylib
+SHARED_SONAME := libhookmyapp.$(SOVERSION).dylib
+SONAME_FLAG := -Wl,-install_name,@rpath/$(SHARED_SONAME)
 PRIVATE_LIBS := -framework CoreFoundation -liconv -lSystem -lc -lm
 else
 SHARED := $(RELEASE)/libhookmyapp.so
+SHARED_NAME := libhookmyapp.so.$(VERSION)
+HIDE_SYMBOLS = $(if $(filter static,$(LIBRARIES)),CC="$(CC)" sh packaging/hide-symbols.sh $(STATIC))
+# It would make the archive clash with other ones of Rust's, if their names were not hidden.
+LTO := --config 'profile.release.lto="fat"'
+SHARED_SONAME := libhookmyapp.so.$(SOVERSION)
 # Rust's thread-local destructors must not lose their code, so that the library stays loaded after dlclose().
-SONAME_FLAG := -Wl,-soname,libhookmyapp.so.$(SOVERSION),-z,nodelete
+SONAME_FLAG := -Wl,-soname,$(SHARED_SONAME),-z,nodelete
 # What rustc reports for the static library; a test compares.
 PRIVATE_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 endif
 
-.PHONY: all check check-sanitizers fuzz header clean
+MANUAL := $(TARGET_DIR)/manual
+
+INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" MANDIR="$(MANDIR)" \
+    DOCDIR="$(DOCDIR)" VERSION="$(VERSION)" SOVERSION="$(SOVERSION)" PRIVATE_LIBS="$(PRIVATE_LIBS)" \
+    STATIC="$(if $(filter static,$(LIBRARIES)),$(STATIC))" SHARED="$(if $(filter shared,$(LIBRARIES)),$(SHARED))" \
+    SHARED_NAME="$(SHARED_NAME)" SHARED_SONAME="$(SHARED_SONAME)" sh packaging/install.sh
+
+comma := ,
+empty :=
+CRATE_TYPES := $(subst $(empty) $(empty),$(comma),$(patsubst shared,cdylib,$(patsubst static,staticlib,$(LIBRARIES))))
+CARGO_FLAGS := $(LTO) --release --lib --features capi --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
+RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(if $(TARGET), -C linker=$(CC))
+
+# The first word of a command, if there is no such program.
+missing = $(if $(shell command -v $(firstword $(1)) 2>/dev/null),,$(firstword $(1)))
+# What is wrong with the target: cargo would say so for every crate.
+unknown_target = $(if $(TRIPLE),$(if $(shell $(RUSTC) --print target-list 2>/dev/null | grep -x '$(TRIPLE)'),,yes))
+no_std = $(if $(TRIPLE),$(if $(findstring build-std,$(CARGO)),,$(if $(wildcard \
+    $(shell $(RUSTC) --print target-libdir --target $(TRIPLE) 2>/dev/null)/libstd-*.rlib),,yes)))
+
+define check_tools
+$(if $(call missing,$(CARGO)),$(error $(firstword $(CARGO)) is missing: install Rust 1.85 or later))
+$(if $(call missing,$(CC)),$(error the C compiler $(firstword $(CC)) is missing: install one, or say which: make CC=...))
+$(if $(unknown_target),$(error unknown target $(TARGET): `rustc --print target-list` names all))
+$(if $(no_std),$(error Rust has no standard library for $(TRIPLE) here: rustup target add $(TRIPLE)))
+endef
+
+.PHONY: all check check-sanitizers fuzz doc install uninstall facts header clean
 
 # Cargo knows best what has to be built again.
 all:
-	$(CARGO) rustc --release --lib --features capi --crate-type staticlib,cdylib -- -C link-arg=$(SONAME_FLAG)
+	$(check_tools)
+	$(CARGO) rustc $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
+	$(HIDE_SYMBOLS)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(RELEASE)/
 ifneq ($(shell uname -s),Darwin)
-	ln -sf libhookmyapp.so $(SHARED).$(SOVERSION)
+	$(if $(filter shared,$(LIBRARIES)),ln -sf libhookmyapp.so $(RELEASE)/$(SHARED_SONAME))
 endif
+
+# Takes what `make` has made, so that root needs no cargo; makes it if it is not there.
+install: $(if $(wildcard $(if $(filter shared,$(LIBRARIES)),$(SHARED),$(STATIC))),,all)
+	@$(INSTALL) install
+
+uninstall:
+	@$(INSTALL) uninstall
+
+# For packaging/cmake/CMakeLists.txt: what `make` makes, and what the archive needs.
+facts:
+	@$(INSTALL) facts
 
 # Compiles the C and C++ examples and the test programs, static and shared, and runs them against a local gateway.
 check: all
@@ -64,6 +127,12 @@ fuzz:
 	    $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target $(TARGET_DIR)/corpus/$$target tests/fuzz/seeds/$$target \
 	        -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+# Makes the manual of the header in HTML: target/manual/html/index.html.
+doc:
+	$(if $(call missing,$(DOXYGEN)),$(error $(DOXYGEN) is missing: install Doxygen))
+	mkdir -p $(MANUAL)
+	MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
 
 # Writes include/hookmyapp.h anew from the sources.
 header:

@@ -19,7 +19,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::crypto::{CryptoProvider, KeyProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SigningKey;
 use ureq::config::Config;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
@@ -301,7 +303,7 @@ fn ureq_config(settings: &Settings) -> Result<Config, Error> {
     Ok(Agent::config_builder()
         .https_only(settings.secure)
         .proxy(proxy.transpose()?)
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .tls_config(TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(crypto()).build())
         .http_status_as_error(false)
         // A redirect would turn the message into a GET and take the headers along.
         .max_redirects(0)
@@ -316,6 +318,20 @@ fn ureq_config(settings: &Settings) -> Result<Config, Error> {
         // A head that fills the buffer would be reported as a lost connection.
         .max_response_header_size(BUFFER_SIZE - 1)
         .build())
+}
+
+/// Ring, whatever the rest of the process chose for rustls, and without what signs with a key: a client shows none.
+fn crypto() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() })
+}
+
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("there are no keys".to_owned()))
+    }
 }
 
 fn root_certificates(file: &CaFile) -> Result<RootCerts, Error> {

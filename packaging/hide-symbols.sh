@@ -1,0 +1,35 @@
+#!/bin/sh
+# Makes an archive of Rust's the archive of a library: hide-symbols.sh ARCHIVE, with CC from the Makefile.
+#
+# As rustc makes it, an archive holds the standard library with names that every program can see, so that two such
+# archives in one program clash as soon as one was made with LTO or with another version of Rust. What is left here is
+# one object that defines the functions of hookmyapp.h and nothing else that can be seen, without what they do not use.
+set -eu
+
+archive=$1
+work=$(mktemp -d "$archive.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# The compiler's own tool, which may be one for another machine; else the one of the system.
+tool() {
+    found=$($CC -print-prog-name="$1" 2>/dev/null) || found=$1
+    command -v "$found" >/dev/null 2>&1 || found=$1
+    command -v "$found" >/dev/null 2>&1 || {
+        echo "hookmyapp: $1 is missing: install binutils" >&2
+        exit 1
+    }
+    echo "$found"
+}
+objcopy=$(tool objcopy)
+nm=$(tool nm)
+ar=$(tool ar)
+
+# Bitcode of Rust's, which makes the linker's plugins stumble.
+"$objcopy" --remove-section=.llvmbc --remove-section=.llvmcmd "$archive" "$work/plain.a"
+functions=$("$nm" --defined-only "$work/plain.a" 2>/dev/null | sed -n 's/.* T \(hma_[a-z0-9_]*\)$/-Wl,-u,\1/p')
+# shellcheck disable=SC2086 # several words each
+$CC -r -nostdlib $functions -Wl,--gc-sections -Wl,--force-group-allocation -o "$work/all.o" "$work/plain.a"
+"$objcopy" --strip-debug --wildcard --keep-global-symbol='hma_*' "$work/all.o" "$work/hookmyapp.o"
+"$ar" rcs "$work/hidden.a" "$work/hookmyapp.o"
+mv -f "$work/hidden.a" "$archive"

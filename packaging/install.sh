@@ -1,0 +1,222 @@
+#!/bin/sh
+# Installs what `make` has made, removes it, or says what it is: install.sh install|uninstall|facts, with variables from
+# the Makefile.
+#
+# Every file is first written under a temporary name beside its place. They are renamed when all of them are there, so
+# that a failure leaves nothing behind and no program ever meets half a file.
+set -eu
+umask 022
+
+fail() {
+    echo "hookmyapp: $*" >&2
+    exit 1
+}
+
+# ---- Where everything goes
+
+# An absolute path without a slash at its end; a relative one is meant from $2.
+absolute() {
+    case $1 in
+        /*) path=$1 ;;
+        *) path=$2/$1 ;;
+    esac
+    while [ "$path" != "${path%/}" ]; do path=${path%/}; done
+    printf '%s' "$path"
+}
+
+prefix=$(absolute "$PREFIX" "$PWD")
+libdir=$(absolute "$LIBDIR" "$prefix")
+includedir=$(absolute "$INCLUDEDIR" "$prefix")
+mandir=$(absolute "$MANDIR" "$prefix")
+docdir=$(absolute "$DOCDIR" "$prefix")
+stage=${DESTDIR:+$(absolute "$DESTDIR" "$PWD")}
+
+# ---- What the .pc and the CMake files say
+
+# The way to $2 from a file in the folder $1, which the words $3 stand for: relative, so that the whole can be moved, as
+# long as both are below the prefix.
+way() {
+    case $1/ in
+        "$prefix"/*) ;;
+        *) printf '%s' "$2" && return ;;
+    esac
+    case $2/ in
+        "$prefix"/*) ;;
+        *) printf '%s' "$2" && return ;;
+    esac
+    printf '%s' "$3$(printf '%s' "${1#"$prefix"}" | sed 's,/[^/]*,/..,g')${2#"$prefix"}"
+}
+
+# A folder below the prefix, as a .pc file says it.
+from_prefix() {
+    case $1/ in
+        "$prefix"/*) printf '%s' "\${prefix}${1#"$prefix"}" ;;
+        *) printf '%s' "$1" ;;
+    esac
+}
+
+# The compiler adds the unwinder (-lgcc_s, or with -static -lgcc_eh) and the C library by itself, whichever is right.
+private=''
+for word in $PRIVATE_LIBS; do
+    case $word in
+        -lgcc_s | -lgcc_eh | -lc) ;;
+        *) private="$private${private:+ }$word" ;;
+    esac
+done
+
+# The same as a CMake list.
+private_list() {
+    list=''
+    for word in $private; do
+        case $list in
+            *-framework) list="$list $word" ;;
+            *) list="$list${list:+;}$word" ;;
+        esac
+    done
+    printf '%s' "$list"
+}
+
+filled() {
+    quoted() { printf '%s' "$1" | sed 's/[\\&|]/\\&/g'; }
+    sed -e "s|@VERSION@|$VERSION|g" -e "s|@SERIES@|$SOVERSION|g" \
+        -e "s|@PREFIX@|$(quoted "$1")|g" -e "s|@INCLUDEDIR@|$(quoted "$2")|g" -e "s|@LIBDIR@|$(quoted "$3")|g" \
+        -e "s|@LIBS@|$(quoted "$4")|g" -e "s|@LIBS_PRIVATE@|$(quoted "$5")|g" \
+        -e "s|@SHARED_NAME@|$SHARED_NAME|g" -e "s|@SHARED_SONAME@|$SHARED_SONAME|g" "$6"
+}
+
+# With the shared library, only `pkg-config --static` names what the archive needs; without it, everybody needs that.
+pkg_config() {
+    libs='' libs_private=$private
+    if [ -z "$SHARED" ]; then libs=" $private" libs_private=''; fi
+    # pkg-config leaves out -I/usr/include and puts a cross compiler's folder in front, if it reads /usr by name.
+    case $prefix in
+        '' | /usr) pc_prefix=$prefix ;;
+        # shellcheck disable=SC2016 # pkg-config knows pcfiledir.
+        *) pc_prefix=$(way "$libdir/pkgconfig" "$prefix" '${pcfiledir}') ;;
+    esac
+    filled "$pc_prefix" "$(from_prefix "$includedir")" "$(from_prefix "$libdir")" "$libs" "$libs_private" \
+        packaging/hookmyapp.pc.in
+}
+
+cmake_config() {
+    here=$libdir/cmake/hookmyapp
+    filled '' "$(way "$here" "$includedir" .)" "$(way "$here" "$libdir" .)" '' \
+        "$(private_list)" packaging/cmake/hookmyapp-config.cmake.in
+}
+
+cmake_version() {
+    filled '' '' '' '' '' packaging/cmake/hookmyapp-config-version.cmake.in
+}
+
+man_page() {
+    awk -v version="$VERSION" -f packaging/manual.awk include/hookmyapp.h
+}
+
+# ---- Every file of the package: the action, what it is made of, where it goes
+
+each_file() {
+    "$1" copy include/hookmyapp.h "$includedir/hookmyapp.h"
+    "$1" copy include/hookmyapp.hpp "$includedir/hookmyapp.hpp"
+    if [ -n "$STATIC" ]; then
+        "$1" copy "$STATIC" "$libdir/libhookmyapp.a"
+    fi
+    if [ -n "$SHARED" ]; then
+        "$1" copy "$SHARED" "$libdir/$SHARED_NAME"
+        "$1" link "$SHARED_NAME" "$libdir/$SHARED_SONAME"
+        "$1" link "$SHARED_SONAME" "$libdir/${SHARED##*/}"
+    fi
+    "$1" text pkg_config "$libdir/pkgconfig/hookmyapp.pc"
+    "$1" text cmake_config "$libdir/cmake/hookmyapp/hookmyapp-config.cmake"
+    "$1" text cmake_version "$libdir/cmake/hookmyapp/hookmyapp-config-version.cmake"
+    "$1" text man_page "$mandir/man3/hookmyapp.3"
+    "$1" copy LICENSE-MIT "$docdir/LICENSE-MIT"
+    "$1" copy LICENSE-APACHE "$docdir/LICENSE-APACHE"
+}
+
+# ---- Installing
+
+suffix=.new-$$
+made_folders=''
+nl='
+'
+
+# Makes a folder and those above it, and remembers them.
+make_folder() {
+    [ ! -d "$1" ] || return 0
+    make_folder "$(dirname "$1")"
+    mkdir "$1" 2>/dev/null || [ -d "$1" ] || fail "cannot make the folder $1: choose another PREFIX, or use sudo"
+    made_folders="$1$nl$made_folders"
+}
+
+write_beside() {
+    place=$stage$3
+    [ ! -d "$place" ] || fail "$place is a folder, where a file of that name must go"
+    make_folder "$(dirname "$place")"
+    {
+        case $1 in
+            copy) cp "$2" "$place$suffix" && chmod 644 "$place$suffix" ;;
+            link) ln -s "$2" "$place$suffix" ;;
+            text) "$2" >"$place$suffix" ;;
+        esac
+    } 2>/dev/null || fail "cannot write $place: choose another PREFIX, or use sudo"
+}
+
+put_in_place() {
+    mv -f "$stage$3$suffix" "$stage$3" || fail "cannot write $stage$3"
+}
+
+# Nothing of what was begun stays; folders that were there before, and those that are not empty, do.
+clean_up() {
+    each_file drop_beside
+    printf '%s' "$made_folders" | while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || :; done
+}
+
+drop_beside() {
+    rm -f "$stage$3$suffix" 2>/dev/null || :
+}
+
+install_all() {
+    for library in "$STATIC" "$SHARED"; do
+        [ -z "$library" ] || [ -f "$library" ] || fail "$library is missing: run make first"
+    done
+    trap clean_up EXIT
+    trap 'exit 1' HUP INT TERM
+    each_file write_beside
+    trap '' HUP INT TERM
+    each_file put_in_place
+    trap - EXIT
+    echo "installed hookmyapp $VERSION into $stage$prefix"
+}
+
+# ---- Removing
+
+remove() {
+    rm -f "$stage$3" 2>/dev/null || fail "cannot remove $stage$3: use sudo"
+}
+
+# Whether a folder goes once it is empty: its own always, others below the prefix unless they belong to the system.
+may_go() {
+    case $1 in */hookmyapp) return 0 ;; esac
+    if [ -n "$stage" ]; then return 0; fi
+    case $prefix in '' | /usr | /usr/local) return 1 ;; esac
+    case $1/ in "$prefix"/*) return 0 ;; esac
+    return 1
+}
+
+prune_around() {
+    folder=${3%/*}
+    while [ -n "$folder" ] && may_go "$folder" && rmdir "$stage$folder" 2>/dev/null; do folder=${folder%/*}; done
+}
+
+uninstall_all() {
+    each_file remove
+    each_file prune_around
+    echo "removed hookmyapp $VERSION from $stage$prefix"
+}
+
+case ${1-} in
+    install) install_all ;;
+    uninstall) uninstall_all ;;
+    facts) printf '%s\n' "STATIC=$STATIC" "SHARED=$SHARED" "SHARED_SONAME=$SHARED_SONAME" "LIBS=$(private_list)" ;;
+    *) fail "usage: install.sh install|uninstall|facts" ;;
+esac
