@@ -12,6 +12,7 @@ DOXYGEN ?= doxygen
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+CMAKEDIR ?= $(LIBDIR)/cmake/hookmyapp
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/hookmyapp
 
@@ -52,10 +53,11 @@ endif
 
 MANUAL := $(TARGET_DIR)/manual
 
-INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" MANDIR="$(MANDIR)" \
-    DOCDIR="$(DOCDIR)" VERSION="$(VERSION)" SOVERSION="$(SOVERSION)" PRIVATE_LIBS="$(PRIVATE_LIBS)" \
+INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
+    CMAKEDIR="$(CMAKEDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" VERSION="$(VERSION)" SOVERSION="$(SOVERSION)" \
     STATIC="$(if $(filter static,$(LIBRARIES)),$(STATIC))" SHARED="$(if $(filter shared,$(LIBRARIES)),$(SHARED))" \
-    SHARED_NAME="$(SHARED_NAME)" SHARED_SONAME="$(SHARED_SONAME)" sh packaging/install.sh
+    SHARED_NAME="$(SHARED_NAME)" SHARED_SONAME="$(SHARED_SONAME)" PRIVATE_LIBS="$(PRIVATE_LIBS)" \
+    sh packaging/install.sh
 
 comma := ,
 empty :=

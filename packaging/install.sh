@@ -27,6 +27,7 @@ absolute() {
 prefix=$(absolute "$PREFIX" "$PWD")
 libdir=$(absolute "$LIBDIR" "$prefix")
 includedir=$(absolute "$INCLUDEDIR" "$prefix")
+cmakedir=$(absolute "$CMAKEDIR" "$prefix")
 mandir=$(absolute "$MANDIR" "$prefix")
 docdir=$(absolute "$DOCDIR" "$prefix")
 stage=${DESTDIR:+$(absolute "$DESTDIR" "$PWD")}
@@ -99,8 +100,7 @@ pkg_config() {
 }
 
 cmake_config() {
-    here=$libdir/cmake/hookmyapp
-    filled '' "$(way "$here" "$includedir" .)" "$(way "$here" "$libdir" .)" '' \
+    filled '' "$(way "$cmakedir" "$includedir" .)" "$(way "$cmakedir" "$libdir" .)" '' \
         "$(private_list)" packaging/cmake/hookmyapp-config.cmake.in
 }
 
@@ -126,11 +126,13 @@ each_file() {
         "$1" link "$SHARED_SONAME" "$libdir/${SHARED##*/}"
     fi
     "$1" text pkg_config "$libdir/pkgconfig/hookmyapp.pc"
-    "$1" text cmake_config "$libdir/cmake/hookmyapp/hookmyapp-config.cmake"
-    "$1" text cmake_version "$libdir/cmake/hookmyapp/hookmyapp-config-version.cmake"
+    "$1" text cmake_config "$cmakedir/hookmyapp-config.cmake"
+    "$1" text cmake_version "$cmakedir/hookmyapp-config-version.cmake"
     "$1" text man_page "$mandir/man3/hookmyapp.3"
     "$1" copy LICENSE-MIT "$docdir/LICENSE-MIT"
     "$1" copy LICENSE-APACHE "$docdir/LICENSE-APACHE"
+    # The licences of what is built in.
+    "$1" copy packaging/debian/copyright "$docdir/copyright"
 }
 
 # ---- Installing

@@ -15,10 +15,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use artefacts::{artefacts, libraries, private_libraries};
+use artefacts::{artefacts, libraries, private_libraries, without_settings};
 use header::Header;
-use install::{Installed, are_there, check_hello, command, compilers, copy_of, make, needs_shared_library, tree};
-use tempfile::tempdir;
+use install::{
+    Installed, are_there, check_hello, command, compilers, copy_of, is_packaging_wanted, make, needs_shared_library,
+    tree,
+};
+use tempfile::{TempDir, tempdir};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -33,7 +36,8 @@ fn complaint(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(!output.status.success(), "{command:?} succeeded");
     let said = String::from_utf8(output.stderr).unwrap();
-    let own: Vec<&str> = said.lines().filter(|line| !(line.starts_with("make: ") && line.contains("] Error "))).collect();
+    let own: Vec<&str> =
+        said.lines().filter(|line| !(line.starts_with("make: ") && line.contains("] Error "))).collect();
     assert_eq!(own.len(), 1, "{command:?} says {said}");
     own[0].to_owned()
 }
@@ -52,10 +56,21 @@ fn make_install_puts_every_file_in_its_place() {
     tools::run(make().arg("install").args(&arguments));
     let (series, lib) = (series(), "opt/hma/lib/here");
     let mut expected: Vec<String> = [
-        "opt/", "opt/headers/", "opt/headers/hookmyapp.h", "opt/headers/hookmyapp.hpp", "opt/hma/", "opt/hma/lib/",
-        "opt/hma/share/", "opt/hma/share/doc/", "opt/hma/share/doc/hookmyapp/",
-        "opt/hma/share/doc/hookmyapp/LICENSE-APACHE", "opt/hma/share/doc/hookmyapp/LICENSE-MIT", "opt/hma/share/man/",
-        "opt/hma/share/man/man3/", "opt/hma/share/man/man3/hookmyapp.3",
+        "opt/",
+        "opt/headers/",
+        "opt/headers/hookmyapp.h",
+        "opt/headers/hookmyapp.hpp",
+        "opt/hma/",
+        "opt/hma/lib/",
+        "opt/hma/share/",
+        "opt/hma/share/doc/",
+        "opt/hma/share/doc/hookmyapp/",
+        "opt/hma/share/doc/hookmyapp/LICENSE-APACHE",
+        "opt/hma/share/doc/hookmyapp/LICENSE-MIT",
+        "opt/hma/share/doc/hookmyapp/copyright",
+        "opt/hma/share/man/",
+        "opt/hma/share/man/man3/",
+        "opt/hma/share/man/man3/hookmyapp.3",
     ]
     .map(str::to_owned)
     .into();
@@ -294,13 +309,13 @@ fn cmake_takes_the_versions_that_fit() {
         VERSION.to_owned(),
         format!("{VERSION} EXACT"),
         format!("{}...<{}", series(), major + 1),
+        format!("{}...{VERSION}", series()),
     ];
     let does_not = [
         format!("{major}.{minor}.{}", patch + 1),
         format!("{major}.{}", minor + 1),
         format!("{}", major + 1),
         format!("{major}.{minor}.{} EXACT", patch + 1),
-        format!("{}...<{VERSION}", series()),
         // Begins with the same digits.
         format!("{}0", series()),
     ];
@@ -367,7 +382,8 @@ fn no_symbol_of_openssl_is_in_the_libraries() {
         return;
     }
     // Those of ring, which grew out of it, begin with its own name and version.
-    let openssl = ["SSL_", "EVP_", "OPENSSL_", "CRYPTO_", "BN_", "EC_", "RSA_", "X509_", "ERR_", "BIO_", "AES_", "SHA256_"];
+    let openssl =
+        ["SSL_", "EVP_", "OPENSSL_", "CRYPTO_", "BN_", "EC_", "RSA_", "X509_", "ERR_", "BIO_", "AES_", "SHA256_"];
     let mut seen = 0;
     for (library, options) in [(library.with_file_name("libhookmyapp.a"), "-gP"), (library, "-DP")] {
         for line in tools::run(Command::new("nm").arg(options).arg(&library)).lines() {
@@ -470,9 +486,185 @@ fn the_shared_library_needs_no_newer_glibc_than_the_readme_says() {
     let needed = versions.max_by_key(|version| numbers(version)).unwrap();
     println!("the shared library needs glibc {needed}");
     let readme = tools::read("README.md");
-    let said = readme.split("glibc ").find_map(|rest| rest.strip_suffix(" or later").or(rest.split(" or later").next()));
-    let said = said.expect("README.md says which glibc is needed");
+    let said = readme.split("needs glibc ").nth(1).expect("README.md says which glibc is needed");
+    let said = said.split_whitespace().next().unwrap();
     assert!(numbers(needed) <= numbers(said), "glibc {needed} is needed, and README.md says {said}");
+}
+
+#[test]
+fn the_licences_of_everything_that_is_built_in_are_installed() {
+    let said = tools::read("packaging/debian/copyright");
+    let mut cargo = command("cargo");
+    cargo.args(["tree", "--offline", "--locked", "--edges", "normal", "--features", "capi", "--prefix", "none"]);
+    for package in tools::run(cargo.args(["--format", "{p}"])).lines().skip(1) {
+        let name = package.split(' ').next().unwrap();
+        assert!(said.contains(&format!("vendor/{name}/*\n")) || name == "hookmyapp", "nothing is said of {name}");
+    }
+}
+
+// The words of the README, and packages
+
+/// The fenced blocks in one language of the section about installing.
+fn readme_blocks(language: &str) -> Vec<String> {
+    let readme = tools::read("README.md");
+    let section = readme.split("\n## Install it\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks = section.split(&format!("\n```{language}\n")).skip(1);
+    blocks.map(|block| block.split("\n```").next().unwrap().to_owned()).collect()
+}
+
+/// A folder that looks like the source and can be written to.
+fn source_links() -> TempDir {
+    let folder = tempdir().unwrap();
+    for entry in fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap() {
+        let entry = entry.unwrap();
+        if !["target", "out", "build"].contains(&entry.file_name().to_str().unwrap()) {
+            std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+    }
+    folder
+}
+
+/// Runs commands of the README, one after another, and stops at the first that fails.
+fn run_words(words: &str, folder: &Path) {
+    let mut sh = command("sh");
+    sh.args(["-ec", words]).current_dir(folder);
+    tools::run(sh.env("CARGO_TARGET_DIR", artefacts().unwrap().folder.parent().unwrap()));
+}
+
+#[test]
+fn the_commands_of_the_readme_install_and_link() {
+    if artefacts().is_none() || !are_there(&["pkg-config", "cmake"]) {
+        return;
+    }
+    let folder = source_links();
+    let blocks = readme_blocks("sh");
+    let wanted = ["make install ", "pkg-config ", "cmake -S "];
+    let words: Vec<&str> = wanted.map(|it| blocks.iter().find(|block| block.contains(it)).unwrap().as_str()).into();
+    run_words(&words.join("\n"), folder.path());
+    for name in ["send", "send-static", "send-alone"] {
+        let mut send = command(folder.path().join(name));
+        without_settings(&mut send);
+        let output = send.args(["8123456789012345", "Hello"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", tools::shown(&output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("INSTAGRAM_ACCESS_TOKEN"));
+    }
+    ["hello", "hello-cpp"].iter().for_each(|name| check_hello(&folder.path().join("build").join(name)));
+}
+
+#[test]
+fn the_cmake_of_the_readme_links() {
+    let Some(installed) = Installed::get() else { return };
+    if !are_there(&["cmake"]) {
+        return;
+    }
+    let snippets = readme_blocks("cmake");
+    assert_eq!(snippets.len(), 2);
+    for snippet in snippets {
+        let project = copy_of("examples/cmake");
+        let begin = "cmake_minimum_required(VERSION 3.18)\nproject(app LANGUAGES C)\nadd_executable(app hello.c)\n";
+        fs::write(project.path().join("CMakeLists.txt"), format!("{begin}{snippet}\n")).unwrap();
+        let build = project.path().join("build");
+        let mut cmake = installed.command("cmake");
+        cmake.arg("-S").arg(project.path()).arg("-B").arg(&build);
+        cmake.arg(format!("-DFETCHCONTENT_SOURCE_DIR_HOOKMYAPP={}", env!("CARGO_MANIFEST_DIR")));
+        let built = artefacts().unwrap().folder.parent().unwrap().display();
+        tools::run(cmake.arg(format!("-DHOOKMYAPP_CARGO_TARGET_DIR={built}")));
+        tools::run(command("cmake").arg("--build").arg(&build));
+        check_hello(&build.join("app"));
+    }
+}
+
+#[test]
+fn the_debian_packages_build_without_a_network_and_lintian_finds_no_fault() {
+    if !is_packaging_wanted() || !are_there(&["dpkg-buildpackage", "dh", "lintian", "unshare", "xz"]) {
+        return;
+    }
+    let folder = source_links();
+    let words = readme_blocks("sh").into_iter().find(|block| block.contains("packaging/debian")).unwrap();
+    let mut sh = command("sh");
+    sh.args(["-ec", &words]).current_dir(folder.path()).env_remove("CARGO_TARGET_DIR").env_remove("RUSTUP_TOOLCHAIN");
+    tools::run(&mut sh);
+    let packages = folder.path().join("packages");
+    let changes = |path: &PathBuf| path.extension().is_some_and(|it| it == "changes");
+    let changes = fs::read_dir(&packages).unwrap().map(|it| it.unwrap().path()).find(changes).unwrap();
+    tools::run(command("lintian").args(["--fail-on", "error,warning"]).arg(&changes));
+
+    // Unpacked beside the system, a program finds the library as on a system that has the packages.
+    let root = folder.path().join("root");
+    for name in fs::read_dir(&packages).unwrap().map(|it| it.unwrap().path()) {
+        if name.extension().is_some_and(|it| it == "deb") {
+            tools::run(command("dpkg-deb").arg("--extract").arg(name).arg(&root));
+        }
+    }
+    let library = fs::read_dir(root.join("usr/lib")).unwrap().next().unwrap().unwrap().path();
+    let source = tools::file("examples/pkg-config/hello.c");
+    let program = folder.path().join("hello");
+    let rpath = format!("-Wl,-rpath,{}", library.display());
+    let mut cc = command("cc");
+    cc.arg("-I").arg(root.join("usr/include")).arg(source).arg("-L").arg(&library).args(["-lhookmyapp", &rpath, "-o"]);
+    tools::run(cc.arg(&program));
+    check_hello(&program);
+}
+
+#[test]
+fn conan_makes_a_package_and_a_project_uses_it() {
+    if !is_packaging_wanted() || !are_there(&["conan", "cmake"]) {
+        return;
+    }
+    let home = tempdir().unwrap();
+    let words = readme_blocks("sh").into_iter().find(|block| block.contains("conan create")).unwrap();
+    let conan = |words: &str| {
+        let mut sh = command("sh");
+        tools::run(sh.args(["-ec", words]).env("CONAN_HOME", home.path()).env_remove("CARGO_TARGET_DIR"))
+    };
+    conan("conan profile detect");
+    for shared in ["True", "False"] {
+        conan(&words.replace("shared=True", &format!("shared={shared}")));
+    }
+    fs::remove_dir_all(tools::file("packaging/conan/test_package/build")).unwrap();
+}
+
+/// vcpkg cannot be had everywhere; this does what its functions do, for the steps of the port.
+#[test]
+fn the_steps_of_the_vcpkg_port_make_a_package() {
+    if artefacts().is_none() || !are_there(&["cmake"]) {
+        return;
+    }
+    let manifest = tools::read("packaging/vcpkg/vcpkg.json");
+    assert!(manifest.contains(&format!("\"version\": \"{VERSION}\"")), "{manifest}");
+    let folder = tempdir().unwrap();
+    let shim = r#"
+        function(vcpkg_execute_required_process)
+            cmake_parse_arguments(it "" "WORKING_DIRECTORY;LOGNAME" "COMMAND" ${ARGN})
+            execute_process(COMMAND ${it_COMMAND} WORKING_DIRECTORY "${it_WORKING_DIRECTORY}" RESULT_VARIABLE failed)
+            if(failed)
+                message(FATAL_ERROR "${it_COMMAND}: ${failed}")
+            endif()
+        endfunction()
+        function(vcpkg_fixup_pkgconfig)
+        endfunction()
+        function(vcpkg_install_copyright)
+            cmake_parse_arguments(it "" "" "FILE_LIST" ${ARGN})
+            file(COPY ${it_FILE_LIST} DESTINATION "${CURRENT_PACKAGES_DIR}/share/hookmyapp")
+        endfunction()
+        include("${PORT}/portfile.cmake")
+    "#;
+    fs::write(folder.path().join("shim.cmake"), shim).unwrap();
+    // As far as cargo is concerned, the library is built already.
+    let trees = folder.path().join("trees");
+    fs::create_dir(&trees).unwrap();
+    std::os::unix::fs::symlink(artefacts().unwrap().folder.parent().unwrap(), trees.join("cargo")).unwrap();
+    let packages = folder.path().join("packages");
+    let mut cmake = command("cmake");
+    cmake.args(["-DVCPKG_LIBRARY_LINKAGE=dynamic", "-DTARGET_TRIPLET=x64-linux-dynamic"]);
+    cmake.arg(format!("-DPORT={}", tools::file("packaging/vcpkg").display()));
+    cmake.arg(format!("-DCURRENT_PACKAGES_DIR={}", packages.display()));
+    cmake.arg(format!("-DCURRENT_BUILDTREES_DIR={}", trees.display()));
+    tools::run(cmake.arg("-P").arg(folder.path().join("shim.cmake")));
+    assert!(!packages.join("lib/cmake").exists() && packages.join("share/hookmyapp/LICENSE-MIT").exists());
+    let mut configure = command("cmake");
+    configure.env("CMAKE_PREFIX_PATH", &packages);
+    build_with_cmake(configure, ("cc", "c++"), &folder.path().join("build")).iter().for_each(|it| check_hello(it));
 }
 
 // The manual

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Makes the Debian packages: build.sh FOLDER. What cargo needs from the network is put into the source package first, so
+# that the build itself needs none.
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+mkdir -p "${1:?usage: build.sh FOLDER}"
+folder=$(cd "$1" && pwd)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
+source=$folder/hookmyapp-$version
+case $(sed -n '1s/.*(\(.*\)-[^-]*).*/\1/p' "$root/packaging/debian/changelog") in
+    "$version") ;;
+    *) echo "hookmyapp: packaging/debian/changelog is not about $version" >&2 && exit 1 ;;
+esac
+
+rm -rf "$source"
+mkdir "$source"
+(cd "$root" && cargo package --list --allow-dirty) | grep -v -e '^Cargo.toml.orig$' -e '^.cargo_vcs_info.json$' |
+    (cd "$root" && tar --create --files-from=-) | tar --extract --directory="$source"
+cd "$source"
+mkdir .cargo
+cargo vendor --locked --quiet vendor >.cargo/config.toml
+# Nothing but source: import libraries for Windows and objects that were made elsewhere are not used here.
+find vendor \( -name '*.a' -o -name '*.lib' -o -name '*.o' -o -name '*.dll' -o -name '*.exe' \) -delete
+for list in vendor/*/.cargo-checksum.json; do
+    sed 's/"files":{[^}]*}/"files":{}/' "$list" >"$list.new"
+    mv "$list.new" "$list"
+done
+tar --create --xz --owner=0 --group=0 --sort=name --file="$folder/hookmyapp_$version.orig.tar.xz" \
+    --directory="$folder" "hookmyapp-$version"
+cp -R packaging/debian debian
+rm debian/build.sh
+# In a network of its own, where the system allows that: nothing is fetched.
+without_network=''
+if unshare --map-root-user --net true 2>/dev/null; then without_network='unshare --map-root-user --net'; fi
+$without_network dpkg-buildpackage --unsigned-source --unsigned-changes
