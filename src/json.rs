@@ -53,13 +53,17 @@ impl<'a> Json<'a> {
     /// Several members of an object in one walk; of each the last one where a name comes twice.
     pub(crate) fn get_all<const N: usize>(self, names: [&str; N]) -> [Option<Json<'a>>; N] {
         let mut found = [None; N];
+        self.find(&names, &mut found);
+        found
+    }
+
+    fn find(self, names: &[&str], found: &mut [Option<Json<'a>>]) {
         for (key, value) in self.members() {
             let key = key.text().unwrap_or_default();
-            if let Some((_, place)) = names.iter().zip(&mut found).find(|(name, _)| **name == key) {
+            if let Some((_, place)) = names.iter().zip(&mut *found).find(|(name, _)| **name == key) {
                 *place = Some(value);
             }
         }
-        found
     }
 
     /// The names and values of an object; nothing for any other value.

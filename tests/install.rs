@@ -451,7 +451,7 @@ fn two_archives_of_rust_work_in_one_program() {
 }
 
 /// In bytes, for 64-bit x86: what is promised is in README.md.
-const SIZE_BUDGET: u64 = 1_800_000;
+const SIZE_BUDGET: u64 = 1_830_000;
 
 #[test]
 fn the_library_and_a_program_that_holds_it_keep_the_size_budget() {
@@ -508,7 +508,8 @@ fn the_licences_of_everything_that_is_built_in_are_installed() {
 fn readme_blocks(language: &str) -> Vec<String> {
     let readme = tools::read("README.md");
     let section = readme.split("\n## Install it\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let blocks = section.split(&format!("\n```{language}\n")).skip(1);
+    let fence = format!("\n```{language}\n");
+    let blocks = section.split(&fence).skip(1);
     blocks.map(|block| block.split("\n```").next().unwrap().to_owned()).collect()
 }
 
