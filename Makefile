@@ -122,12 +122,13 @@ check-sanitizers:
 
 # Each fuzz target for FUZZ_SECONDS from the saved seeds. Needs cargo-fuzz and a nightly Rust.
 FUZZ_SECONDS ?= 20
+FUZZ_OPTIONS ?= -max_total_time=$(FUZZ_SECONDS)
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 fuzz:
 	for target in $(FUZZ_TARGETS); do \
 	    mkdir -p $(TARGET_DIR)/corpus/$$target && \
 	    $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target $(TARGET_DIR)/corpus/$$target tests/fuzz/seeds/$$target \
-	        -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	        -- $(FUZZ_OPTIONS) || exit 1; \
 	done
 
 # Makes the manual of the header in HTML: target/manual/html/index.html.
