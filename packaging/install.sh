@@ -92,8 +92,7 @@ pkg_config() {
     # pkg-config leaves out -I/usr/include and puts a cross compiler's folder in front, if it reads /usr by name.
     case $prefix in
         '' | /usr) pc_prefix=$prefix ;;
-        # shellcheck disable=SC2016 # pkg-config knows pcfiledir.
-        *) pc_prefix=$(way "$libdir/pkgconfig" "$prefix" '${pcfiledir}') ;;
+        *) pc_prefix=$(way "$libdir/pkgconfig" "$prefix" "\${pcfiledir}") ;;
     esac
     filled "$pc_prefix" "$(from_prefix "$includedir")" "$(from_prefix "$libdir")" "$libs" "$libs_private" \
         packaging/hookmyapp.pc.in

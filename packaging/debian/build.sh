@@ -18,10 +18,18 @@ mkdir "$source"
 (cd "$root" && cargo package --list --allow-dirty) | grep -v -e '^Cargo.toml.orig$' -e '^.cargo_vcs_info.json$' |
     (cd "$root" && tar --create --files-from=-) | tar --extract --directory="$source"
 cd "$source"
+cargo vendor --locked --quiet vendor >/dev/null
 mkdir .cargo
-cargo vendor --locked --quiet vendor >.cargo/config.toml
-# Nothing but source: import libraries for Windows and objects that were made elsewhere are not used here.
-find vendor \( -name '*.a' -o -name '*.lib' -o -name '*.o' -o -name '*.dll' -o -name '*.exe' \) -delete
+cat >.cargo/config.toml <<'END'
+[source.crates-io]
+replace-with = "vendored-sources"
+
+[source.vendored-sources]
+directory = "vendor"
+END
+# Nothing but source: import libraries for Windows and objects that were made elsewhere are not used here; dh_clean
+# would take away the others.
+find vendor \( -name '*.orig' -o -name '*.a' -o -name '*.lib' -o -name '*.o' -o -name '*.dll' -o -name '*.exe' \) -delete
 for list in vendor/*/.cargo-checksum.json; do
     sed 's/"files":{[^}]*}/"files":{}/' "$list" >"$list.new"
     mv "$list.new" "$list"
@@ -30,7 +38,10 @@ tar --create --xz --owner=0 --group=0 --sort=name --file="$folder/hookmyapp_$ver
     --directory="$folder" "hookmyapp-$version"
 cp -R packaging/debian debian
 rm debian/build.sh
-# In a network of its own, where the system allows that: nothing is fetched.
-without_network=''
-if unshare --map-root-user --net true 2>/dev/null; then without_network='unshare --map-root-user --net'; fi
-$without_network dpkg-buildpackage --unsigned-source --unsigned-changes
+# In a network of its own, where the system allows that: nothing but this machine can be reached.
+alone='unshare --map-root-user --net'
+if $alone ip link set lo up 2>/dev/null; then
+    $alone sh -c 'ip link set lo up && dpkg-buildpackage --unsigned-source --unsigned-changes'
+else
+    dpkg-buildpackage --unsigned-source --unsigned-changes
+fi
