@@ -1,4 +1,4 @@
-# What a C programmer types: make, make check, make install, make uninstall, make doc, make header, make clean.
+# What a C programmer types: make, make check, make bench, make install, make uninstall, make doc, make header, make clean.
 
 CARGO ?= cargo
 CC ?= cc
@@ -30,6 +30,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TRIPLE := $(shell echo "$(TARGET)" | sed 's/\.[0-9][0-9.]*$$//')
 RELEASE := $(TARGET_DIR)/$(if $(TRIPLE),$(TRIPLE)/)release
 CHECK := $(TARGET_DIR)/check
+BENCH := $(TARGET_DIR)/bench
 STATIC := $(RELEASE)/libhookmyapp.a
 
 ifeq ($(shell uname -s),Darwin)
@@ -79,7 +80,7 @@ $(if $(unknown_target),$(error unknown target $(TARGET): `rustc --print target-l
 $(if $(no_std),$(error Rust has no standard library for $(TRIPLE) here: rustup target add $(TRIPLE)))
 endef
 
-.PHONY: all check check-sanitizers fuzz doc install uninstall facts header clean
+.PHONY: all check check-sanitizers fuzz bench doc install uninstall facts header clean
 
 # Cargo knows best what has to be built again.
 all:
@@ -130,6 +131,14 @@ fuzz:
 	    $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target $(TARGET_DIR)/corpus/$$target tests/fuzz/seeds/$$target \
 	        -- $(FUZZ_OPTIONS) || exit 1; \
 	done
+
+# Measures a send beside bare sockets, plain ureq, and libcurl with cJSON where those are: benches/README.md.
+bench: all
+	mkdir -p $(BENCH)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Iinclude benches/c/hookmyapp.c $(STATIC) $(LDFLAGS) $(PRIVATE_LIBS) -o $(BENCH)/hookmyapp
+	$(CC) $(CPPFLAGS) $(CFLAGS) benches/c/libcurl.c $(LDFLAGS) -lcurl -lcjson -o $(BENCH)/libcurl || { \
+	rm -f $(BENCH)/libcurl; echo "libcurl and cJSON are left out. Debian: apt-get install libcurl4-openssl-dev libcjson-dev"; }
+	HMA_BENCH_C_PROGRAMS="$(abspath $(BENCH))" $(CARGO) bench --bench sends
 
 # Makes the manual of the header in HTML: target/manual/html/index.html.
 doc:

@@ -1,0 +1,367 @@
+//! The measurements, one function each.
+
+use std::collections::HashMap;
+
+use super::process::{self, Place, Running, Server, Who};
+use super::report::{Report, number, optional};
+use super::statistics::{Ratio, median};
+
+/// About the length of a usual message.
+const USUAL_TEXT: usize = 100;
+const ALL: [Who; 7] = [Who::Bare, Who::Rust, Who::Functions, Who::Program, Who::Ureq, Who::UreqTimeout, Who::Libcurl];
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    pub is_quick: bool,
+}
+
+impl Effort {
+    fn of(self, quick: usize, full: usize) -> usize {
+        if self.is_quick { quick } else { full }
+    }
+}
+
+fn there(all: &[Who]) -> Vec<Who> {
+    all.iter().copied().filter(|who| who.is_there()).collect()
+}
+
+fn scheme(is_tls: bool) -> &'static str {
+    if is_tls { "TLS" } else { "plain" }
+}
+
+/// Values of every contender, one for each round. The contenders take turns.
+struct Rounds(Vec<(Who, Vec<f64>)>);
+
+impl Rounds {
+    fn run<C>(contenders: &mut [(Who, C)], rounds: usize, mut measure: impl FnMut(&mut C) -> f64) -> Rounds {
+        let mut values: Vec<(Who, Vec<f64>)> = contenders.iter().map(|(who, _)| (*who, Vec::new())).collect();
+        for _ in 0..rounds {
+            for ((_, contender), (_, values)) in contenders.iter_mut().zip(&mut values) {
+                values.push(measure(contender));
+            }
+        }
+        Rounds(values)
+    }
+
+    fn of(&self, wanted: Who) -> Option<&[f64]> {
+        self.0.iter().find(|(who, _)| *who == wanted).map(|(_, values)| values.as_slice())
+    }
+
+    fn ratio(&self, who: Who, to: Who) -> Option<Ratio> {
+        Some(Ratio::of(self.of(who)?, self.of(to)?))
+    }
+
+    fn median_ratio(&self, who: Who, to: Who) -> Option<f64> {
+        self.ratio(who, to).map(|ratio| ratio.median)
+    }
+
+    /// Each contender's median, and how it compares with the bare socket and with ours in the same rounds.
+    fn print(&self, report: &mut Report, unit: &str, is_tls: bool, ours: Who) {
+        let ratio = |who, to| {
+            self.ratio(who, to).map_or_else(
+                || "-".to_owned(),
+                |ratio: Ratio| format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.low, ratio.high),
+            )
+        };
+        let rows: Vec<Vec<String>> = self
+            .0
+            .iter()
+            .map(|(who, values)| {
+                let title = who.title(is_tls).to_owned();
+                vec![title, number(median(values)), ratio(*who, Who::Bare), ratio(ours, *who)]
+            })
+            .collect();
+        report.table(&["", unit, "times the bare socket", "hookmyapp is ... of it"], &rows);
+    }
+}
+
+/// One thread, one kept connection.
+pub fn sequential(report: &mut Report, effort: Effort) {
+    let places: &[Place] = if process::can_place() { &[Place::Server, Place::Contender] } else { &[Place::Server] };
+    for place in places {
+        let server = Server::start(*place);
+        for is_tls in [false, true] {
+            let where_ = match place {
+                Place::Server if process::can_place() => "server on another processor",
+                Place::Server => "wherever the kernel placed them",
+                _ => "server on the same processor",
+            };
+            report.section(&format!("One send after another, {}, {where_}", scheme(is_tls)));
+            let mut contenders: Vec<(Who, Running)> =
+                there(&ALL).into_iter().map(|who| (who, who.start(&server, is_tls, USUAL_TEXT))).collect();
+            let sends = effort.of(50, 400);
+            let order = format!("sends {sends}");
+            let rounds = Rounds::run(&mut contenders, effort.of(3, 61), |process| process.microseconds(&order, sends));
+            rounds.print(report, "µs a send", is_tls, Who::Rust);
+            if *place == Place::Server {
+                judge_sequential(report, &rounds, is_tls);
+            }
+        }
+    }
+}
+
+fn judge_sequential(report: &mut Report, rounds: &Rounds, is_tls: bool) {
+    let (to_bare, to_libcurl) = if is_tls { (1.22, 0.60) } else { (1.25, 0.72) };
+    let scheme = scheme(is_tls);
+    let bare = rounds.median_ratio(Who::Rust, Who::Bare);
+    report.at_most(&format!("time of a {scheme} send, to a {}", Who::Bare.title(is_tls)), to_bare, "", bare);
+    let libcurl = rounds.median_ratio(Who::Program, Who::Libcurl);
+    report.at_most(&format!("time of a {scheme} send from C, to libcurl and cJSON"), to_libcurl, "", libcurl);
+    let functions = rounds.median_ratio(Who::Functions, Who::Rust);
+    report.at_most(&format!("time of a {scheme} send, C functions to Rust"), 1.02, "", functions);
+    for (who, values) in &rounds.0 {
+        let time = median(values);
+        if is_tls {
+            if let Some(times) = report.times.iter_mut().find(|times| times.0 == who.title(false)) {
+                times.2 = Some(time);
+            }
+        } else {
+            report.times.push((who.title(false).to_owned(), time, None));
+        }
+    }
+}
+
+/// Many threads on one client.
+pub fn threads(report: &mut Report, effort: Effort) {
+    let whos = [Who::Bare, Who::Rust, Who::Functions, Who::Ureq];
+    let mut server = Server::start(Place::Server);
+    let mut start = |server: &Server, who: Who| {
+        process::ready(&mut process::placed(who.command(server, false, USUAL_TEXT), Place::Threads))
+    };
+
+    report.section("Threads on one client: sends a second, plain, answers at once");
+    let mut rows = Vec::new();
+    for threads in [1, 2, 8, 32] {
+        let mut contenders: Vec<_> = whos.iter().map(|who| (*who, start(&server, *who))).collect();
+        let sends = effort.of(200, 3200) / threads;
+        let order = format!("threads {threads} {sends}");
+        let rounds = Rounds::run(&mut contenders, effort.of(2, 15), |process| {
+            1_000_000.0 / process.microseconds(&order, sends * threads)
+        });
+        rows.push(row_of(threads, &rounds, &whos, &number));
+    }
+    table_of(report, "threads", &whos, &rows);
+
+    report.section("Threads on one client: part of what answers after 20 ms allow");
+    server.delay(20);
+    let mut rows = Vec::new();
+    for threads in [2, 8, 32] {
+        let mut contenders: Vec<_> = whos.iter().map(|who| (*who, start(&server, *who))).collect();
+        let sends = effort.of(5, 50);
+        let order = format!("threads {threads} {sends}");
+        let rounds = Rounds::run(&mut contenders, effort.of(1, 5), |process| {
+            100.0 * 20_000.0 / process.microseconds(&order, sends)
+        });
+        if threads == 32 {
+            let ours = rounds.of(Who::Rust).map(median);
+            report.at_least("32 threads, answers after 20 ms: part of the ideal rate", 97.0, " %", ours);
+        }
+        rows.push(row_of(threads, &rounds, &whos, &|value| format!("{value:.1} %")));
+    }
+    table_of(report, "threads", &whos, &rows);
+
+    report.section("Connections opened in 100 bursts of all threads at once");
+    let mut rows = Vec::new();
+    let mut worst: f64 = 0.0;
+    for delay in [0, 20] {
+        server.delay(delay);
+        for threads in [2, 8, 32] {
+            let mut cells = vec![format!("{threads} threads, {delay} ms")];
+            for who in whos {
+                server.connections();
+                let mut process = start(&server, who);
+                process.ask(&format!("bursts {threads} {}", if delay == 0 { 100 } else { effort.of(5, 100) }));
+                drop(process);
+                let opened = server.connections();
+                if matches!(who, Who::Rust | Who::Functions) {
+                    worst = worst.max(opened as f64 / threads as f64);
+                }
+                cells.push(opened.to_string());
+            }
+            rows.push(cells);
+        }
+    }
+    table_of(report, "threads and latency", &whos, &rows);
+    report.at_most("connections for each thread, in bursts", 1.0, "", Some(worst));
+}
+
+fn row_of(threads: usize, rounds: &Rounds, whos: &[Who], show: &dyn Fn(f64) -> String) -> Vec<String> {
+    let figure = |who: &Who| rounds.of(*who).map_or_else(|| "-".to_owned(), |values| show(median(values)));
+    std::iter::once(threads.to_string()).chain(whos.iter().map(figure)).collect()
+}
+
+fn table_of(report: &mut Report, head: &str, whos: &[Who], rows: &[Vec<String>]) {
+    let heads: Vec<&str> = std::iter::once(head).chain(whos.iter().map(|who| who.title(false))).collect();
+    report.table(&heads, rows);
+}
+
+/// From the start of a process to its first answer.
+pub fn cold_start(report: &mut Report, effort: Effort) {
+    let server = Server::start(Place::Server);
+    for is_tls in [false, true] {
+        report.section(&format!("Start of the process to its first answer, {}", scheme(is_tls)));
+        let whos = there(&[Who::Bare, Who::Rust, Who::Program, Who::Ureq, Who::Libcurl]);
+        let mut contenders: Vec<(Who, Who)> = whos.into_iter().map(|who| (who, who)).collect();
+        let rounds = Rounds::run(&mut contenders, effort.of(2, 41), |who| {
+            process::first_answer(who.command(&server, is_tls, USUAL_TEXT)).as_secs_f64() * 1000.0
+        });
+        let ours = if Who::Program.is_there() { Who::Program } else { Who::Rust };
+        rounds.print(report, "ms", is_tls, ours);
+        if is_tls {
+            let ratio = rounds.median_ratio(Who::Program, Who::Libcurl);
+            report.at_most("start of a C process to its first TLS answer, to libcurl", 0.30, "", ratio);
+        }
+    }
+}
+
+/// The difference between few and many sends, for each send more.
+fn each(effort: Effort, measure: impl Fn(usize) -> Option<f64>) -> Option<f64> {
+    let (few, many) = if effort.is_quick { (5, 25) } else { (20, 220) };
+    Some((measure(many)? - measure(few)?) / (many - few) as f64)
+}
+
+/// Work a send that does not depend on the clock: instructions, system calls, allocations.
+pub fn work(report: &mut Report, effort: Effort) {
+    let server = Server::start(Place::Server);
+    let is_counted = |who: &Who| !effort.is_quick || matches!(who, Who::Bare | Who::Rust | Who::Functions);
+    for is_tls in [false, true] {
+        report.section(&format!("Work for each send on a kept connection, {}", scheme(is_tls)));
+        let mut rows = Vec::new();
+        for who in there(&ALL).into_iter().filter(is_counted) {
+            let command = || who.command(&server, is_tls, USUAL_TEXT);
+            let instructions = each(effort, |sends| process::instructions(command(), sends));
+            let (allocations, bytes) = allocations(who, &server, is_tls, effort);
+            let calls = Calls::of(&command, effort);
+            rows.push(vec![
+                who.title(is_tls).to_owned(),
+                optional(instructions),
+                optional(calls.as_ref().map(|calls| calls.all)),
+                calls.as_ref().map_or_else(|| "-".to_owned(), |calls| calls.names.clone()),
+                optional(allocations),
+                optional(bytes),
+            ]);
+            if who == Who::Functions && !is_tls {
+                report.at_most("instructions of a plain send, C functions", 32_000.0, "", instructions);
+                report.at_most("allocations of a plain send, C functions", 40.0, "", allocations);
+                report.at_most("system calls of a send", 6.0, "", calls.as_ref().map(|calls| calls.all));
+                report.at_most("writes of a send", 1.0, "", calls.as_ref().map(|calls| calls.writes));
+                report.at_most("threads started by a send", 0.0, "", calls.as_ref().map(|calls| calls.threads));
+            }
+        }
+        report.table(&["", "instructions", "system calls", "which", "allocations", "bytes allocated"], &rows);
+    }
+}
+
+/// Rust contenders count themselves; of C programs valgrind counts.
+fn allocations(who: Who, server: &Server, is_tls: bool, effort: Effort) -> (Option<f64>, Option<f64>) {
+    if matches!(who, Who::Program | Who::Libcurl) {
+        let heap = |sends| process::heap(who.command(server, is_tls, USUAL_TEXT), sends);
+        return (each(effort, |sends| Some(heap(sends)?.0)), each(effort, |sends| Some(heap(sends)?.1)));
+    }
+    let mut process = who.start(server, is_tls, USUAL_TEXT);
+    process.ask("sends 20");
+    let counted = process.ask("allocations 200");
+    let mut figures = counted.split(' ').map(|figure| figure.parse::<f64>().ok().map(|figure| figure / 200.0));
+    (figures.next().flatten(), figures.next().flatten())
+}
+
+/// System calls for each send.
+struct Calls {
+    all: f64,
+    writes: f64,
+    threads: f64,
+    names: String,
+}
+
+impl Calls {
+    fn of(command: &dyn Fn() -> std::process::Command, effort: Effort) -> Option<Calls> {
+        let (few, many) = if effort.is_quick { (5, 25) } else { (100, 600) };
+        let before = process::system_calls(command(), few)?;
+        let after = process::system_calls(command(), many)?;
+        let mut each: Vec<(String, f64)> = after
+            .into_iter()
+            .map(|(name, calls)| {
+                let calls = (calls - before.get(&name).unwrap_or(&0.0)) / (many - few) as f64;
+                (name, (calls * 100.0).round() / 100.0)
+            })
+            .filter(|(_, calls)| *calls > 0.0)
+            .collect();
+        each.sort_by(|one, other| one.0.cmp(&other.0));
+        let sum = |names: &[&str]| each.iter().filter(|one| names.contains(&one.0.as_str())).map(|one| one.1).sum();
+        Some(Calls {
+            all: each.iter().map(|one| one.1).sum(),
+            writes: sum(&["write", "writev", "sendto", "sendmsg"]),
+            threads: sum(&["clone", "clone3"]),
+            names: each.iter().map(|(name, calls)| format!("{} {name}", number(*calls))).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+/// Memory at its peak, and whether it grows with the number of sends.
+pub fn memory(report: &mut Report, effort: Effort) {
+    let server = Server::start(Place::Server);
+    let (few, many) = (effort.of(100, 1000), effort.of(1000, 10_000));
+    report.section(&format!("Peak memory in MiB over {} TLS sends", number(many as f64)));
+    let mut rows = Vec::new();
+    for who in there(&ALL) {
+        let mut process = who.start(&server, true, USUAL_TEXT);
+        process.ask(&format!("sends {few}"));
+        let early = process.memory("VmHWM") / 1024.0;
+        process.ask(&format!("sends {}", many - few));
+        let peak = process.memory("VmHWM") / 1024.0;
+        let own = process.memory("RssAnon") / 1024.0;
+        rows.push(vec![who.title(true).to_owned(), number(early), number(peak), number(own)]);
+        if who == Who::Program || (who == Who::Rust && !Who::Program.is_there()) {
+            report.at_most("peak memory over all TLS sends", 4.0, " MiB", Some(peak));
+            report.at_most("growth of it after the first tenth", 0.0, " MiB", Some(peak - early));
+        }
+    }
+    let heads = ["", &format!("after {}", number(few as f64)), "at the end", "of that not backed by a file"];
+    report.table(&heads, &rows);
+}
+
+/// How the figures grow: with the size of messages, and with connections.
+pub fn growth(report: &mut Report, effort: Effort) {
+    let mut server = Server::start(Place::Server);
+    for is_tls in [false, true] {
+        report.section(&format!("Growth with the size of the message, {}: µs a send", scheme(is_tls)));
+        let whos = [Who::Bare, Who::Rust, Who::Functions, Who::Ureq];
+        let mut rows = Vec::new();
+        for (length, title) in [(100, "text, 100 B"), (1000, "text, 1 000 B"), (60_000, "`send_json`, 60 KB")] {
+            let mut contenders: Vec<_> = whos.iter().map(|who| (*who, who.start(&server, is_tls, length))).collect();
+            let sends = effort.of(20, 200);
+            let order = format!("sends {sends}");
+            let rounds = Rounds::run(&mut contenders, effort.of(2, 21), |process| process.microseconds(&order, sends));
+            let mut cells = row_of(length, &rounds, &whos, &number);
+            title.clone_into(&mut cells[0]);
+            rows.push(cells);
+        }
+        table_of(report, "", &whos, &rows);
+    }
+
+    report.section("Memory for each kept TLS connection, KiB on the heap");
+    // Long enough for all connections to be there before the first one is free again.
+    server.delay(300);
+    let mut held: HashMap<(Who, &str), f64> = HashMap::new();
+    let mut rows = Vec::new();
+    for (order, title) in [("connections", "connections of one client"), ("clients", "clients with one connection")] {
+        for number_of in [1, effort.of(8, 64)] {
+            let mut cells = vec![format!("{number_of} {title}")];
+            for who in [Who::Bare, Who::Rust, Who::Functions, Who::Ureq] {
+                server.delay(if order == "connections" { 300 } else { 0 });
+                let mut process = who.start(&server, true, USUAL_TEXT);
+                server.connections();
+                let bytes: f64 = process.ask(&format!("{order} {number_of}")).parse().unwrap();
+                assert_eq!(server.connections(), number_of, "connections of {who:?}");
+                let each = bytes / 1024.0 / number_of as f64;
+                held.insert((who, order), each);
+                cells.push(number(each));
+            }
+            rows.push(cells);
+        }
+    }
+    table_of(report, "", &[Who::Bare, Who::Rust, Who::Functions, Who::Ureq], &rows);
+    let beyond = held[&(Who::Rust, "connections")] - held[&(Who::Bare, "connections")];
+    report.at_most("memory of a kept TLS connection beyond what rustls needs", 64.0, " KiB", Some(beyond));
+}
