@@ -23,7 +23,7 @@ use rustls::crypto::{CryptoProvider, KeyProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SigningKey;
 use ureq::config::Config;
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -359,6 +359,8 @@ fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
         .map_err(|_| Error::config("the access token cannot stand in a header"))?;
     bearer.set_sensitive(true);
     let mut headers = HeaderMap::new();
+    // Else ureq would put it together anew for every request.
+    headers.insert(HOST, host(settings)?);
     headers.insert(AUTHORIZATION, bearer);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -369,10 +371,23 @@ fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
+fn host(settings: &Settings) -> Result<HeaderValue, Error> {
+    let default_port = if settings.secure { 443 } else { 80 };
+    let host = match settings.port {
+        port if port == default_port => settings.host.to_string(),
+        port => format!("{}:{port}", settings.host),
+    };
+    HeaderValue::try_from(host).map_err(|_| Error::config("the host cannot stand in a header"))
+}
+
 /// The head decides whatever becomes of the body, so that a body which does not come whole is no failure here.
 fn read_answer(response: Response<Body>) -> Answer {
     let (head, mut body) = response.into_parts();
-    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    // So few headers are sooner looked through than a name is hashed.
+    let header = |wanted: HeaderName| {
+        let (_, value) = head.headers.iter().find(|(name, _)| *name == wanted)?;
+        value.to_str().ok().map(str::to_owned)
+    };
     let mut bytes = Vec::with_capacity(1 << 10);
     let read = body.as_reader().take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut bytes);
     let cut = match read {
