@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr;
 use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// One value inside a text that is known to be JSON, without blanks around it.
@@ -84,7 +85,7 @@ impl<'a> Json<'a> {
     /// The text of a string.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.as_bytes().contains(&b'\\') {
+        if memchr(b'\\', inner.as_bytes()).is_some() {
             serde_json::from_str(self.0).ok().map(Cow::Owned)
         } else {
             Some(Cow::Borrowed(inner))
@@ -195,10 +196,11 @@ fn value_length(text: &str) -> usize {
 
 /// The length of the string literal at the front, with both quotes.
 fn string_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
     let mut at = 1;
-    while let Some(inside) = text[at..].find('"') {
+    while let Some(inside) = memchr(b'"', &bytes[at..]) {
         let quote = at + inside;
-        let backslashes = text.as_bytes()[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        let backslashes = bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
         // An odd number of them escapes the quote.
         if backslashes % 2 == 0 {
             return quote + 1;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 /// Keeps its trailing NUL, so that a C caller can borrow the same memory.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Text(String);
@@ -11,7 +13,7 @@ impl Text {
     pub(crate) fn new(text: impl AsRef<str>) -> Text {
         let text = text.as_ref();
         let mut owned = String::with_capacity(text.len() + 1);
-        if text.as_bytes().contains(&0) {
+        if memchr(0, text.as_bytes()).is_some() {
             owned.push_str(&text.replace('\0', "\u{FFFD}"));
         } else {
             owned.push_str(text);
