@@ -130,12 +130,12 @@ impl Body {
     }
 
     fn recipient(&mut self, recipient: Recipient<'_>) -> Checked {
-        let (name, key, id) = match recipient {
-            Recipient::User(id) => ("recipient_id", "id", id),
-            Recipient::Comment(id) => ("comment_id", "comment_id", id),
+        let (name, before, id) = match recipient {
+            Recipient::User(id) => ("recipient_id", "\"recipient\":{\"id\":", id),
+            Recipient::Comment(id) => ("comment_id", "\"recipient\":{\"comment_id\":", id),
         };
         check_number_like_id(name, id)?;
-        self.raw("\"recipient\":{").text(key).member(":", id).raw("}");
+        self.member(before, id).raw("}");
         Ok(())
     }
 
@@ -319,7 +319,9 @@ fn check_count(name: &str, count: usize, most: usize) -> Checked {
 /// An id is opaque, but visible ASCII. A message id may hold slashes.
 fn check_id(name: &str, id: &str) -> Checked {
     check_not_empty(name, id)?;
-    match id.chars().find(|c| !c.is_ascii_graphic()) {
+    // What comes before is ASCII, so that a character begins there.
+    let wrong = id.bytes().position(|byte| !byte.is_ascii_graphic());
+    match wrong.and_then(|at| id[at..].chars().next()) {
         Some(c) if c.is_whitespace() => Err(format!("{name}: must not hold a blank or line break")),
         Some(c) => Err(format!("{name}: must not hold {c:?}")),
         None => Ok(()),
@@ -332,7 +334,7 @@ fn check_number_like_id(name: &str, id: &str) -> Checked {
     if id.starts_with('@') {
         return Err(format!("{name}: must be an id, not a handle"));
     }
-    if id.contains('/') { Err(format!("{name}: must be an id, without a slash")) } else { Ok(()) }
+    if id.bytes().any(|byte| byte == b'/') { Err(format!("{name}: must be an id, without a slash")) } else { Ok(()) }
 }
 
 /// Meta fetches or opens it, so that it must be absolute.
