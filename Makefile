@@ -29,7 +29,6 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # A glibc version behind the target, as cargo-zigbuild takes it, is not part of the folder's name.
 TRIPLE := $(shell echo "$(TARGET)" | sed 's/\.[0-9][0-9.]*$$//')
 RELEASE := $(TARGET_DIR)/$(if $(TRIPLE),$(TRIPLE)/)release
-CHECK := $(TARGET_DIR)/check
 BENCH := $(TARGET_DIR)/bench
 STATIC := $(RELEASE)/libhookmyapp.a
 

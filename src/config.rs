@@ -135,6 +135,10 @@ impl Config {
 
     /// Starts a configuration from whatever `lookup` gives for the names of [`Config::from_env`].
     pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Config {
+        Config::read(&lookup)
+    }
+
+    fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Config {
         let find = |names: &[&'static str]| -> Option<(&'static str, String)> {
             let trimmed = |name| lookup(name).map(|value: String| value.trim().to_owned());
             names.iter().find_map(|name| trimmed(name).filter(|value| !value.is_empty()).map(|value| (*name, value)))

@@ -33,7 +33,7 @@ fn take_name(text: &str) -> Option<(&str, &str)> {
         Some(after) if after.starts_with([' ', '\t']) => skip_blanks(after),
         _ => text,
     };
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).unwrap_or(text.len());
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))).unwrap_or(text.len());
     let (name, after) = text.split_at(end);
     let after = skip_blanks(after).strip_prefix('=').or_else(|| after.strip_prefix(": "))?;
     (!name.is_empty()).then_some((name, skip_blanks(after)))
@@ -49,7 +49,7 @@ fn take_value(text: &str) -> (String, &str) {
 
 /// A quoted value may span lines. A quote that is never closed is an ordinary character.
 fn take_quoted(text: &str) -> Option<(String, &str)> {
-    let quote = text.chars().next().filter(|c| "'\"`".contains(*c))?;
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"' | '`'))?;
     let mut escaped = false;
     let end = text[1..].find(|c| {
         let closes = c == quote && !escaped;

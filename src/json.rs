@@ -109,7 +109,7 @@ impl<'a> Json<'a> {
 
     /// Any number, as near as a double comes.
     pub(crate) fn number(self) -> Option<f64> {
-        self.text_or_number().filter(|_| !self.0.starts_with('"'))?.parse().ok()
+        serde_json::from_str(self.0).ok()
     }
 
     /// The value on one line: no blanks outside strings, strings escaped as `JSON.stringify` escapes them,

@@ -178,6 +178,7 @@ fn build(make: impl FnOnce() -> Config) -> Box<hma_config> {
     Box::new(hma_config(config))
 }
 
+#[cold]
 fn broken(kind: ErrorKind, mistake: String) -> Config {
     let mut config = Config::empty();
     config.fail("arguments", kind, mistake);
@@ -187,6 +188,11 @@ fn broken(kind: ErrorKind, mistake: String) -> Config {
 fn set(config: Option<&mut hma_config>, setting: &'static str, change: impl FnOnce(&mut Config) -> Result<(), String>) {
     let Some(hma_config(config)) = config else { return };
     if let Err(error) = guard(|| change(config).map_err(Error::config)) {
-        config.fail(setting, error.kind(), error.to_string());
+        spoil(config, setting, error);
     }
+}
+
+#[cold]
+fn spoil(config: &mut Config, setting: &'static str, error: Error) {
+    config.fail(setting, error.kind(), error.to_string());
 }

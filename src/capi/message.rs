@@ -310,19 +310,26 @@ fn constant<T: Copy>(name: &str, all: &[T], number: i32, number_of: impl Fn(&T) 
 }
 
 fn build(make: impl FnOnce() -> Result<Message, String>) -> Box<hma_message> {
-    let message = guard(|| make().map_err(Error::argument)).unwrap_or_else(|error| {
-        let mut message = Message::text("");
-        message.fail(error.kind(), error.to_string());
-        message
-    });
-    Box::new(hma_message(message))
+    Box::new(hma_message(guard(|| make().map_err(Error::argument)).unwrap_or_else(broken)))
+}
+
+#[cold]
+fn broken(error: Error) -> Message {
+    let mut message = Message::text("");
+    spoil(&mut message, error);
+    message
 }
 
 fn set(message: Option<&mut hma_message>, change: impl FnOnce(&mut Message) -> Result<(), String>) {
     let Some(hma_message(message)) = message else { return };
     if let Err(error) = guard(|| change(message).map_err(Error::argument)) {
-        message.fail(error.kind(), error.to_string());
+        spoil(message, error);
     }
+}
+
+#[cold]
+fn spoil(message: &mut Message, error: Error) {
+    message.fail(error.kind(), error.to_string());
 }
 
 #[cfg(test)]

@@ -39,7 +39,13 @@ const PANICKED: &str = concat!(
 
 /// Runs what may fail, and turns a panic into an error.
 fn guard<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, PANICKED)))
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(panicked()))
+}
+
+// Cold functions stay out of the many that they are called from.
+#[cold]
+fn panicked() -> Error {
+    Error::new(ErrorKind::Internal, PANICKED)
 }
 
 /// A text that C hands in, with the name of the argument.
@@ -129,7 +135,11 @@ impl SendOut<'_> {
     }
 
     fn finish(self, send: impl FnOnce() -> Result<Response, Error>) -> hma_status {
-        let (response, outcome) = match guard(send) {
+        self.hand_out(guard(send))
+    }
+
+    fn hand_out(self, outcome: Result<Response, Error>) -> hma_status {
+        let (response, outcome) = match outcome {
             Ok(response) => (Some(response), Ok(())),
             Err(mut error) => (error.take_response(), Err(error)),
         };

@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, KeyProvider, ring};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SigningKey;
 use ureq::config::Config;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector};
 use ureq::{Agent, Body, Proxy};
@@ -336,21 +337,19 @@ impl KeyProvider for NoKeys {
 
 fn root_certificates(file: &CaFile) -> Result<RootCerts, Error> {
     let wrong = |reason: &str| Error::config(format!("the CA file {} {reason}", file.path.display()));
-    let items: Result<Vec<PemItem<'_>>, _> = parse_pem(&file.pem).collect();
-    let items = items.map_err(|error| wrong(&format!("is not PEM: {error}")))?;
-    let certificates: Vec<Certificate<'_>> = items
-        .into_iter()
-        .filter_map(|item| if let PemItem::Certificate(certificate) = item { Some(certificate) } else { None })
-        .collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.pem).collect();
+    let certificates = certificates.map_err(|error| wrong(&format!("is not PEM: {error}")))?;
     if certificates.is_empty() {
         return Err(wrong("holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
     }
     // ureq would pass over what it cannot read, and every send would then fail.
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
-        let certificate = CertificateDer::from(certificate.der());
-        store.add(certificate).map_err(|error| wrong(&format!("holds a certificate that cannot be read: {error}")))?;
+        store
+            .add(certificate.clone())
+            .map_err(|error| wrong(&format!("holds a certificate that cannot be read: {error}")))?;
     }
+    let certificates: Vec<_> = certificates.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
     Ok(RootCerts::new_with_certs(&certificates))
 }
 
