@@ -16,6 +16,10 @@ CMAKEDIR ?= $(LIBDIR)/cmake/hookmyapp
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/hookmyapp
 
+# How cargo optimises: "s" unless said otherwise. With 3 a send takes a fifth fewer instructions, and the library half a
+# megabyte more.
+OPT_LEVEL ?=
+
 # Another machine to build for, such as s390x-unknown-linux-gnu; then CC is its compiler. Empty for this machine.
 TARGET ?= $(CARGO_BUILD_TARGET)
 # Which libraries are made and installed. A program for musl has everything in itself.
@@ -30,6 +34,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TRIPLE := $(shell echo "$(TARGET)" | sed 's/\.[0-9][0-9.]*$$//')
 RELEASE := $(TARGET_DIR)/$(if $(TRIPLE),$(TRIPLE)/)release
 BENCH := $(TARGET_DIR)/bench
+COMPILE_BENCH = $(CC) $(CPPFLAGS) $(CFLAGS)
 STATIC := $(RELEASE)/libhookmyapp.a
 
 ifeq ($(shell uname -s),Darwin)
@@ -62,7 +67,8 @@ INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR=
 comma := ,
 empty :=
 CRATE_TYPES := $(subst $(empty) $(empty),$(comma),$(patsubst shared,cdylib,$(patsubst static,staticlib,$(LIBRARIES))))
-CARGO_FLAGS := $(LTO) --release --lib --features capi --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
+OPTIMISATION := $(if $(OPT_LEVEL),--config profile.release.opt-level=$(OPT_LEVEL))
+CARGO_FLAGS := $(LTO) $(OPTIMISATION) --release --lib --features capi --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
 RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(if $(TARGET), -C linker=$(CC))
 
 # The first word of a command, if there is no such program.
@@ -134,9 +140,12 @@ fuzz:
 # Measures a send beside bare sockets, plain ureq, and libcurl with cJSON where those are: benches/README.md.
 bench: all
 	mkdir -p $(BENCH)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Iinclude benches/c/hookmyapp.c $(STATIC) $(LDFLAGS) $(PRIVATE_LIBS) -o $(BENCH)/hookmyapp
-	$(CC) $(CPPFLAGS) $(CFLAGS) benches/c/libcurl.c $(LDFLAGS) -lcurl -lcjson -o $(BENCH)/libcurl || { \
-	rm -f $(BENCH)/libcurl; echo "libcurl and cJSON are left out. Debian: apt-get install libcurl4-openssl-dev libcjson-dev"; }
+	CARGO_TARGET_DIR=$(BENCH)/fast $(MAKE) all OPT_LEVEL=3
+	$(COMPILE_BENCH) -Iinclude benches/c/hookmyapp.c $(STATIC) $(LDFLAGS) $(PRIVATE_LIBS) -o $(BENCH)/hookmyapp
+	$(COMPILE_BENCH) -Iinclude benches/c/hookmyapp.c $(BENCH)/fast/release/libhookmyapp.a $(LDFLAGS) $(PRIVATE_LIBS) \
+	    -o $(BENCH)/hookmyapp-fast
+	$(COMPILE_BENCH) benches/c/libcurl.c $(LDFLAGS) -lcurl -lcjson -o $(BENCH)/libcurl || { rm -f $(BENCH)/libcurl; \
+	    echo "libcurl and cJSON are left out. Debian: apt-get install libcurl4-openssl-dev libcjson-dev"; }
 	HMA_BENCH_C_PROGRAMS="$(abspath $(BENCH))" $(CARGO) bench --bench sends
 
 # Makes the manual of the header in HTML: target/manual/html/index.html.

@@ -142,7 +142,10 @@ impl PlainUreq {
                 })
                 .collect();
             let roots = RootCerts::new_with_certs(&certificates);
-            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+            // What its feature `rustls` chooses.
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let tls = TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider);
+            config = config.tls_config(tls.build());
         }
         PlainUreq { agent: config.build().into(), task }
     }

@@ -138,6 +138,7 @@ pub enum Who {
     Rust,
     Functions,
     Program,
+    FastProgram,
     Ureq,
     UreqTimeout,
     Libcurl,
@@ -151,6 +152,7 @@ impl Who {
             Who::Rust => "hookmyapp, Rust",
             Who::Functions => "hookmyapp, C functions from Rust",
             Who::Program => "hookmyapp, C program",
+            Who::FastProgram => "hookmyapp, C program, OPT_LEVEL=3",
             Who::Ureq => "plain ureq",
             Who::UreqTimeout => "plain ureq with a time-out",
             Who::Libcurl => "libcurl and cJSON, C program",
@@ -161,6 +163,7 @@ impl Who {
     pub fn program(self) -> Option<PathBuf> {
         let name = match self {
             Who::Program => "hookmyapp",
+            Who::FastProgram => "hookmyapp-fast",
             Who::Libcurl => "libcurl",
             _ => return None,
         };
@@ -180,7 +183,7 @@ impl Who {
             Who::Functions => "functions",
             Who::Ureq => "ureq",
             Who::UreqTimeout => "ureq-timeout",
-            Who::Program | Who::Libcurl => "",
+            Who::Program | Who::FastProgram | Who::Libcurl => "",
         };
         let mut command = match self.program() {
             Some(program) => Command::new(program),

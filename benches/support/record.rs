@@ -29,7 +29,7 @@ pub fn say_machine(report: &mut Report) {
     if !process::can_place() {
         report.say("Server and contenders were not kept apart: that takes two processors and `taskset`.");
     }
-    for who in [Who::Program, Who::Libcurl] {
+    for who in [Who::Program, Who::FastProgram, Who::Libcurl] {
         if !who.is_there() {
             report.say(&format!("Left out: {}. `make bench` compiles it where its libraries are.", who.title(false)));
         }

@@ -85,6 +85,8 @@ impl Report {
 
 /// A figure with as many digits as mean something.
 pub fn number(value: f64) -> String {
+    // Without the sign of a negative zero.
+    let value = value + 0.0;
     let mut text = match value.abs() {
         size if size >= 1000.0 => thousands(value.round() as i64),
         size if size >= 100.0 => format!("{value:.0}"),

@@ -8,7 +8,8 @@ use super::statistics::{Ratio, median};
 
 /// About the length of a usual message.
 const USUAL_TEXT: usize = 100;
-const ALL: [Who; 7] = [Who::Bare, Who::Rust, Who::Functions, Who::Program, Who::Ureq, Who::UreqTimeout, Who::Libcurl];
+const ALL: [Who; 8] =
+    [Who::Bare, Who::Rust, Who::Functions, Who::Program, Who::FastProgram, Who::Ureq, Who::UreqTimeout, Who::Libcurl];
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -126,7 +127,7 @@ fn judge_sequential(report: &mut Report, rounds: &Rounds, is_tls: bool) {
 pub fn threads(report: &mut Report, effort: Effort) {
     let whos = [Who::Bare, Who::Rust, Who::Functions, Who::Ureq];
     let mut server = Server::start(Place::Server);
-    let mut start = |server: &Server, who: Who| {
+    let start = |server: &Server, who: Who| {
         process::ready(&mut process::placed(who.command(server, false, USUAL_TEXT), Place::Threads))
     };
 
@@ -201,7 +202,7 @@ pub fn cold_start(report: &mut Report, effort: Effort) {
     let server = Server::start(Place::Server);
     for is_tls in [false, true] {
         report.section(&format!("Start of the process to its first answer, {}", scheme(is_tls)));
-        let whos = there(&[Who::Bare, Who::Rust, Who::Program, Who::Ureq, Who::Libcurl]);
+        let whos = there(&[Who::Bare, Who::Rust, Who::Program, Who::FastProgram, Who::Ureq, Who::Libcurl]);
         let mut contenders: Vec<(Who, Who)> = whos.into_iter().map(|who| (who, who)).collect();
         let rounds = Rounds::run(&mut contenders, effort.of(2, 41), |who| {
             process::first_answer(who.command(&server, is_tls, USUAL_TEXT)).as_secs_f64() * 1000.0
@@ -241,12 +242,27 @@ pub fn work(report: &mut Report, effort: Effort) {
                 optional(allocations),
                 optional(bytes),
             ]);
-            if who == Who::Functions && !is_tls {
-                report.at_most("instructions of a plain send, C functions", 32_000.0, "", instructions);
-                report.at_most("allocations of a plain send, C functions", 40.0, "", allocations);
-                report.at_most("system calls of a send", 6.0, "", calls.as_ref().map(|calls| calls.all));
-                report.at_most("writes of a send", 1.0, "", calls.as_ref().map(|calls| calls.writes));
-                report.at_most("threads started by a send", 0.0, "", calls.as_ref().map(|calls| calls.threads));
+            let scheme = scheme(is_tls);
+            match who {
+                Who::Functions => {
+                    if !is_tls {
+                        report.at_most("instructions of a plain send, C functions", 32_000.0, "", instructions);
+                        report.at_most("allocations of a plain send, C functions", 40.0, "", allocations);
+                    }
+                    let figure = |of: fn(&Calls) -> f64| calls.as_ref().map(of);
+                    report.at_most(&format!("system calls of a {scheme} send"), 6.0, "", figure(|calls| calls.all));
+                    report.at_most(&format!("writes of a {scheme} send"), 1.0, "", figure(|calls| calls.writes));
+                    report.at_most(
+                        &format!("threads started by a {scheme} send"),
+                        0.0,
+                        "",
+                        figure(|calls| calls.threads),
+                    );
+                }
+                Who::Program if !is_tls => {
+                    report.at_most("instructions of a plain send, C program", 32_000.0, "", instructions);
+                }
+                _ => {}
             }
         }
         report.table(&["", "instructions", "system calls", "which", "allocations", "bytes allocated"], &rows);
@@ -255,7 +271,7 @@ pub fn work(report: &mut Report, effort: Effort) {
 
 /// Rust contenders count themselves; of C programs valgrind counts.
 fn allocations(who: Who, server: &Server, is_tls: bool, effort: Effort) -> (Option<f64>, Option<f64>) {
-    if matches!(who, Who::Program | Who::Libcurl) {
+    if matches!(who, Who::Program | Who::FastProgram | Who::Libcurl) {
         let heap = |sends| process::heap(who.command(server, is_tls, USUAL_TEXT), sends);
         return (each(effort, |sends| Some(heap(sends)?.0)), each(effort, |sends| Some(heap(sends)?.1)));
     }

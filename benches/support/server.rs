@@ -3,7 +3,7 @@
 //! It runs as a process of its own (`serve`), so that it can be kept off the contenders' processor. On standard input
 //! it takes "delay MILLISECONDS" and "connections", and answers each with one line.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
