@@ -69,7 +69,9 @@ empty :=
 CRATE_TYPES := $(subst $(empty) $(empty),$(comma),$(patsubst shared,cdylib,$(patsubst static,staticlib,$(LIBRARIES))))
 OPTIMISATION := $(if $(OPT_LEVEL),--config profile.release.opt-level=$(OPT_LEVEL))
 CARGO_FLAGS := $(LTO) $(OPTIMISATION) --release --lib --features capi --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
-RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(if $(TARGET), -C linker=$(CC))
+# Where no CC was given, cargo chooses the linker: its settings name one, or cargo-zigbuild does.
+LINKER = $(if $(TARGET),$(if $(filter-out default,$(origin CC)), -C linker=$(CC)))
+RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(LINKER)
 
 # The first word of a command, if there is no such program.
 missing = $(if $(shell command -v $(firstword $(1)) 2>/dev/null),,$(firstword $(1)))
