@@ -75,7 +75,8 @@ impl Lookup {
     }
 
     fn start(&self) -> io::Result<()> {
-        let (host, port, shared) = (self.host.clone(), self.port, Arc::clone(&self.shared));
+        // In small letters, because musl compares with /etc/hosts letter by letter.
+        let (host, port, shared) = (self.host.to_ascii_lowercase(), self.port, Arc::clone(&self.shared));
         thread::Builder::new().name("hookmyapp-lookup".to_owned()).spawn(move || {
             let found = (host.as_str(), port).to_socket_addrs();
             let mut state = shared.lock();
