@@ -166,6 +166,28 @@ fn what_is_missing_or_unknown_is_said_in_one_line() {
     }
 }
 
+// Another machine
+
+#[test]
+fn a_target_is_linked_by_the_compiler_that_was_given_or_else_as_cargo_knows() {
+    if !are_there(&["make", "rustc", "cc"]) {
+        return;
+    }
+    let rustc = tools::run(command("rustc").arg("-vV"));
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    // The version of glibc is for cargo-zigbuild, which names the folder without it.
+    let target = format!("TARGET={host}.2.17");
+    let commands = |arguments: &[&str]| {
+        let mut make = command("make");
+        make.env_remove("CC").env("CARGO_TARGET_DIR", "here").args(["--dry-run", "all", &target]);
+        tools::run(make.args(arguments))
+    };
+    assert!(commands(&["CC=cc"]).contains(" -C linker=cc"));
+    let commands = commands(&[]);
+    assert!(!commands.contains("linker=") && commands.contains(&format!(" --target {host}.2.17 ")), "{commands}");
+    assert!(commands.contains(&format!("hookmyapp.hpp here/{host}/release/")), "{commands}");
+}
+
 // pkg-config
 
 #[test]
