@@ -31,8 +31,10 @@ class HookmyappConan(ConanFile):
         self.version = re.search(r'^version = "(.*)"', manifest, re.MULTILINE).group(1)
 
     def export_sources(self):
-        for pattern in ("Cargo.*", "Makefile", "build.rs", "LICENSE-*", "README.md", "src/*", "include/*", "packaging/*"):
-            copy(self, pattern, self._root, self.export_sources_folder)
+        # The benchmark, because cargo wants to see every file that Cargo.toml names.
+        patterns = "Cargo.*", "Makefile", "build.rs", "LICENSE-*", "README.md", "src/*", "include/*", "benches/*", "packaging/*"
+        for pattern in patterns:
+            copy(self, pattern, self._root, self.export_sources_folder, excludes="*/test_package/*")
 
     def configure(self):
         # The library is Rust, always optimised, and C to the outside.

@@ -1,4 +1,5 @@
-# Builds the example project with the package, and runs it without settings: it must say what is missing.
+# Builds the example project with the package, and runs it with a recipient that nobody has: nothing may be sent, whatever
+# the settings are.
 import os
 
 from conan import ConanFile
@@ -24,4 +25,4 @@ class HookmyappTestConan(ConanFile):
     def test(self):
         if can_run(self):
             for program in ("hello", "hello-cpp"):
-                self.run(os.path.join(self.cpp.build.bindir, program) + " 8123456789012345 || test $? -eq 1", env="conanrun")
+                self.run(os.path.join(self.cpp.build.bindir, program) + " @nobody || test $? -eq 1", env="conanrun")
