@@ -6,6 +6,9 @@ set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "${1:?usage: build.sh FOLDER}"
 folder=$(cd "$1" && pwd)
+for tool in cargo dpkg-buildpackage; do
+    command -v $tool >/dev/null || { echo "hookmyapp: $tool is missing: apt-get install cargo-web dpkg-dev" >&2 && exit 1; }
+done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 source=$folder/hookmyapp-$version
 case $(sed -n '1s/.*(\(.*\)-[^-]*).*/\1/p' "$root/packaging/debian/changelog") in
@@ -34,8 +37,9 @@ for list in vendor/*/.cargo-checksum.json; do
     sed 's/"files":{[^}]*}/"files":{}/' "$list" >"$list.new"
     mv "$list.new" "$list"
 done
-tar --create --xz --owner=0 --group=0 --sort=name --file="$folder/hookmyapp_$version.orig.tar.xz" \
-    --directory="$folder" "hookmyapp-$version"
+tar --create --xz --owner=0 --group=0 --numeric-owner --sort=name \
+    --mtime="$(dpkg-parsechangelog --file packaging/debian/changelog --show-field Date)" \
+    --file="$folder/hookmyapp_$version.orig.tar.xz" --directory="$folder" "hookmyapp-$version"
 cp -R packaging/debian debian
 rm debian/build.sh
 # In a network of its own, where the system allows that: nothing but this machine can be reached.
