@@ -97,13 +97,15 @@ pub fn are_there(names: &[&str]) -> bool {
     names.iter().all(|name| tools::is_there(name))
 }
 
-/// Whether tests that take minutes are wanted.
-pub fn is_packaging_wanted() -> bool {
+/// Whether tests that take minutes are wanted; whoever wants them must have these tools.
+pub fn is_packaging_wanted(names: &[&str]) -> bool {
     let wanted = env::var_os("HMA_TEST_PACKAGING").is_some_and(|it| it == "1");
     if !wanted {
         eprintln!("not tested, because HMA_TEST_PACKAGING is not 1");
+        return false;
     }
-    wanted
+    names.iter().for_each(|name| assert!(tools::is_there(name), "{name} is missing"));
+    true
 }
 
 /// Copies a folder of this package, as somebody does who begins a project with it.
@@ -114,6 +116,27 @@ pub fn copy_of(example: &str) -> TempDir {
         fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
     }
     copy
+}
+
+/// Copies the source, without what was made of it.
+pub fn copy_of_source() -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let (name, path) = entry.map(|it| (it.file_name(), it.path())).unwrap();
+            if [".git", "target", "out", "build"].iter().any(|it| name == *it) {
+                continue;
+            }
+            if path.is_dir() {
+                copy(&path, &to.join(name));
+            } else {
+                fs::copy(&path, to.join(name)).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(Path::new(env!("CARGO_MANIFEST_DIR")), folder.path());
+    folder
 }
 
 /// Runs a program that sends one text to the user it is given: first one that takes it, then one that is not there.
