@@ -24,9 +24,11 @@ fn main() {
     }
 }
 
+type Section = fn(&mut Report, Effort);
+
 fn measure() {
     let effort = Effort { is_quick: env::var_os("HMA_BENCH_QUICK").is_some() };
-    let sections: [(&str, fn(&mut Report, Effort)); 6] = [
+    let sections: [(&str, Section); 6] = [
         ("sequential", sections::sequential),
         ("threads", sections::threads),
         ("cold", sections::cold_start),
