@@ -17,6 +17,7 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("serve") => server::run(),
+        Some("spin") => process::spin(),
         Some("contend") => contend::run(&arguments[1..]),
         // `cargo test` runs it without this.
         _ if arguments.iter().any(|argument| argument == "--bench") => measure(),

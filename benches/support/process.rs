@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::hint;
+use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A process that answers each line with one line. It ends when its standard input does.
@@ -103,6 +105,30 @@ pub fn placed(command: Command, place: Place) -> Command {
     let mut outer = Command::new("taskset");
     outer.args(["-c", &list(place)]).arg(command.get_program()).args(command.get_args());
     outer
+}
+
+/// Keeps all processors busy with something that gives way to everything, because one that rests, at least a virtual
+/// one, takes tens of microseconds to wake up: more than what is measured.
+pub fn keep_awake() -> Vec<Running> {
+    if !can_place() || !is_there("chrt") {
+        return Vec::new();
+    }
+    let spin = |processor: usize| {
+        let mut command = Command::new("chrt");
+        command.args(["-i", "0", "taskset", "-c", &processor.to_string()]);
+        Running::start(command.arg(role("spin").get_program()).arg("spin"))
+    };
+    (0..processors()).map(spin).collect()
+}
+
+/// What such a process does, until standard input ends.
+pub fn spin() {
+    thread::spawn(|| {
+        loop {
+            hint::spin_loop();
+        }
+    });
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
 }
 
 pub struct Server {

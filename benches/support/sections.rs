@@ -83,34 +83,39 @@ pub fn sequential(report: &mut Report, effort: Effort) {
     for place in places {
         let server = Server::start(*place);
         for is_tls in [false, true] {
-            let where_ = match place {
+            let place_name = match place {
                 Place::Server if process::can_place() => "server on another processor",
                 Place::Server => "wherever the kernel placed them",
                 _ => "server on the same processor",
             };
-            report.section(&format!("One send after another, {}, {where_}", scheme(is_tls)));
+            report.section(&format!("One send after another, {}, {place_name}", scheme(is_tls)));
             let mut contenders: Vec<(Who, Running)> =
                 there(&ALL).into_iter().map(|who| (who, who.start(&server, is_tls, USUAL_TEXT))).collect();
-            let sends = effort.of(50, 400);
+            let sends = effort.of(50, 200);
             let order = format!("sends {sends}");
-            let rounds = Rounds::run(&mut contenders, effort.of(3, 61), |process| process.microseconds(&order, sends));
+            let rounds = Rounds::run(&mut contenders, effort.of(3, 121), |process| process.microseconds(&order, sends));
             rounds.print(report, "µs a send", is_tls, Who::Rust);
-            if *place == Place::Server {
-                judge_sequential(report, &rounds, is_tls);
+            judge_sequential(report, &rounds, is_tls, place_name);
+            if *place != Place::Server || !process::can_place() {
+                keep_times(report, &rounds, is_tls);
             }
         }
     }
 }
 
-fn judge_sequential(report: &mut Report, rounds: &Rounds, is_tls: bool) {
+fn judge_sequential(report: &mut Report, rounds: &Rounds, is_tls: bool, place_name: &str) {
     let (to_bare, to_libcurl) = if is_tls { (1.22, 0.60) } else { (1.25, 0.72) };
     let scheme = scheme(is_tls);
-    let bare = rounds.median_ratio(Who::Rust, Who::Bare);
-    report.at_most(&format!("time of a {scheme} send, to a {}", Who::Bare.title(is_tls)), to_bare, "", bare);
-    let libcurl = rounds.median_ratio(Who::Program, Who::Libcurl);
-    report.at_most(&format!("time of a {scheme} send from C, to libcurl and cJSON"), to_libcurl, "", libcurl);
-    let functions = rounds.median_ratio(Who::Functions, Who::Rust);
-    report.at_most(&format!("time of a {scheme} send, C functions to Rust"), 1.02, "", functions);
+    let mut judge = |what: &str, limit, ratio| {
+        report.at_most(&format!("time of a {scheme} send, {what}; {place_name}"), limit, "", ratio);
+    };
+    judge(&format!("to a {}", Who::Bare.title(is_tls)), to_bare, rounds.median_ratio(Who::Rust, Who::Bare));
+    judge("C program, to libcurl and cJSON", to_libcurl, rounds.median_ratio(Who::Program, Who::Libcurl));
+    judge("C functions, to Rust", 1.02, rounds.median_ratio(Who::Functions, Who::Rust));
+}
+
+/// For the picture.
+fn keep_times(report: &mut Report, rounds: &Rounds, is_tls: bool) {
     for (who, values) in &rounds.0 {
         let time = median(values);
         if is_tls {
@@ -127,6 +132,7 @@ fn judge_sequential(report: &mut Report, rounds: &Rounds, is_tls: bool) {
 pub fn threads(report: &mut Report, effort: Effort) {
     let whos = [Who::Bare, Who::Rust, Who::Functions, Who::Ureq];
     let mut server = Server::start(Place::Server);
+    let _awake = process::keep_awake();
     let start = |server: &Server, who: Who| {
         process::ready(&mut process::placed(who.command(server, false, USUAL_TEXT), Place::Threads))
     };
