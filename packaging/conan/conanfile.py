@@ -32,8 +32,9 @@ class HookmyappConan(ConanFile):
 
     def export_sources(self):
         # The benchmark, because cargo wants to see every file that Cargo.toml names.
-        patterns = "Cargo.*", "Makefile", "build.rs", "LICENSE-*", "README.md", "src/*", "include/*", "benches/*", "packaging/*"
-        for pattern in patterns:
+        files = ("Cargo.*", "Makefile", "build.rs", "LICENSE-*", "README.md")
+        folders = ("src/*", "include/*", "benches/*", "packaging/*")
+        for pattern in files + folders:
             copy(self, pattern, self._root, self.export_sources_folder, excludes="*/test_package/*")
 
     def configure(self):

@@ -7,7 +7,9 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "${1:?usage: build.sh FOLDER}"
 folder=$(cd "$1" && pwd)
 for tool in cargo dpkg-buildpackage; do
-    command -v $tool >/dev/null || { echo "hookmyapp: $tool is missing: apt-get install cargo-web dpkg-dev" >&2 && exit 1; }
+    command -v $tool >/dev/null && continue
+    echo "hookmyapp: $tool is missing: apt-get install cargo-web dpkg-dev" >&2
+    exit 1
 done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 source=$folder/hookmyapp-$version

@@ -1,5 +1,5 @@
-# Builds the example project with the package, and runs it with a recipient that nobody has: nothing may be sent, whatever
-# the settings are.
+# Builds the example project with the package, and runs it with a recipient that nobody has: nothing may be sent,
+# whatever the settings are.
 import os
 
 from conan import ConanFile
