@@ -73,7 +73,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Not `Child::kill`: nginx would leave its workers behind.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
 }
@@ -87,7 +88,7 @@ fn nginx(authority: &Authority, name: &str, gateway: &Gateway, silent: u16) -> P
         fs::write(folder.join("certificate.pem"), &certificate).unwrap();
         fs::write(folder.join("key.pem"), &key).unwrap();
         format!(
-            "daemon off; pid {folder}/pid; error_log {folder}/errors; master_process off; user root;
+            "daemon off; pid {folder}/pid; error_log {folder}/errors; worker_processes 2; user root;
             events {{ worker_connections 256; }}
             http {{
                 access_log off; client_body_temp_path {folder}/bodies; proxy_temp_path {folder}/proxied;
