@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-const LABEL_WIDTH: f64 = 220.0;
-const BAR_WIDTH: f64 = 420.0;
+const LABEL_WIDTH: f64 = 285.0;
+const BAR_WIDTH: f64 = 360.0;
 const BAR_HEIGHT: f64 = 14.0;
 const GROUP_HEIGHT: f64 = 42.0;
 const PLAIN: &str = "#7aa6c2";
@@ -18,7 +18,7 @@ pub fn bars(times: &[(String, f64, Option<f64>)]) -> String {
          viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
          <title>Microseconds a send on a kept connection</title>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         <text x=\"10\" y=\"22\" font-size=\"15\">Microseconds a send on a kept connection, loopback</text>\n"
+         <text x=\"10\" y=\"22\" font-size=\"15\">Microseconds a send on a kept connection, loopback, one processor</text>\n"
     );
     for (at, (color, word)) in [(PLAIN, "plain"), (TLS, "TLS 1.3")].into_iter().enumerate() {
         let x = LABEL_WIDTH + 80.0 * at as f64;

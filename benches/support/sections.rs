@@ -111,6 +111,8 @@ fn judge_sequential(report: &mut Report, rounds: &Rounds, is_tls: bool, place_na
     };
     judge(&format!("to a {}", Who::Bare.title(is_tls)), to_bare, rounds.median_ratio(Who::Rust, Who::Bare));
     judge("C program, to libcurl and cJSON", to_libcurl, rounds.median_ratio(Who::Program, Who::Libcurl));
+    let fast = rounds.median_ratio(Who::FastProgram, Who::Libcurl);
+    judge("C program with OPT_LEVEL=3, to libcurl and cJSON", to_libcurl, fast);
     judge("C functions, to Rust", 1.02, rounds.median_ratio(Who::Functions, Who::Rust));
 }
 
@@ -265,8 +267,9 @@ pub fn work(report: &mut Report, effort: Effort) {
                         figure(|calls| calls.threads),
                     );
                 }
-                Who::Program if !is_tls => {
-                    report.at_most("instructions of a plain send, C program", 32_000.0, "", instructions);
+                Who::Program | Who::FastProgram if !is_tls => {
+                    let claim = format!("instructions of a plain send, {}", who.title(false));
+                    report.at_most(&claim, 32_000.0, "", instructions);
                 }
                 _ => {}
             }
