@@ -22,13 +22,6 @@ impl Text {
         Text(owned)
     }
 
-    /// Like `new`, with one allocation of the right size.
-    pub(crate) fn copy(text: &str) -> Text {
-        let mut copy = String::with_capacity(text.len() + 1);
-        copy.push_str(text);
-        Text::new(copy)
-    }
-
     /// Good for as long as the text is.
     #[cfg(feature = "capi")]
     pub(crate) fn as_ptr(&self) -> *const std::ffi::c_char {
@@ -53,7 +46,6 @@ mod tests {
     #[test]
     fn a_nul_inside_is_shown_as_the_replacement_character() {
         assert_eq!(Text::new("a\0b").as_str(), "a\u{FFFD}b");
-        assert_eq!(Text::copy("a\0b").as_str(), "a\u{FFFD}b");
         assert_eq!(Text::new("").as_str(), "");
     }
 }

@@ -111,7 +111,7 @@ fn read_message(json: Json<'_>, is_standby: bool, entry: &Entry) -> Option<Event
     event.user_id = Some(user?);
     event.account_id = account.or_else(|| entry.account_id.clone());
     event.key = Some(Text::new(message_key(&event, own_time, json)));
-    event.json = Some(Text::copy(json.raw()));
+    event.json = Some(Text::new(json.raw()));
     Some(event)
 }
 
@@ -222,7 +222,7 @@ fn read_change(json: Json<'_>, field: Option<Json<'_>>, value: Option<Json<'_>>,
         event.user_id.as_ref()?;
     }
     event.key = Some(Text::new(change_key(&event, json)));
-    event.json = Some(Text::copy(json.raw()));
+    event.json = Some(Text::new(json.raw()));
     Some(event)
 }
 
@@ -307,19 +307,12 @@ fn members<'a, const N: usize>(json: Option<Json<'a>>, names: [&str; N]) -> [Opt
 }
 
 fn text(json: Option<Json<'_>>) -> Option<Text> {
-    json?.text().map(kept)
+    json?.text().map(Text::new)
 }
 
 /// An id that is there: an empty one says nothing. Some senders write it as a number.
 fn id(json: Option<Json<'_>>) -> Option<Text> {
-    json?.text_or_number().filter(|id| !id.is_empty()).map(kept)
-}
-
-fn kept(text: Cow<'_, str>) -> Text {
-    match text {
-        Cow::Borrowed(text) => Text::copy(text),
-        Cow::Owned(text) => Text::new(text),
-    }
+    json?.text_or_number().filter(|id| !id.is_empty()).map(Text::new)
 }
 
 fn is_true(json: Option<Json<'_>>) -> bool {
