@@ -1,4 +1,6 @@
-//! The layers around TLS: where connecting begins and ends, where the request begins, and what stays unread.
+//! The layers around TLS: where connecting begins and ends, where the request begins, and what came before it.
+
+use std::io;
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
@@ -21,8 +23,8 @@ impl<In: Transport> Connector<In> for Begin {
 
 /// Stands below TLS: knows whether the bytes that came end where a record ends.
 ///
-/// ureq asks the socket alone whether a connection is clean. Half a record could then be left inside TLS, and its
-/// rest would be taken for the answer to the next send.
+/// Half a record could be left inside TLS, and its rest would be taken for the answer to the next send. On a new
+/// connection it may be half a session ticket, which some servers send with the handshake: its rest is waited for.
 #[derive(Debug)]
 pub(super) struct RecordsConnector;
 
@@ -58,11 +60,14 @@ impl<T: Transport> Transport for Records<T> {
         if !self.is_tls {
             return self.inner.await_input(timeout);
         }
-        if attempt::current().is_some_and(|attempt| attempt.probe.is_some()) && !self.end.is_reached() {
-            return Ok(false);
-        }
         let unread = self.inner.buffers().input().len();
-        let outcome = self.inner.await_input(timeout);
+        let outcome = match attempt::probe() {
+            Some(Probe::Fresh) if !self.end.is_reached() => {
+                attempt::probing(Probe::RestOfRecord, || self.inner.await_input(timeout))
+            }
+            Some(_) if !self.end.is_reached() => return Ok(false),
+            _ => self.inner.await_input(timeout),
+        };
         self.end.pass(&self.inner.buffers().input()[unread..]);
         outcome
     }
@@ -111,55 +116,108 @@ impl RecordEnd {
     }
 }
 
-/// Stands last, where the bytes are HTTP: marks the first byte of the request, and decides about reuse.
+/// Stands last, where the bytes are HTTP: marks the request, sees to it that nothing came before it, and decides about
+/// reuse.
 #[derive(Debug)]
 pub(super) struct Guard;
 
 #[derive(Debug)]
-pub(super) struct Guarded<T>(T);
+pub(super) struct Guarded<T> {
+    inner: T,
+    /// Whether this is a connection to a proxy, inside the one that carries the request.
+    is_tunnel: bool,
+    /// What TLS could not read. What came before it still counts.
+    broken: Option<io::Error>,
+}
 
 impl<In: Transport> Connector<In> for Guard {
     type Out = Guarded<In>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         attempt::update(|attempt| attempt.chain_ends());
-        Ok(chained.map(Guarded))
+        let is_tunnel = attempt::current().is_some_and(|attempt| attempt.is_connecting());
+        Ok(chained.map(|inner| Guarded { inner, is_tunnel, broken: None }))
+    }
+}
+
+impl<T: Transport> Guarded<T> {
+    /// Bytes that came before the first byte of the request left answer something else. This is the last moment to
+    /// see them: the request stands in the socket's buffer, and none of it has left.
+    fn check_that_nothing_came(&mut self, is_reused: bool) -> Result<(), Error> {
+        let probe = if is_reused { Probe::Kept } else { Probe::Fresh };
+        let came = match self.inner.buffers().input() {
+            [] => attempt::probing(probe, || self.inner.await_input(NextTimeout::default())),
+            _ => Ok(true),
+        };
+        match came {
+            _ if is_clean(&came) => Ok(()),
+            Ok(true) => {
+                attempt::update(|attempt| attempt.spoil());
+                Err(Error::Io(io::Error::other("bytes came before the request was sent")))
+            }
+            Ok(false) => Err(Error::Io(io::Error::other("the other side had closed it"))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What TLS had read before it met what it cannot read; then that failure.
+    fn read_what_is_left(&mut self) -> Result<bool, Error> {
+        match attempt::probing(Probe::Buffers, || self.inner.await_input(NextTimeout::default())) {
+            Ok(true) => Ok(true),
+            _ => Err(Error::Io(self.broken.take().unwrap_or(io::ErrorKind::InvalidData.into()))),
+        }
     }
 }
 
 impl<T: Transport> Transport for Guarded<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
+        self.inner.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        attempt::update(|attempt| attempt.offer());
-        self.0.transmit_output(amount, timeout)
+        let is_request = !self.is_tunnel && attempt::current().is_some_and(|attempt| !attempt.is_connecting());
+        if is_request {
+            attempt::update(|attempt| attempt.offer());
+        }
+        let outcome = self.inner.transmit_output(amount, timeout);
+        if is_request {
+            attempt::update(|attempt| attempt.offered());
+        }
+        outcome
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.0.await_input(timeout)
+        if self.broken.is_some() {
+            return self.read_what_is_left();
+        }
+        if let Some(attempt) = attempt::current().filter(|attempt| attempt.is_offered() && !attempt.may_have_left()) {
+            if !self.is_tunnel {
+                self.check_that_nothing_came(attempt.is_reused())?;
+            }
+        }
+        match self.inner.await_input(timeout) {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                self.broken = Some(error);
+                self.read_what_is_left()
+            }
+            outcome => outcome,
+        }
     }
 
-    /// A connection may be used again if reading through every layer finds nothing: no byte of another answer, and
-    /// no end. ureq asks twice, as it puts the connection away and as it takes it out; the socket needs to be asked
-    /// the second time only.
+    /// A connection may be used again if no layer's buffer holds anything. ureq asks as it puts the connection away,
+    /// and again as it takes it out; the socket is looked into before the request leaves.
     fn is_open(&mut self) -> bool {
-        let Some(attempt) = attempt::current().filter(|attempt| !attempt.wants_fresh || attempt.is_offered()) else {
-            return false;
-        };
-        if !self.0.buffers().input().is_empty() {
-            return false;
+        let Some(attempt) = attempt::current() else { return false };
+        if !attempt.is_offered() {
+            return !attempt.wants_fresh;
         }
-        let probe = if attempt.is_offered() { Probe::Buffers } else { Probe::Socket };
-        attempt::update(|attempt| attempt.probe = Some(probe));
-        let probed = self.0.await_input(NextTimeout::default());
-        attempt::update(|attempt| attempt.probe = None);
-        is_clean(probed)
+        self.broken.is_none()
+            && self.inner.buffers().input().is_empty()
+            && is_clean(&attempt::probing(Probe::Buffers, || self.inner.await_input(NextTimeout::default())))
     }
 
     fn is_tls(&self) -> bool {
-        self.0.is_tls()
+        self.inner.is_tls()
     }
 }
 

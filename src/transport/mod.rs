@@ -5,6 +5,7 @@
 //! with unread bytes, and an exact record (`attempt`) of whether the request may have left.
 
 mod attempt;
+mod fork;
 mod layers;
 mod lookup;
 mod wire;
@@ -12,8 +13,7 @@ mod wire;
 use std::io::Read;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ pub(crate) struct Answer {
     pub(crate) app_usage: Option<String>,
     pub(crate) business_usage: Option<String>,
     pub(crate) body: Vec<u8>,
-    /// Why the body is not whole.
+    /// Why the answer does not count as a whole one.
     pub(crate) cut: Option<String>,
 }
 
@@ -80,9 +80,11 @@ pub(crate) struct Transport {
 
 /// The connections of one process.
 struct Home {
-    process: u32,
+    process: u64,
     place: Arc<Place>,
     agent: Agent,
+    /// How many threads are inside a call.
+    calls: AtomicUsize,
 }
 
 impl Transport {
@@ -120,8 +122,8 @@ impl Transport {
         }
         let deadline = Instant::now() + self.settings.timeout;
         self.with_home(|home| match self.attempt(&home.agent, edge, body, deadline, false) {
-            // The other side had closed a kept connection, and the kernel took no byte: nothing is repeated.
-            Err(failure) if failure.attempt.is_reused && !failure.attempt.may_have_left() => {
+            // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is repeated.
+            Err(failure) if failure.attempt.may_be_repeated() => {
                 self.attempt(&home.agent, edge, body, deadline, true)
             }
             outcome => outcome,
@@ -157,17 +159,21 @@ impl Transport {
         *request.headers_mut() = self.headers.clone();
         let send = || agent.run(request).map(read_answer);
         let (outcome, attempt) = attempt::record(deadline, self.settings.connect_timeout, wants_fresh, send);
-        outcome.map_err(|cause| Box::new(Failure { cause, attempt }))
+        let mut answer = outcome.map_err(|cause| Box::new(Failure { cause, attempt }))?;
+        // Nobody can have accepted what did not leave; a refusal that comes early is one all the same.
+        if (200..300).contains(&answer.status) && !attempt.has_left_whole() {
+            answer.cut = Some("it came before the request had left whole".to_owned());
+        }
+        Ok(answer)
     }
 
-    fn with_home<T>(&self, send: impl FnOnce(&Home) -> T) -> T {
-        if self.home.process == process::id() { send(&self.home) } else { send(&self.heir()) }
+    fn with_home<T>(&self, call: impl FnOnce(&Home) -> T) -> T {
+        if self.home.is_of_this_process() { self.home.during(call) } else { self.heir().during(call) }
     }
 
     /// The connections of this forked child, made by the first of its threads that needs them.
     fn heir(&self) -> Arc<Home> {
-        let process = process::id();
-        let belongs_here = |home: &Arc<Home>| home.process == process;
+        let belongs_here = |home: &Arc<Home>| home.is_of_this_process();
         if let Some(home) = self.lock_heir().and_then(|heir| heir.clone()).filter(belongs_here) {
             return home;
         }
@@ -248,7 +254,25 @@ impl Home {
                 .chain(RecordsConnector)
                 .chain(RustlsConnector::default())
                 .chain(Guard);
-        Home { process: process::id(), place, agent: Agent::with_parts(config, chain, NoResolver) }
+        let agent = Agent::with_parts(config, chain, NoResolver);
+        Home { process: fork::generation(), place, agent, calls: AtomicUsize::new(0) }
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.process == fork::generation()
+    }
+
+    /// Counts the call while it lasts.
+    fn during<T>(&self, call: impl FnOnce(&Home) -> T) -> T {
+        struct Call<'a>(&'a AtomicUsize);
+        impl Drop for Call<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let _call = Call(&self.calls);
+        call(self)
     }
 
     /// Lets ureq make its global values now, by a request that ends before it connects. If a fork caught another
@@ -257,15 +281,15 @@ impl Home {
         let mut request = Request::new(&[][..]);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
-        let _ = self.agent.run(request);
+        let _ = attempt::without_record(|| self.agent.run(request));
     }
 }
 
-/// What belongs to another process is forgotten, not dropped: the fork may have caught it while a thread of the parent
-/// was changing it.
+/// What a child inherited is closed and given back, which writes nothing to the parent's connections. It is forgotten
+/// if the fork caught another thread inside a call: that thread may have been changing it.
 impl Drop for Home {
     fn drop(&mut self) {
-        if self.process != process::id() {
+        if !self.is_of_this_process() && self.calls.load(Ordering::SeqCst) > 0 {
             mem::forget(self.agent.clone());
         }
     }
@@ -390,8 +414,10 @@ fn read_answer(response: Response<Body>) -> Answer {
     let mut bytes = Vec::with_capacity(1 << 10);
     let read = body.as_reader().take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut bytes);
     let cut = match read {
-        Err(error) => Some(error.to_string()),
-        Ok(_) if bytes.len() > ANSWER_LIMIT => Some("it is longer than 64 KiB".to_owned()),
+        Err(error) => Some(format!("the rest of its answer did not come: {error}")),
+        Ok(_) if bytes.len() > ANSWER_LIMIT => {
+            Some("the rest of its answer was not read: it is longer than 64 KiB".to_owned())
+        }
         Ok(_) => None,
     };
     bytes.truncate(ANSWER_LIMIT);

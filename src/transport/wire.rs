@@ -1,10 +1,14 @@
 //! The bottom of a connection: a TCP socket that counts what the kernel takes and keeps to the clock.
 
 use std::io::{self, ErrorKind, Read, Write};
+#[cfg(unix)]
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+#[cfg(unix)]
+use socket2::SockRef;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, ShutdownHandle, Transport,
 };
@@ -17,10 +21,16 @@ use super::lookup::{Failure, Lookup};
 pub(super) const BUFFER_SIZE: usize = 16 << 10;
 /// Room that `output` always has, for the longest line of a request's head.
 const OUTPUT_RESERVE: usize = 8 << 10;
+/// How large `output` is before it grows, and what a kept connection keeps of it.
+const OUTPUT_SIZE: usize = BUFFER_SIZE + OUTPUT_RESERVE;
 /// No address is given less than this to answer, unless the time of the send is up before.
 const LEAST_CONNECT_TIME: Duration = Duration::from_millis(250);
-/// Socket time-outs are rounded up to multiples of this, so that they rarely change; the clock decides.
-const TIMEOUT_STEP_MILLISECONDS: u128 = 32;
+/// Long socket time-outs are multiples of this, so that they rarely change; the clock decides.
+const TIMEOUT_STEP_MILLISECONDS: u64 = 32;
+/// The kernel ends a wait of this length in time.
+const SHORT_WAIT: Duration = Duration::from_millis(200);
+/// How long the rest of a large request waits to be taken before the answer is looked for.
+const WRITE_WAIT: Duration = Duration::from_millis(50);
 
 /// Opens the TCP connection, to the gateway or to the proxy.
 #[derive(Debug)]
@@ -97,7 +107,8 @@ fn timed_out() -> Error {
     Error::Timeout(Timeout::Global)
 }
 
-/// A TCP connection. What is to be sent is kept until an answer is awaited, so that head and body leave in one write.
+/// A TCP connection. The request is kept until an answer is awaited, so that head and body leave in one write, and
+/// what came before it can still be seen.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: Arc<TcpStream>,
@@ -119,35 +130,53 @@ impl Wire {
         }
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        let length = std::mem::take(&mut self.buffers.unsent);
-        let mut unsent = &self.buffers.output[..length];
-        while !unsent.is_empty() && self.write_failed.is_none() {
-            let timeout = in_steps(time_left()?);
-            if self.write_timeout != Some(timeout) {
-                self.stream.set_write_timeout(Some(timeout))?;
-                self.write_timeout = Some(timeout);
-            }
-            // Only `write` keeps a closed connection from raising SIGPIPE; a vectored write would not.
-            match (&*self.stream).write(unsent) {
-                Ok(taken) => {
-                    attempt::update(|attempt| attempt.accept(taken));
-                    unsent = &unsent[taken..];
-                }
-                Err(error) if is_worth_waiting(&error) => {}
-                Err(error) if attempt::current().is_some_and(|attempt| attempt.may_have_left()) => {
-                    self.write_failed = Some(error);
-                }
-                Err(error) => return Err(Error::Io(error)),
+    /// Writes what is kept and waits for an answer. Once a part has left, an answer that comes while the other side
+    /// does not take the rest is read: it may be a refusal.
+    fn exchange(&mut self) -> Result<bool, Error> {
+        while !self.buffers.unsent().is_empty() && self.write_failed.is_none() {
+            self.write()?;
+            if !self.buffers.unsent().is_empty() && may_have_left() && self.has_answer() {
+                break;
             }
         }
+        self.receive()
+    }
+
+    /// Lets the kernel take what it can within a short time.
+    fn write(&mut self) -> Result<(), Error> {
+        let timeout = time_left()?.min(WRITE_WAIT);
+        if self.write_timeout != Some(timeout) {
+            self.stream.set_write_timeout(Some(timeout))?;
+            self.write_timeout = Some(timeout);
+        }
+        // Only `write` keeps a closed connection from raising SIGPIPE; a vectored write would not.
+        match (&*self.stream).write(self.buffers.unsent()) {
+            Ok(taken) => {
+                attempt::update(|attempt| attempt.accept(taken));
+                self.buffers.sent(taken);
+            }
+            Err(error) if is_worth_waiting(&error) => {}
+            Err(error) if may_have_left() => self.write_failed = Some(error),
+            Err(error) => return Err(Error::Io(error)),
+        }
         Ok(())
+    }
+
+    fn has_answer(&mut self) -> bool {
+        match peek(&self.stream) {
+            Err(error) if is_worth_waiting(&error) => false,
+            Err(error) => {
+                self.write_failed = Some(error);
+                true
+            }
+            Ok(_) => true,
+        }
     }
 
     fn receive(&mut self) -> Result<bool, Error> {
         let buffer = self.buffers.input_append_buf();
         loop {
-            let timeout = in_steps(time_left()?);
+            let timeout = first_part(time_left()?);
             if self.read_timeout != Some(timeout) {
                 self.stream.set_read_timeout(Some(timeout))?;
                 self.read_timeout = Some(timeout);
@@ -164,18 +193,21 @@ impl Wire {
         }
     }
 
-    /// `WouldBlock` means: open, and nothing unread.
-    fn probe(&self, probe: Probe) -> Result<bool, Error> {
-        if self.buffers.unsent > 0 || self.write_failed.is_some() || !self.buffers.input().is_empty() {
-            return Ok(false);
+    /// Reads without writing; `WouldBlock` means that there is nothing.
+    fn probe(&mut self, probe: Probe) -> Result<bool, Error> {
+        match probe {
+            Probe::Buffers => {
+                let is_idle = self.buffers.is_empty() && self.write_failed.is_none();
+                if is_idle { Err(Error::Io(ErrorKind::WouldBlock.into())) } else { Ok(false) }
+            }
+            Probe::RestOfRecord => self.receive(),
+            Probe::Kept | Probe::Fresh => match peek(&self.stream)? {
+                // Whoever closes a new connection at once may still read: the request tells.
+                0 if probe == Probe::Fresh => Err(Error::Io(ErrorKind::WouldBlock.into())),
+                0 => Ok(false),
+                _ => self.receive(),
+            },
         }
-        if probe == Probe::Buffers {
-            return Err(Error::Io(ErrorKind::WouldBlock.into()));
-        }
-        self.stream.set_nonblocking(true)?;
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false)?;
-        Ok(peeked? > 0)
     }
 }
 
@@ -185,25 +217,40 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        self.buffers.unsent += amount;
-        if self.buffers.room() < OUTPUT_RESERVE { self.flush() } else { Ok(()) }
+        self.buffers.keep(amount);
+        attempt::update(|attempt| attempt.queue(amount));
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
-        if let Some(probe) = attempt::current().and_then(|attempt| attempt.probe) {
-            return self.probe(probe);
+        match attempt::probe() {
+            Some(probe) => self.probe(probe),
+            None => self.exchange(),
         }
-        self.flush()?;
-        self.receive()
     }
 
     fn is_open(&mut self) -> bool {
-        is_clean(self.probe(Probe::Socket))
+        is_clean(&self.probe(Probe::Kept))
     }
 }
 
-/// Whether a probe found an open connection without unread bytes.
-pub(super) fn is_clean(probed: Result<bool, Error>) -> bool {
+/// How much can be read, one byte at most, without waiting; 0 at the end, `WouldBlock` if nothing has come.
+#[cfg(unix)]
+fn peek(stream: &TcpStream) -> io::Result<usize> {
+    SockRef::from(stream).recv_with_flags(&mut [MaybeUninit::uninit()], libc::MSG_PEEK | libc::MSG_DONTWAIT)
+}
+
+/// The same where no single call can.
+#[cfg(not(unix))]
+fn peek(stream: &TcpStream) -> io::Result<usize> {
+    stream.set_nonblocking(true)?;
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false)?;
+    peeked
+}
+
+/// Whether a probe found nothing to read on an open connection.
+pub(super) fn is_clean(probed: &Result<bool, Error>) -> bool {
     matches!(probed, Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock)
 }
 
@@ -212,16 +259,28 @@ fn is_worth_waiting(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-fn in_steps(left: Duration) -> Duration {
-    let steps = left.as_millis() / TIMEOUT_STEP_MILLISECONDS + 1;
-    Duration::from_millis((steps * TIMEOUT_STEP_MILLISECONDS).try_into().unwrap_or(u64::MAX))
+fn may_have_left() -> bool {
+    attempt::current().is_some_and(|attempt| attempt.may_have_left())
 }
 
-/// Buffers whose `output` begins behind the bytes that are not yet sent.
+/// How long to wait at first. The kernel may end a long wait late, by up to an eighth of its length, so a part of it
+/// is left for shorter waits.
+fn first_part(left: Duration) -> Duration {
+    let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    if left <= SHORT_WAIT {
+        return Duration::from_millis(milliseconds + 1);
+    }
+    let steps = (milliseconds - milliseconds / 8) / TIMEOUT_STEP_MILLISECONDS;
+    Duration::from_millis(steps * TIMEOUT_STEP_MILLISECONDS)
+}
+
+/// Buffers whose `output` grows until what is in it is sent.
 #[derive(Debug, Default)]
 struct WireBuffers {
     output: Vec<u8>,
-    unsent: usize,
+    /// The part of `output` that is to be sent.
+    sent: usize,
+    queued: usize,
     input: Vec<u8>,
     /// The part of `input` that is filled and not consumed.
     consumed: usize,
@@ -230,17 +289,36 @@ struct WireBuffers {
 }
 
 impl WireBuffers {
-    fn room(&self) -> usize {
-        self.output.len() - self.unsent
+    fn is_empty(&self) -> bool {
+        self.unsent().is_empty() && self.input().is_empty()
+    }
+
+    fn unsent(&self) -> &[u8] {
+        &self.output[self.sent..self.queued]
+    }
+
+    fn keep(&mut self, amount: usize) {
+        self.queued = (self.queued + amount).min(self.output.len());
+    }
+
+    fn sent(&mut self, amount: usize) {
+        self.sent += amount;
+        if self.sent < self.queued {
+            return;
+        }
+        (self.sent, self.queued) = (0, 0);
+        if self.output.len() > OUTPUT_SIZE {
+            self.output = Vec::new();
+        }
     }
 }
 
 impl Buffers for WireBuffers {
     fn output(&mut self) -> &mut [u8] {
-        if self.output.is_empty() {
-            self.output.resize(BUFFER_SIZE + OUTPUT_RESERVE, 0);
+        if self.output.len() - self.queued < OUTPUT_RESERVE {
+            self.output.resize((self.output.len() * 2).max(OUTPUT_SIZE), 0);
         }
-        &mut self.output[self.unsent..]
+        &mut self.output[self.queued..]
     }
 
     fn input(&self) -> &[u8] {
@@ -271,10 +349,35 @@ impl Buffers for WireBuffers {
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
         self.output();
         self.input_append_buf();
-        (&mut self.input[self.filled..], &mut self.output[self.unsent..])
+        (&mut self.input[self.filled..], &mut self.output[self.queued..])
     }
 
     fn can_use_input(&self) -> bool {
         self.made_progress && self.consumed < self.filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's time-outs may be late by an eighth of their length.
+    #[test]
+    fn the_parts_of_a_wait_end_in_time_even_if_each_is_late() {
+        for seconds in [1, 20, 80, 100_000] {
+            let (mut left, mut parts) = (Duration::from_secs(seconds), 0);
+            loop {
+                let part = first_part(left);
+                parts += 1;
+                match left.checked_sub(part + part / 8) {
+                    Some(rest) if !rest.is_zero() => left = rest,
+                    _ => break,
+                }
+            }
+            let late = first_part(left) + first_part(left) / 8 - left;
+            assert!(late <= Duration::from_millis(50), "{seconds} s: {late:?} late");
+            assert!(parts < 20, "{seconds} s: {parts} parts");
+        }
+        assert_eq!(first_part(Duration::from_nanos(1)), Duration::from_millis(1));
     }
 }
