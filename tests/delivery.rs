@@ -294,14 +294,38 @@ fn odd_statuses_and_bodies() -> Vec<Case> {
 /// Answers that come before the request has.
 fn early_refusals() -> Vec<Case> {
     const LARGE: usize = 2_000_000;
+    /// More than the buffers of two sockets take.
+    const HUGE: usize = 16_000_000;
     let early = |status: &str, end: Move| vec![Move::ReadHead, say(answer(status, "{}")), end];
     let unauthorized = Fails(ErrorKind::Auth);
+    let late = vec![Move::ReadHead, say("HTTP/1.1 103 Early Hints\r\n\r\n"), Move::ReadRequest, say(accepted())];
     vec![
         case("401 after the head", early("401 Unauthorized", Move::Close), unauthorized, 1, New),
         case("401 after the head, then reset", early("401 Unauthorized", Move::HangUp), unauthorized, 0, New),
         case("413 in a large body", early("413 Content Too Large", Move::Close), REJECTED, 1, New).padded(LARGE),
         case("413 in a large body, then reset", early("413 Content Too Large", Move::HangUp), REJECTED, 0, New)
             .padded(LARGE),
+        case(
+            "413 in a huge body that nobody reads",
+            early("413 Content Too Large", Move::StallUnread),
+            REJECTED,
+            0,
+            New,
+        )
+        .padded(HUGE),
+        case("400 in a huge body that nobody reads", early("400 Bad Request", Move::StallUnread), REJECTED, 0, New)
+            .padded(HUGE),
+        case(
+            "401 in a huge body that nobody reads",
+            early("401 Unauthorized", Move::StallUnread),
+            unauthorized,
+            0,
+            New,
+        )
+        .padded(HUGE),
+        case("103 in a huge body that is read later", late, Accepted, 1, Same).padded(HUGE),
+        case("200 in a huge body, then reset", early("200 OK", Move::HangUp), LOST, 0, New).padded(HUGE),
+        case("200 in a huge body that nobody reads", early("200 OK", Move::StallUnread), LOST, 0, New).padded(HUGE),
         case("reset in a large body", vec![Move::ReadHead, Move::HangUp], LOST, 0, New).padded(LARGE),
     ]
 }
@@ -353,6 +377,9 @@ fn all_cases() -> Vec<Case> {
 /// What only TLS can do.
 fn tls_cases() -> Vec<Case> {
     let raw = |text: &str| vec![Move::SayRaw(text.to_owned()), Move::Close];
+    let undecryptable = [&[23, 3, 3, 0, 64][..], &[b'x'; 64]].concat();
+    let with_garbage = |text: &str, garbage: &[u8]| Move::SayThenRaw(text.to_owned(), garbage.to_vec());
+    let cut = "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{";
     vec![
         case("plain HTTP where TLS should be", raw("HTTP/1.1 400 Bad Request\r\n\r\n"), CONNECT, 0, New),
         case("garbage where TLS should be", raw(&"garbage".repeat(1000)), CONNECT, 0, New),
@@ -362,6 +389,20 @@ fn tls_cases() -> Vec<Case> {
         lost("goodbye without an end, after the request", asked([Move::CloseNotice])),
         lost("end in a record", asked([Move::SayHalfOf(String::new(), accepted()), Move::CloseWithoutNotice])),
         lost("reset in a record", asked([Move::SayHalfOf(String::new(), accepted()), Move::Reset])),
+        // A whole answer stands, whatever comes behind it.
+        replaced(
+            "a record that does not decrypt behind the answer",
+            asked([with_garbage(&accepted(), &undecryptable)]),
+        ),
+        replaced("bytes that are no record behind the answer", asked([with_garbage(&accepted(), b"no record at all")])),
+        case(
+            "a record that does not decrypt behind a refusal",
+            asked([with_garbage(&answer("400 Bad Request", "{}"), &undecryptable)]),
+            REJECTED,
+            1,
+            New,
+        ),
+        lost("a record that does not decrypt inside the answer", asked([with_garbage(cut, &undecryptable)])),
     ]
 }
 
@@ -373,8 +414,13 @@ type Versions = Option<&'static [&'static SupportedProtocolVersion]>;
 static TLS_1_2: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
 static TLS_1_3: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
 
+/// A server that may speak before it has heard the client's part of the handshake.
 fn server_settings(authority: &Authority, versions: Versions) -> Option<Arc<ServerConfig>> {
-    versions.map(|versions| authority.server_of("127.0.0.1", NOW, versions))
+    versions.map(|versions| {
+        let mut settings = authority.server_of("127.0.0.1", NOW, versions);
+        Arc::get_mut(&mut settings).unwrap().send_half_rtt_data = true;
+        settings
+    })
 }
 
 fn config(base_url: &str, authority: &Authority, timeout: Duration) -> Config {

@@ -123,9 +123,7 @@ impl Transport {
         let deadline = Instant::now() + self.settings.timeout;
         self.with_home(|home| match self.attempt(&home.agent, edge, body, deadline, false) {
             // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is repeated.
-            Err(failure) if failure.attempt.may_be_repeated() => {
-                self.attempt(&home.agent, edge, body, deadline, true)
-            }
+            Err(failure) if failure.attempt.may_be_repeated() => self.attempt(&home.agent, edge, body, deadline, true),
             outcome => outcome,
         })
         .map_err(|failure| self.explain(*failure))

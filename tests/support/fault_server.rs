@@ -48,6 +48,10 @@ pub enum Move {
     SayHalfOf(String, String),
     /// Says this below TLS.
     SayRaw(String),
+    /// Says the first, and the second below TLS, in one burst.
+    SayThenRaw(String, Vec<u8>),
+    /// Says this as early as it can: over TLS in the burst that ends the server's part of the handshake.
+    SayFirst(String),
     /// Says this once, byte by byte with pauses, until it is through or the client is gone.
     Drip(String),
     /// As `Drip`, below TLS.
@@ -334,6 +338,8 @@ impl Line {
                 Move::SayTogether(texts) => self.say(&texts)?,
                 Move::SayHalfOf(whole, half) => self.say_half_of(&whole, &half)?,
                 Move::SayRaw(text) => self.say_raw(&[text])?,
+                Move::SayThenRaw(text, raw) => self.say_then_raw(&text, &raw)?,
+                Move::SayFirst(text) => self.say_first(&text)?,
                 Move::Drip(text) => self.drip(&text, Line::say)?,
                 Move::DripRaw(text) => self.drip(&text, Line::say_raw)?,
                 Move::Flood(text) => self.flood(&text)?,
@@ -437,6 +443,23 @@ impl Line {
         };
         tls.writer().write_all(text.as_bytes()).unwrap();
         take_records(tls)
+    }
+
+    fn say_then_raw(&mut self, text: &str, raw: &[u8]) -> io::Result<()> {
+        self.handshake()?;
+        let burst = [&self.sealed(text), raw].concat();
+        (&*self.stream).write_all(&burst)
+    }
+
+    /// TLS keeps what is said before the handshake until the moment that may carry it.
+    fn say_first(&mut self, text: &str) -> io::Result<()> {
+        match &mut self.tls {
+            None => (&*self.stream).write_all(text.as_bytes()),
+            Some(tls) => {
+                tls.writer().write_all(text.as_bytes())?;
+                self.handshake()
+            }
+        }
     }
 
     fn say_raw(&mut self, texts: &[String]) -> io::Result<()> {
