@@ -155,6 +155,56 @@ fn a_large_message_to_a_server_that_does_not_read_is_given_up_at_the_deadline() 
     }
 }
 
+/// The other side takes a part, refuses and reads no more: there is no need to wait until the time is up.
+#[test]
+fn a_refusal_of_a_large_message_is_heard_while_the_rest_waits_to_be_taken() {
+    let authority = Authority::new();
+    let body = body(16_000_000);
+    for tls in [None, Some(authority.server("127.0.0.1"))] {
+        for (status, kind) in [("413 Content Too Large", ErrorKind::Rejected), ("401 Unauthorized", ErrorKind::Auth)] {
+            let best = (0..TRIES).map(|_| {
+                let refusal = Move::Say(answer_with(status, "Content-Length: 2\r\n", "{}"));
+                let script = vec![Move::ReadHead, refusal, Move::StallUnread];
+                let server = FaultServer::start(tls.clone(), vec![script]);
+                let client = Client::new(&config(&server.base_url()).ca_file(authority.file()).timeout(LONG)).unwrap();
+                let (took, error) = failure(&client, &body);
+                assert_eq!(error.kind(), kind, "{error}");
+                took
+            });
+            let best = best.min().unwrap();
+            assert!(best < Duration::from_secs(1), "{status}: back after {best:?} at best");
+        }
+    }
+}
+
+/// The kernel's own time-outs may be late by an eighth of their length.
+#[test]
+fn a_silent_server_is_given_up_in_time_however_long_the_deadline() {
+    let longest = std::env::var("HMA_TEST_LONGEST_DEADLINE").map_or(20, |seconds| seconds.parse().unwrap());
+    let authority = Authority::new();
+    std::thread::scope(|scope| {
+        for seconds in [1, 2, 5, 10, 20, 80].into_iter().filter(|seconds| *seconds <= longest) {
+            for tls in [None, Some(authority.server("127.0.0.1"))] {
+                let authority = &authority;
+                scope.spawn(move || assert_silence_ends_in_time(tls, authority, Duration::from_secs(seconds)));
+            }
+        }
+    });
+}
+
+fn assert_silence_ends_in_time(tls: Option<Arc<ServerConfig>>, authority: &Authority, deadline: Duration) {
+    let late = (0..TRIES).map(|_| {
+        let server = FaultServer::start(tls.clone(), vec![vec![Move::ReadRequest, Move::Stall]]);
+        let config = config(&server.base_url()).ca_file(authority.file()).timeout(deadline);
+        let (took, error) = failure(&Client::new(&config).unwrap(), &body(0));
+        assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
+        assert!(took >= deadline, "back after {took:?} of {deadline:?}");
+        took - deadline
+    });
+    let best = late.take_while(|late| *late > SLACK).collect::<Vec<_>>();
+    assert!(best.len() < TRIES, "late by {best:?} after {deadline:?}");
+}
+
 // Before the request
 
 fn assert_not_sent_in_time(what: &str, limit: Limit, config: impl Fn() -> (Config, Box<dyn FnOnce()>)) {
