@@ -12,6 +12,7 @@ mod tls;
 mod tools;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -225,6 +226,61 @@ fn a_child_never_hangs_when_another_thread_was_looking_up_a_name_at_the_fork() {
     over_plain(|kind| {
         // The system's resolver may hang in a child of many threads: the send then ends with the connect time-out.
         sends_of_children("name", kind, |server| kind.named(server));
+    });
+}
+
+/// Eight connections are kept; a second request over one of them is answered when the child has come and gone.
+fn run_child_that_frees(mode: &str, kind: &Kind<'_>) {
+    const CONNECTIONS: usize = 8;
+    let (program, _folder) = program(&["host_fork_free.c"], Linked::Shared);
+    let server = kind.server(|_| {
+        let first = [Move::ReadRequest, Move::WaitForConnections(CONNECTIONS), Move::Say(accepted())];
+        [&first[..], &[Move::ReadRequest, Move::Wait, Move::Say(accepted())]].concat()
+    });
+    let mut command = program.command();
+    command.args([&server.base_url(), kind.ca_file, mode]);
+    let mut child = start(command);
+    let mut freed = [0; 6];
+    child.stdout.as_mut().unwrap().read_exact(&mut freed).unwrap_or_else(|_| panic!("no child was freed"));
+    server.go_on();
+    assert_eq!((&freed, printed(child).as_str()), (b"freed\n", "done\n"));
+    assert_eq!(server.connections(), CONNECTIONS, "the parent's connections did not live on");
+    assert_eq!(server.finish().len(), CONNECTIONS + if mode == "busy" { 2 } else { 1 });
+}
+
+#[test]
+fn a_child_that_frees_an_inherited_client_gives_all_back_and_leaves_the_parents_connections_alone() {
+    if has_tools() {
+        over_both(|kind| run_child_that_frees("idle", kind));
+    }
+}
+
+#[test]
+fn a_child_that_frees_a_client_which_another_thread_was_using_at_the_fork_forgets_it() {
+    if has_tools() {
+        over_both(|kind| run_child_that_frees("busy", kind));
+    }
+}
+
+#[test]
+fn a_parent_and_a_child_with_the_same_process_id_share_no_connection() {
+    if !has_tools() {
+        return;
+    }
+    let (program, _folder) = program(&["host_fork_namespace.c"], Linked::Shared);
+    over_both(|kind| {
+        for made_by in ["fork", "clone"] {
+            let server = kind.good_server();
+            let printed = run(&program, &[&server.base_url(), kind.ca_file, made_by]);
+            if printed == "not permitted\n" {
+                return tools::say_missing("the right to make a pid namespace");
+            }
+            assert_eq!(printed, "done\n");
+            let entries = server.finish();
+            assert_each_once(&entries, 60);
+            let of_child = |entry: &Entry| entry.text.starts_with("child");
+            assert!(entries.iter().all(|entry| entry.connection == usize::from(of_child(entry))), "{entries:?}");
+        }
     });
 }
 

@@ -40,6 +40,8 @@ pub enum Move {
     Serve,
     /// Waits for the test to call `FaultServer::go_on`.
     Wait,
+    /// Waits until the server has this many connections.
+    WaitForConnections(usize),
     /// Says this in one burst: a TLS record.
     Say(String),
     /// Says these in one burst: a TLS record each.
@@ -263,6 +265,7 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
         stream.set_nodelay(true).unwrap();
         let number = state.connections.len();
         state.connections.push(Connection { stream: Arc::downgrade(&stream), client, is_script_over: false });
+        shared.changed.notify_all();
         let line = Line::new(stream, number, Arc::clone(shared));
         state.open += 1;
         let shared = Arc::clone(shared);
@@ -334,6 +337,9 @@ impl Line {
                 Move::ReadRequest => self.read_request()?,
                 Move::Serve => self.serve()?,
                 Move::Wait => self.wait(|state| state.may_go_on || state.is_over),
+                Move::WaitForConnections(number) => {
+                    self.wait(|state| state.connections.len() >= number || state.is_over)
+                }
                 Move::Say(text) => self.say(&[text])?,
                 Move::SayTogether(texts) => self.say(&texts)?,
                 Move::SayHalfOf(whole, half) => self.say_half_of(&whole, &half)?,

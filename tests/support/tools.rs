@@ -7,14 +7,19 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Whether a tool can be run. One that is missing is said on standard error, or fails with HMA_REQUIRE_TOOLS=1.
+/// Whether a tool can be run. One that is missing is reported as `say_missing` does.
 pub fn is_there(tool: &str) -> bool {
     let is_there = Command::new(tool).arg("--version").output().is_ok();
     if !is_there {
-        assert!(env::var_os("HMA_REQUIRE_TOOLS").is_none_or(|it| it != "1"), "{tool} is missing");
-        eprintln!("not tested, because {tool} is missing");
+        say_missing(tool);
     }
     is_there
+}
+
+/// Says on standard error what a test does without, or fails with HMA_REQUIRE_TOOLS=1.
+pub fn say_missing(what: &str) {
+    assert!(env::var_os("HMA_REQUIRE_TOOLS").is_none_or(|it| it != "1"), "{what} is missing");
+    eprintln!("not tested, because {what} is missing");
 }
 
 /// Runs a command that must succeed; gives its standard output.
