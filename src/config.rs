@@ -22,7 +22,6 @@ const WEBHOOK_SECRET: &str = "WEBHOOK_HMAC_SECRET";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(80);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 5 seconds after which common servers close an idle connection.
-const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// The longest time that C can say; about 49 days.
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 const ENV_FILE_LIMIT: u64 = 1 << 20;
@@ -40,7 +39,7 @@ pub struct Config {
     url: Option<Text>,
     timeout: Duration,
     connect_timeout: Duration,
-    keep_alive: Duration,
+    keep_alive: Option<Duration>,
     ca_file: Option<PathBuf>,
     proxy: Option<ProxyUrl>,
     no_proxy: String,
@@ -196,10 +195,12 @@ impl Config {
         self
     }
 
-    /// Limits how long an idle connection is kept for the next send. Default: 4 seconds; zero never reuses one.
+    /// Limits how long an idle connection is kept for the next send; zero never reuses one.
     ///
-    /// A longer time than the gateway's own makes it likelier that a send meets a connection which is just being
-    /// closed, and then ends as [`ErrorKind::Lost`](crate::ErrorKind::Lost).
+    /// Default: one second less than the gateway announces (`Keep-Alive: timeout=N`), at most 10 minutes, and 4 seconds
+    /// if it announces nothing. A longer time set here does not outlive an announced one. If nothing is announced, a
+    /// time longer than the gateway's own makes it likelier that a send meets a connection which is just being closed,
+    /// and then ends as [`ErrorKind::Lost`](crate::ErrorKind::Lost).
     pub fn keep_alive(mut self, idle: Duration) -> Config {
         self.set_keep_alive(idle);
         self
@@ -274,7 +275,7 @@ impl Config {
     }
 
     pub(crate) fn set_keep_alive(&mut self, idle: Duration) {
-        self.keep_alive = idle.min(LONGEST);
+        self.keep_alive = Some(idle.min(LONGEST));
         self.note("keep_alive", Ok(()));
     }
 
@@ -323,7 +324,7 @@ impl Config {
             url: None,
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            keep_alive: DEFAULT_KEEP_ALIVE,
+            keep_alive: None,
             ca_file: None,
             proxy: None,
             no_proxy: String::new(),
@@ -407,7 +408,7 @@ pub(crate) struct Settings {
     pub(crate) access_token: String,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
-    pub(crate) keep_alive: Duration,
+    pub(crate) keep_alive: Option<Duration>,
     pub(crate) ca_file: Option<CaFile>,
     pub(crate) proxy: Option<ProxyUrl>,
 }

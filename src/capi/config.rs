@@ -105,11 +105,15 @@ pub extern "C" fn hma_config_set_connect_timeout(config: Option<&mut hma_config>
     set(config, "connect_timeout", |config| Ok(config.set_connect_timeout(Duration::from_millis(milliseconds.into()))));
 }
 
-/// Limits how long an idle connection is kept for the next send. Default: 4000
-/// milliseconds; 0 never reuses a connection.
+/// Limits how long an idle connection is kept for the next send; 0 never reuses
+/// a connection.
 ///
-/// A longer time than the gateway's own makes it likelier that a send meets a
-/// connection which is just being closed, and then ends as `HMA_ERROR_LOST`.
+/// Default: one second less than the gateway announces (`Keep-Alive:
+/// timeout=N`), at most 10 minutes, and 4 seconds if it announces nothing. A
+/// longer time set here does not outlive an announced one. If nothing is
+/// announced, a time longer than the gateway's own makes it likelier that a send
+/// meets a connection which is just being closed, and then ends as
+/// `HMA_ERROR_LOST`.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_set_keep_alive(config: Option<&mut hma_config>, milliseconds: u32) {
     set(config, "keep_alive", |config| Ok(config.set_keep_alive(Duration::from_millis(milliseconds.into()))));

@@ -47,6 +47,8 @@ pub(super) struct Attempt {
     is_reused: bool,
     /// Whether the pool must not be used.
     pub(super) wants_fresh: bool,
+    /// The number of the connection that carries the request.
+    pub(super) connection: Option<u64>,
     /// Whether a byte of the request was handed to the connection.
     is_offered: bool,
     /// Whether bytes came before the request left.
@@ -89,6 +91,7 @@ pub(super) fn record<T>(
         connecting: 0,
         is_reused: true,
         wants_fresh,
+        connection: None,
         is_offered: false,
         is_spoilt: false,
         queued: 0,
@@ -166,6 +169,11 @@ impl Attempt {
     /// Whether a connector chain is at work: what is written then is a proxy's or TLS's.
     pub(super) fn is_connecting(&self) -> bool {
         self.connecting > 0
+    }
+
+    /// Whether the chain at work opens the way through a proxy for another one.
+    pub(super) fn is_tunnelling(&self) -> bool {
+        self.connecting > 1
     }
 
     /// Marks the first byte of the request, before it is handed down: what fails after this mark is judged by what

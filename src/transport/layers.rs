@@ -1,4 +1,4 @@
-//! The layers around TLS: where connecting begins and ends, where the request begins, and what came before it.
+//! The layers around TLS: where a record ends, where the request begins and ends, and what came before it.
 
 use std::io;
 
@@ -7,19 +7,6 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 
 use super::attempt::{self, Probe};
 use super::wire::is_clean;
-
-/// Stands first in the chain: from here on bytes belong to connecting, not to the request.
-#[derive(Debug)]
-pub(super) struct Begin;
-
-impl<In: Transport> Connector<In> for Begin {
-    type Out = In;
-
-    fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<In>, Error> {
-        attempt::update(|attempt| attempt.chain_begins());
-        Ok(chained)
-    }
-}
 
 /// Stands below TLS: knows whether the bytes that came end where a record ends.
 ///
@@ -116,8 +103,8 @@ impl RecordEnd {
     }
 }
 
-/// Stands last, where the bytes are HTTP: marks the request, sees to it that nothing came before it, and decides about
-/// reuse.
+/// Stands last, where the bytes are HTTP: marks the request, sees to it that nothing came before it, and knows whether
+/// the connection may be used again.
 #[derive(Debug)]
 pub(super) struct Guard;
 
@@ -134,8 +121,7 @@ impl<In: Transport> Connector<In> for Guard {
     type Out = Guarded<In>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        attempt::update(|attempt| attempt.chain_ends());
-        let is_tunnel = attempt::current().is_some_and(|attempt| attempt.is_connecting());
+        let is_tunnel = attempt::current().is_some_and(|attempt| attempt.is_tunnelling());
         Ok(chained.map(|inner| Guarded { inner, is_tunnel, broken: None }))
     }
 }
@@ -204,13 +190,9 @@ impl<T: Transport> Transport for Guarded<T> {
         }
     }
 
-    /// A connection may be used again if no layer's buffer holds anything. ureq asks as it puts the connection away,
-    /// and again as it takes it out; the socket is looked into before the request leaves.
+    /// A connection may be used again if no layer's buffer holds anything: no byte of another answer, and no end. The
+    /// socket is looked into before the next request leaves.
     fn is_open(&mut self) -> bool {
-        let Some(attempt) = attempt::current() else { return false };
-        if !attempt.is_offered() {
-            return !attempt.wants_fresh;
-        }
         self.broken.is_none()
             && self.inner.buffers().input().is_empty()
             && is_clean(&attempt::probing(Probe::Buffers, || self.inner.await_input(NextTimeout::default())))

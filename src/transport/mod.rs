@@ -5,9 +5,11 @@
 //! with unread bytes, and an exact record (`attempt`) of whether the request may have left.
 
 mod attempt;
+mod connect;
 mod fork;
 mod layers;
 mod lookup;
+mod pool;
 mod wire;
 
 use std::io::Read;
@@ -35,9 +37,11 @@ use crate::config::{CaFile, Settings};
 use crate::error::{Error, ErrorKind};
 use crate::url::Host;
 use attempt::{Attempt, Step};
-use layers::{Begin, Guard, RecordsConnector};
+use connect::{Place, WireConnector};
+use layers::{Guard, RecordsConnector};
 use lookup::Lookup;
-use wire::{BUFFER_SIZE, Place, WireConnector};
+use pool::{Pool, PoolConnector};
+use wire::BUFFER_SIZE;
 
 /// More of an answer is not read; no answer of the gateway comes near it.
 const ANSWER_LIMIT: usize = 64 << 10;
@@ -45,6 +49,7 @@ const ANSWER_LIMIT: usize = 64 << 10;
 const HEIR_PATIENCE: Duration = Duration::from_millis(100);
 const APP_USAGE: HeaderName = HeaderName::from_static("x-app-usage");
 const BUSINESS_USAGE: HeaderName = HeaderName::from_static("x-business-use-case-usage");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const OUR_USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
 
 /// What the gateway answered.
@@ -53,6 +58,7 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<String>,
     pub(crate) app_usage: Option<String>,
     pub(crate) business_usage: Option<String>,
+    keep_alive: Option<String>,
     pub(crate) body: Vec<u8>,
     /// Why the answer does not count as a whole one.
     pub(crate) cut: Option<String>,
@@ -82,6 +88,7 @@ pub(crate) struct Transport {
 struct Home {
     process: u64,
     place: Arc<Place>,
+    pool: Arc<Pool>,
     agent: Agent,
     /// How many threads are inside a call.
     calls: AtomicUsize,
@@ -121,9 +128,9 @@ impl Transport {
             return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
         }
         let deadline = Instant::now() + self.settings.timeout;
-        self.with_home(|home| match self.attempt(&home.agent, edge, body, deadline, false) {
+        self.with_home(|home| match self.attempt(home, edge, body, deadline, false) {
             // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is repeated.
-            Err(failure) if failure.attempt.may_be_repeated() => self.attempt(&home.agent, edge, body, deadline, true),
+            Err(failure) if failure.attempt.may_be_repeated() => self.attempt(home, edge, body, deadline, true),
             outcome => outcome,
         })
         .map_err(|failure| self.explain(*failure))
@@ -133,16 +140,16 @@ impl Transport {
     pub(crate) fn shut_down(&self) {
         self.is_shut_down.store(true, Ordering::Relaxed);
         self.with_home(|home| {
-            if let Place::Name(lookup) = &*home.place {
+            if let Place::Name(lookup, _) = &*home.place {
                 lookup.shut_down();
             }
-            home.agent.clone().shutdown();
+            home.pool.shut_down();
         });
     }
 
     fn attempt(
         &self,
-        agent: &Agent,
+        home: &Home,
         edge: Edge,
         body: &[u8],
         deadline: Instant,
@@ -155,9 +162,12 @@ impl Transport {
             Edge::Uploads => self.uploads.clone(),
         };
         *request.headers_mut() = self.headers.clone();
-        let send = || agent.run(request).map(read_answer);
+        let send = || home.agent.run(request).map(read_answer);
         let (outcome, attempt) = attempt::record(deadline, self.settings.connect_timeout, wants_fresh, send);
         let mut answer = outcome.map_err(|cause| Box::new(Failure { cause, attempt }))?;
+        if let (Some(connection), Some(keep_alive)) = (attempt.connection, &answer.keep_alive) {
+            home.pool.announce(connection, keep_alive);
+        }
         // Nobody can have accepted what did not leave; a refusal that comes early is one all the same.
         if (200..300).contains(&answer.status) && !attempt.has_left_whole() {
             answer.cut = Some("it came before the request had left whole".to_owned());
@@ -244,16 +254,18 @@ struct Failure {
 impl Home {
     fn new(settings: &Settings, config: Config) -> Home {
         let place = Arc::new(place(settings));
-        let wire = WireConnector { place: Arc::clone(&place), loopback_only: !settings.secure };
+        let pool = Arc::new(Pool::new(settings.keep_alive));
+        let wire =
+            WireConnector { place: Arc::clone(&place), pool: Arc::clone(&pool), loopback_only: !settings.secure };
         let chain =
-            ().chain(Begin)
-                .chain(ConnectProxyConnector::default())
+            ().chain(ConnectProxyConnector::default())
                 .chain(wire)
                 .chain(RecordsConnector)
                 .chain(RustlsConnector::default())
                 .chain(Guard);
-        let agent = Agent::with_parts(config, chain, NoResolver);
-        Home { process: fork::generation(), place, agent, calls: AtomicUsize::new(0) }
+        let connector = PoolConnector { pool: Arc::clone(&pool), chain };
+        let agent = Agent::with_parts(config, connector, NoResolver);
+        Home { process: fork::generation(), place, pool, agent, calls: AtomicUsize::new(0) }
     }
 
     fn is_of_this_process(&self) -> bool {
@@ -311,7 +323,7 @@ fn place(settings: &Settings) -> Place {
         None => (&settings.host, settings.port),
     };
     match host {
-        Host::Name(name) => Place::Name(Lookup::new(name.clone(), port)),
+        Host::Name(name) => Place::Name(Lookup::new(name.clone(), port), Mutex::default()),
         Host::V4(address) => Place::Address(SocketAddr::new(IpAddr::V4(*address), port)),
         Host::V6(address) => Place::Address(SocketAddr::new(IpAddr::V6(*address), port)),
     }
@@ -322,7 +334,6 @@ fn ureq_config(settings: &Settings) -> Result<Config, Error> {
         Proxy::new(&proxy.url).map_err(|_| Error::config(format!("the URL of the proxy {} is wrong", proxy.place())))
     });
     let roots = settings.ca_file.as_ref().map_or(Ok(RootCerts::WebPki), root_certificates)?;
-    let most_idle = if settings.keep_alive.is_zero() { 0 } else { usize::MAX };
     Ok(Agent::config_builder()
         .https_only(settings.secure)
         .proxy(proxy.transpose()?)
@@ -333,11 +344,11 @@ fn ureq_config(settings: &Settings) -> Result<Config, Error> {
         // For the proxy; the gateway gets `headers`.
         .user_agent(OUR_USER_AGENT)
         .accept_encoding("")
-        .max_idle_age(settings.keep_alive)
-        .max_idle_connections(most_idle)
-        .max_idle_connections_per_host(most_idle)
+        // Ours keeps them.
+        .max_idle_connections(0)
+        // Those of TLS. The longest line of a request's head fits: two settings of 4 KiB each.
         .input_buffer_size(BUFFER_SIZE)
-        .output_buffer_size(BUFFER_SIZE)
+        .output_buffer_size(10 << 10)
         // A head that fills the buffer would be reported as a lost connection.
         .max_response_header_size(BUFFER_SIZE - 1)
         .build())
@@ -386,7 +397,7 @@ fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(OUR_USER_AGENT));
-    if settings.keep_alive.is_zero() {
+    if settings.keep_alive.is_some_and(|idle| idle.is_zero()) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(headers)
@@ -424,6 +435,7 @@ fn read_answer(response: Response<Body>) -> Answer {
         retry_after: header(RETRY_AFTER),
         app_usage: header(APP_USAGE),
         business_usage: header(BUSINESS_USAGE),
+        keep_alive: header(KEEP_ALIVE),
         body: bytes,
         cut,
     }

@@ -3,28 +3,19 @@
 use std::io::{self, ErrorKind, Read, Write};
 #[cfg(unix)]
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Weak};
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(unix)]
 use socket2::SockRef;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, NextTimeout, ShutdownHandle, Transport,
-};
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use ureq::{Error, Timeout};
 
-use super::attempt::{self, Probe, Step};
-use super::lookup::{Failure, Lookup};
+use super::attempt::{self, Probe};
 
-/// What one read takes at most; also how long the head of an answer may be.
+/// How long the head of an answer may be, and what one read takes at most.
 pub(super) const BUFFER_SIZE: usize = 16 << 10;
-/// Room that `output` always has, for the longest line of a request's head.
-const OUTPUT_RESERVE: usize = 8 << 10;
-/// How large `output` is before it grows, and what a kept connection keeps of it.
-const OUTPUT_SIZE: usize = BUFFER_SIZE + OUTPUT_RESERVE;
-/// No address is given less than this to answer, unless the time of the send is up before.
-const LEAST_CONNECT_TIME: Duration = Duration::from_millis(250);
 /// Long socket time-outs are multiples of this, so that they rarely change; the clock decides.
 const TIMEOUT_STEP_MILLISECONDS: u64 = 32;
 /// The kernel ends a wait of this length in time.
@@ -32,78 +23,11 @@ const SHORT_WAIT: Duration = Duration::from_millis(200);
 /// How long the rest of a large request waits to be taken before the answer is looked for.
 const WRITE_WAIT: Duration = Duration::from_millis(50);
 
-/// Opens the TCP connection, to the gateway or to the proxy.
-#[derive(Debug)]
-pub(super) struct WireConnector {
-    pub(super) place: Arc<Place>,
-    /// Plain http shows the token, so it must stay on this machine, whatever a name is looked up to.
-    pub(super) loopback_only: bool,
-}
-
-/// Where to connect to.
-#[derive(Debug)]
-pub(super) enum Place {
-    Address(SocketAddr),
-    Name(Lookup),
-}
-
-impl<In: Transport> Connector<In> for WireConnector {
-    type Out = Either<In, Wire>;
-
-    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        if let Some(proxied) = chained {
-            return Ok(Some(Either::A(proxied)));
-        }
-        let stream = self.open()?;
-        stream.set_nodelay(true)?;
-        let wire = Wire::new(stream);
-        let handle: Weak<TcpStream> = Arc::downgrade(&wire.stream);
-        (details.register_shutdown)(handle as Weak<dyn ShutdownHandle>)?;
-        Ok(Some(Either::B(wire)))
-    }
-}
-
-impl WireConnector {
-    fn open(&self) -> Result<TcpStream, Error> {
-        let addresses = match &*self.place {
-            Place::Address(address) => vec![*address],
-            Place::Name(lookup) => {
-                attempt::update(|attempt| attempt.step = Step::LookUp);
-                lookup.addresses(time_left()?).map_err(|failure| match failure {
-                    Failure::TimedOut => timed_out(),
-                    Failure::ShutDown => Error::Io(ErrorKind::NotConnected.into()),
-                    Failure::NotFound(reason) => Error::Io(io::Error::other(reason)),
-                    Failure::NoThread(error) => Error::Io(error),
-                })?
-            }
-        };
-        let mut failure = Error::HostNotFound;
-        for (at, address) in addresses.iter().enumerate() {
-            attempt::update(|attempt| attempt.step = Step::Connect(*address));
-            if self.loopback_only && !address.ip().is_loopback() {
-                failure = Error::Io(io::Error::other("plain http is for this machine only, and this is another one"));
-                continue;
-            }
-            let left = time_left()?;
-            let share = if at + 1 == addresses.len() { left } else { (left / 2).max(LEAST_CONNECT_TIME).min(left) };
-            match TcpStream::connect_timeout(address, share) {
-                Ok(stream) => {
-                    attempt::update(|attempt| attempt.step = Step::Handshake);
-                    return Ok(stream);
-                }
-                Err(error) if error.kind() == ErrorKind::TimedOut => failure = timed_out(),
-                Err(error) => failure = Error::Io(error),
-            }
-        }
-        Err(failure)
-    }
-}
-
-fn time_left() -> Result<Duration, Error> {
+pub(super) fn time_left() -> Result<Duration, Error> {
     attempt::current().and_then(|attempt| attempt.time_left()).ok_or_else(timed_out)
 }
 
-fn timed_out() -> Error {
+pub(super) fn timed_out() -> Error {
     Error::Timeout(Timeout::Global)
 }
 
@@ -120,10 +44,11 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    fn new(stream: TcpStream) -> Wire {
+    pub(super) fn new(stream: Arc<TcpStream>, is_under_tls: bool) -> Wire {
+        let sizes = if is_under_tls { UNDER_TLS } else { UNDER_HTTP };
         Wire {
-            stream: Arc::new(stream),
-            buffers: WireBuffers::default(),
+            stream,
+            buffers: WireBuffers { sizes, ..WireBuffers::default() },
             read_timeout: None,
             write_timeout: None,
             write_failed: None,
@@ -274,9 +199,23 @@ fn first_part(left: Duration) -> Duration {
     Duration::from_millis(steps * TIMEOUT_STEP_MILLISECONDS)
 }
 
+/// How large the buffers of a kept connection are, and how much room `output` always has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sizes {
+    input: usize,
+    output: usize,
+    room: usize,
+}
+
+/// ureq writes whole lines of the head here.
+const UNDER_HTTP: Sizes = Sizes { input: BUFFER_SIZE, output: BUFFER_SIZE + (8 << 10), room: 8 << 10 };
+/// TLS goes on where it stopped, and keeps in buffers of its own what it reads.
+const UNDER_TLS: Sizes = Sizes { input: 4 << 10, output: 8 << 10, room: 1 };
+
 /// Buffers whose `output` grows until what is in it is sent.
 #[derive(Debug, Default)]
 struct WireBuffers {
+    sizes: Sizes,
     output: Vec<u8>,
     /// The part of `output` that is to be sent.
     sent: usize,
@@ -307,7 +246,7 @@ impl WireBuffers {
             return;
         }
         (self.sent, self.queued) = (0, 0);
-        if self.output.len() > OUTPUT_SIZE {
+        if self.output.len() > self.sizes.output {
             self.output = Vec::new();
         }
     }
@@ -315,8 +254,8 @@ impl WireBuffers {
 
 impl Buffers for WireBuffers {
     fn output(&mut self) -> &mut [u8] {
-        if self.output.len() - self.queued < OUTPUT_RESERVE {
-            self.output.resize((self.output.len() * 2).max(OUTPUT_SIZE), 0);
+        if self.output.len() - self.queued < self.sizes.room {
+            self.output.resize((self.output.len() * 2).max(self.sizes.output), 0);
         }
         &mut self.output[self.queued..]
     }
@@ -327,7 +266,7 @@ impl Buffers for WireBuffers {
 
     fn input_append_buf(&mut self) -> &mut [u8] {
         if self.input.is_empty() {
-            self.input.resize(BUFFER_SIZE, 0);
+            self.input.resize(self.sizes.input, 0);
         }
         if self.consumed > 0 {
             self.input.copy_within(self.consumed..self.filled, 0);

@@ -1,0 +1,293 @@
+//! The connections of one process: those that are idle, last in and first out, and all that a shutdown ends.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::mem;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ureq::Error;
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+
+use super::attempt;
+
+/// How long a connection is kept if neither the program nor the gateway says so.
+const DEFAULT_LIFE: Duration = Duration::from_secs(4);
+/// No connection is kept longer, whatever the gateway announces.
+const LONGEST_LIFE: Duration = Duration::from_secs(600);
+/// A connection is given up this long before the gateway closes it, so that no request meets the close.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Where connections wait for the next send.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// What the program has set.
+    keep_alive: Option<Duration>,
+    /// How many connections there were, to number them.
+    opened: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The one that was used last stands last.
+    idle: Vec<Idle>,
+    /// Every socket, idle or in use, or being opened.
+    sockets: Vec<Weak<TcpStream>>,
+    is_shut_down: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    number: u64,
+    transport: Box<dyn Transport>,
+    since: Instant,
+    life: Duration,
+}
+
+impl Idle {
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= self.life
+    }
+}
+
+impl Pool {
+    pub(super) fn new(keep_alive: Option<Duration>) -> Pool {
+        Pool { keep_alive, opened: AtomicU64::new(0), state: Mutex::default() }
+    }
+
+    /// The connection that was used last, if its life is not over. Those whose life is over are closed.
+    fn take(&self) -> Option<(u64, Box<dyn Transport>)> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        // The oldest stand first. What is closed is closed outside the lock.
+        let over = state.idle.iter().take_while(|idle| idle.is_over(now)).count();
+        let _over: Vec<Idle> = state.idle.drain(..over).collect();
+        let youngest = state.idle.pop();
+        drop(state);
+        youngest.filter(|idle| !idle.is_over(now)).map(|idle| (idle.number, idle.transport))
+    }
+
+    fn put(&self, number: u64, transport: Box<dyn Transport>) {
+        let life = self.keep_alive.unwrap_or(DEFAULT_LIFE);
+        let mut state = self.lock();
+        if !state.is_shut_down && !life.is_zero() {
+            state.idle.push(Idle { number, transport, since: Instant::now(), life });
+        }
+    }
+
+    /// Takes to heart what the gateway announced with its last answer over this connection. What is no number counts as not
+    /// said.
+    pub(super) fn announce(&self, number: u64, keep_alive: &str) {
+        let parameter = |name: &str| {
+            let mut parameters = keep_alive.split([',', ';']).filter_map(|parameter| parameter.split_once('='));
+            let (_, value) = parameters.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
+            value.trim().trim_matches('"').parse::<u64>().ok()
+        };
+        let is_last = parameter("max").is_some_and(|requests| requests <= 1);
+        let announced = parameter("timeout").map(|seconds| Duration::from_secs(seconds).saturating_sub(MARGIN));
+        let announced = announced.map(|life| life.min(self.keep_alive.unwrap_or(LONGEST_LIFE)).min(LONGEST_LIFE));
+        let mut state = self.lock();
+        // Another thread may use it by now.
+        let Some(at) = state.idle.iter().rposition(|idle| idle.number == number) else { return };
+        match announced {
+            _ if is_last => drop(state.idle.remove(at)),
+            Some(life) => state.idle[at].life = life,
+            None => {}
+        }
+    }
+
+    /// Lets a shutdown reach this socket.
+    pub(super) fn register(&self, socket: &Arc<TcpStream>) -> Result<(), Error> {
+        let mut state = self.lock();
+        check_open(&state)?;
+        state.sockets.retain(|socket| socket.strong_count() > 0);
+        state.sockets.push(Arc::downgrade(socket));
+        Ok(())
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), Error> {
+        check_open(&self.lock())
+    }
+
+    /// Ends all connections, whoever waits for them, and lets none begin.
+    pub(super) fn shut_down(&self) {
+        let (idle, sockets) = {
+            let mut state = self.lock();
+            state.is_shut_down = true;
+            (mem::take(&mut state.idle), mem::take(&mut state.sockets))
+        };
+        drop(idle);
+        for socket in sockets.iter().filter_map(Weak::upgrade) {
+            // One that is closed already needs no end.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_open(state: &State) -> Result<(), Error> {
+    if state.is_shut_down { Err(Error::Io(ErrorKind::NotConnected.into())) } else { Ok(()) }
+}
+
+/// Stands around the whole chain: gives a connection out of the pool, or lets the chain open one.
+///
+/// ureq's own pool is first in, first out, looks through all connections at every send, and knows one life for all.
+pub(super) struct PoolConnector<C> {
+    pub(super) pool: Arc<Pool>,
+    pub(super) chain: C,
+}
+
+impl<C> fmt::Debug for PoolConnector<C> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PoolConnector").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+impl<C: Connector> Connector for PoolConnector<C> {
+    type Out = Pooled;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Pooled>, Error> {
+        let attempt = attempt::current();
+        if attempt.is_some_and(|attempt| !attempt.is_connecting() && !attempt.wants_fresh) {
+            if let Some((number, transport)) = self.pool.take() {
+                return Ok(Some(self.pooled(number, transport)));
+            }
+        }
+        attempt::update(|attempt| attempt.chain_begins());
+        let transport = self.chain.connect(details, chained)?;
+        attempt::update(|attempt| attempt.chain_ends());
+        let number = self.pool.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(transport.map(|transport| self.pooled(number, transport.boxed())))
+    }
+}
+
+impl<C> PoolConnector<C> {
+    fn pooled(&self, number: u64, transport: Box<dyn Transport>) -> Pooled {
+        attempt::update(|attempt| attempt.connection = Some(number));
+        Pooled { pool: Arc::clone(&self.pool), number, transport: Some(transport), is_reusable: false }
+    }
+}
+
+/// A connection in use. It goes back to the pool if ureq finds that it may be used again.
+#[derive(Debug)]
+pub(super) struct Pooled {
+    pool: Arc<Pool>,
+    number: u64,
+    /// There until the connection is dropped.
+    transport: Option<Box<dyn Transport>>,
+    is_reusable: bool,
+}
+
+impl Pooled {
+    fn transport(&mut self) -> &mut dyn Transport {
+        match &mut self.transport {
+            Some(transport) => transport,
+            None => unreachable!("only drop takes it"),
+        }
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        if let Some(transport) = self.transport.take().filter(|_| self.is_reusable) {
+            self.pool.put(self.number, transport);
+        }
+    }
+}
+
+impl Transport for Pooled {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.transport().buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.transport().transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.transport().await_input(timeout)
+    }
+
+    /// ureq asks when it has read an answer whole that lets the connection live, and drops what is not open: into
+    /// our pool instead of its own.
+    fn is_open(&mut self) -> bool {
+        self.is_reusable = self.transport().is_open();
+        false
+    }
+
+    fn is_tls(&self) -> bool {
+        self.transport.as_ref().is_some_and(|transport| transport.is_tls())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pool in which a connection of this number waits.
+    fn pool_with(numbers: &[u64], keep_alive: Option<Duration>) -> Pool {
+        let pool = Pool::new(keep_alive);
+        numbers.iter().for_each(|number| pool.put(*number, Box::new(())));
+        pool
+    }
+
+    fn life_after(announced: &str, keep_alive: Option<Duration>) -> Option<u64> {
+        let pool = pool_with(&[1], keep_alive);
+        pool.announce(1, announced);
+        let state = pool.lock();
+        state.idle.first().map(|idle| idle.life.as_secs())
+    }
+
+    #[test]
+    fn the_connection_that_was_used_last_is_taken_first() {
+        let pool = pool_with(&[1, 2, 3], None);
+        let taken: Vec<u64> = std::iter::from_fn(|| pool.take()).map(|(number, _)| number).collect();
+        assert_eq!(taken, [3, 2, 1]);
+    }
+
+    #[test]
+    fn what_the_gateway_announces_bounds_the_life_of_a_connection() {
+        let set = |seconds| Some(Duration::from_secs(seconds));
+        for (announced, keep_alive, life) in [
+            ("timeout=72", None, Some(71)),
+            ("timeout=72, max=100", None, Some(71)),
+            ("max=100, Timeout = \"72\"", None, Some(71)),
+            ("timeout=2", None, Some(1)),
+            ("timeout=1", None, Some(0)),
+            ("timeout=0", None, Some(0)),
+            ("timeout=99999", None, Some(600)),
+            ("timeout=18446744073709551615", None, Some(600)),
+            ("timeout=72", set(30), Some(30)),
+            ("timeout=72", set(100), Some(71)),
+            ("timeout=9999", set(3600), Some(600)),
+            ("timeout=soon", None, Some(4)),
+            ("timeout=-5", None, Some(4)),
+            ("", None, Some(4)),
+            ("", set(30), Some(30)),
+            ("max=100", set(30), Some(30)),
+            ("timeout=72, max=1", None, None),
+            ("max=0", None, None),
+            ("timeout=72", set(0), None),
+        ] {
+            assert_eq!(life_after(announced, keep_alive), life, "{announced:?} with {keep_alive:?}");
+        }
+    }
+
+    #[test]
+    fn connections_whose_life_is_over_are_closed_by_the_next_send() {
+        let pool = pool_with(&[1, 2, 3], None);
+        [1, 2].iter().for_each(|number| pool.announce(*number, "timeout=1"));
+        assert_eq!(pool.take().map(|(number, _)| number), Some(3));
+        assert!(pool.lock().idle.is_empty());
+        let pool = pool_with(&[1, 2], None);
+        pool.announce(2, "timeout=1");
+        assert!(pool.take().is_none());
+        assert_eq!(pool.take().map(|(number, _)| number), Some(1));
+    }
+}
