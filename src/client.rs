@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// Sends a request body as it is, byte for byte, for what [`Message`] does not say. It must be a JSON object; the
-    /// error for one that is not names line and column.
+    /// error for one that is not names line and column. Half of a surrogate pair (`\ud83d` alone) is refused, too.
     pub fn send_json(&self, body: &str) -> Result<Response, Error> {
         body::check_json_body(body)?;
         self.post(Edge::Messages, body.as_bytes())
