@@ -169,7 +169,7 @@ fn hide(reply: String, token: &str) -> String {
 
 fn unusable(answer: &Answer) -> String {
     let what = match &answer.cut {
-        Some(reason) => format!("but the rest of its answer did not come: {reason}"),
+        Some(reason) => format!("but {reason}"),
         None if answer.body.is_empty() => "with an empty body".to_owned(),
         None => "with something that is not a JSON object".to_owned(),
     };

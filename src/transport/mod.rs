@@ -54,7 +54,7 @@ pub(crate) struct Answer {
     pub(crate) app_usage: Option<String>,
     pub(crate) business_usage: Option<String>,
     pub(crate) body: Vec<u8>,
-    /// Why the body is not whole.
+    /// Why the body cannot be relied on, as a clause.
     pub(crate) cut: Option<String>,
 }
 
@@ -390,8 +390,10 @@ fn read_answer(response: Response<Body>) -> Answer {
     let mut bytes = Vec::with_capacity(1 << 10);
     let read = body.as_reader().take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut bytes);
     let cut = match read {
-        Err(error) => Some(error.to_string()),
-        Ok(_) if bytes.len() > ANSWER_LIMIT => Some("it is longer than 64 KiB".to_owned()),
+        Err(error) => Some(format!("the rest of its answer did not come: {error}")),
+        Ok(_) if bytes.len() > ANSWER_LIMIT => {
+            Some("the rest of its answer did not come: it is longer than 64 KiB".to_owned())
+        }
         Ok(_) => None,
     };
     bytes.truncate(ANSWER_LIMIT);
