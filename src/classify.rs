@@ -13,6 +13,19 @@ pub(crate) struct Refusal<'a> {
     /// Whether Meta's envelope calls the error transient.
     pub(crate) is_transient: bool,
     pub(crate) gateway_code: Option<&'a str>,
+    pub(crate) body: Body,
+}
+
+/// What the body says about who wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Body {
+    /// It is in an envelope of Meta's or the gateway's, or it did not come whole and may have been.
+    #[default]
+    Theirs,
+    /// It is a JSON object in neither envelope.
+    StrangeObject,
+    /// It is no JSON object.
+    NoObject,
 }
 
 /// Subcodes that count under one code only. They are looked at first.
@@ -113,12 +126,15 @@ pub(crate) fn classify(refusal: Refusal<'_>) -> ErrorKind {
         let code = refusal.gateway_code.filter(|_| !(200..300).contains(&refusal.http_status))?;
         GATEWAY_CODES.iter().find(|row| row.0 == code).map(|row| row.1)
     };
-    by_meta.or_else(by_gateway).unwrap_or_else(|| by_http_status(refusal.http_status, refusal.meta.is_some()))
+    by_meta.or_else(by_gateway).unwrap_or_else(|| by_http_status(refusal))
 }
 
-fn by_http_status(status: u16, in_metas_envelope: bool) -> ErrorKind {
-    match status {
-        401 if !in_metas_envelope => Auth,
+fn by_http_status(refusal: Refusal<'_>) -> ErrorKind {
+    match refusal.http_status {
+        401 if refusal.meta.is_none() => Auth,
+        // A server that knows nothing of the path, or a wall in between.
+        301 | 302 | 307 | 308 | 404 | 405 | 410 | 421 | 426 if refusal.body != Body::Theirs => Endpoint,
+        403 if refusal.body == Body::NoObject => Endpoint,
         429 => RateLimited,
         // Somebody gave up waiting, but whom it had asked may have gone on.
         408 | 460 | 499 => Server,
@@ -175,6 +191,18 @@ mod tests {
             for http_status in statuses {
                 let refusal = Refusal { http_status: *http_status, ..Refusal::default() };
                 assert_eq!(classify(refusal), expected, "{http_status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_nobodys_envelope_is_no_gateways() {
+        let all = [301, 302, 307, 308, 403, 404, 405, 410, 421, 426];
+        for http_status in [all.as_slice(), &[300, 303, 400, 401, 407, 413, 429, 500]].concat() {
+            for body in [Body::Theirs, Body::StrangeObject, Body::NoObject] {
+                let is_strange = body == Body::NoObject || (body == Body::StrangeObject && http_status != 403);
+                let kind = classify(Refusal { http_status, body, ..Refusal::default() });
+                assert_eq!(kind == Endpoint, all.contains(&http_status) && is_strange, "{http_status} {body:?}");
             }
         }
     }

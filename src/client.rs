@@ -89,12 +89,12 @@ impl Client {
     }
 
     fn post(&self, edge: Edge, body: &[u8]) -> Result<Response, Error> {
-        response::judge(self.transport.post(edge, body)?, self.transport.access_token())
+        response::judge(self.transport.post(edge, body)?, self.transport.url(edge), self.transport.access_token())
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Client").field("url", &self.transport.url()).finish_non_exhaustive()
+        formatter.debug_struct("Client").field("url", &self.transport.url(Edge::Messages)).finish_non_exhaustive()
     }
 }

@@ -47,6 +47,9 @@ pub enum ErrorKind {
     Account = 25,
     /// Meta could not fetch or use the media.
     Media = 26,
+    /// What refused is no gateway: the base URL or the account id is wrong, or something stands in between. The error
+    /// names the URL.
+    Endpoint = 27,
     /// The gateway or Meta failed midway: the message may have been delivered.
     Server = 30,
     /// The request left, but no usable answer came back: the message may have been delivered.
@@ -56,7 +59,7 @@ pub enum ErrorKind {
 }
 
 /// Every kind with the sentence that tells people what happened and what to do.
-pub(crate) const SENTENCES: [(ErrorKind, &CStr); 14] = [
+pub(crate) const SENTENCES: [(ErrorKind, &CStr); 15] = [
     (ErrorKind::Argument, c"an argument is wrong and nothing was sent: correct it"),
     (ErrorKind::Config, c"a setting is missing or wrong and nothing was sent: correct the configuration"),
     (ErrorKind::Connect, c"there is no connection to the gateway and nothing was sent: try again later"),
@@ -68,6 +71,7 @@ pub(crate) const SENTENCES: [(ErrorKind, &CStr); 14] = [
     (ErrorKind::Recipient, c"the recipient is unknown or cannot be reached: check the id"),
     (ErrorKind::Account, c"the account may not send: check its connection, permissions and standing with Meta"),
     (ErrorKind::Media, c"Meta could not fetch or use the media: check its address, type and size"),
+    (ErrorKind::Endpoint, c"this address is no gateway's: correct the base URL and the account id"),
     (ErrorKind::Server, c"the gateway or Meta failed: the message may have been delivered, do not repeat it blindly"),
     (ErrorKind::Lost, c"no usable answer came: the message may have been delivered, do not repeat it blindly"),
     (ErrorKind::Internal, c"a bug in this library: the message may have been delivered; please report it"),
@@ -115,7 +119,12 @@ struct Inner {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { kind, message: Text::new(one_line(message.into())), response: None, source: None }))
+        Error::of_reply(kind, one_line(message.into()))
+    }
+
+    /// For a message with a printed reply in it, which is one line as `JSON.stringify` makes it.
+    pub(crate) fn of_reply(kind: ErrorKind, message: impl AsRef<str>) -> Error {
+        Error(Box::new(Inner { kind, message: Text::new(message), response: None, source: None }))
     }
 
     pub(crate) fn argument(message: impl Into<String>) -> Error {

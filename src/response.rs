@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::classify::{Refusal, classify};
+use crate::classify::{Body, Refusal, classify};
 use crate::error::{Error, ErrorKind};
 use crate::json::Json;
 use crate::text::Text;
@@ -118,8 +118,8 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Turns an answer into what the send returns. `token` is hidden should the answer repeat it.
-pub(crate) fn judge(answer: Answer, token: &str) -> Result<Response, Error> {
+/// Turns the answer to a POST to `url` into what the send returns. `token` is hidden should the answer repeat it.
+pub(crate) fn judge(answer: Answer, url: &str, token: &str) -> Result<Response, Error> {
     let text = match std::str::from_utf8(&answer.body) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(&answer.body),
@@ -128,11 +128,21 @@ pub(crate) fn judge(answer: Answer, token: &str) -> Result<Response, Error> {
     let json = if answer.cut.is_none() { Json::parse(text).ok() } else { None };
     let reply = json.map(Reply::read).unwrap_or_default();
     let mut response = read(&answer, &reply);
-    let failure = match json.filter(|json| json.is_object()) {
-        _ if !is_success(answer.status) => Some(refusal(json, &reply, &response, token)),
-        Some(_) if reply.denies(&response) => Some(refusal(json, &reply, &response, token)),
-        Some(_) => None,
-        None => Some(Error::new(ErrorKind::Lost, unusable(&answer))),
+    let is_object = json.is_some_and(Json::is_object);
+    let failure = if !is_success(answer.status) || reply.denies(&response) {
+        let body = match answer.cut {
+            None if !is_object => Body::NoObject,
+            None if !reply.is_in_an_envelope(&response) => Body::StrangeObject,
+            _ => Body::Theirs,
+        };
+        let kind = kind_of(&reply, &response, body);
+        let printed = json.map_or_else(|| "{}".to_owned(), |json| hide(json.print(), token));
+        let advice = if kind == ErrorKind::Endpoint { not_a_gateway(url) } else { String::new() };
+        Some(Error::of_reply(kind, format!("Instagram API error {}: {printed}{advice}", answer.status)))
+    } else if is_object {
+        None
+    } else {
+        Some(Error::new(ErrorKind::Lost, unusable(&answer)))
     };
     response.body = answer.body;
     response.body.push(0);
@@ -146,19 +156,22 @@ fn is_success(http_status: u16) -> bool {
     (200..300).contains(&http_status)
 }
 
-fn refusal(json: Option<Json<'_>>, reply: &Reply<'_>, response: &Response, token: &str) -> Error {
-    let kind = match classify(Refusal {
+fn kind_of(reply: &Reply<'_>, response: &Response, body: Body) -> ErrorKind {
+    if is_success(response.http_status) && response.message_id.is_some() {
+        // The id says that the message went out, the rest that it did not.
+        return ErrorKind::Server;
+    }
+    classify(Refusal {
         http_status: response.http_status,
         meta: response.meta_code.map(|code| (code, response.meta_subcode)),
         is_transient: reply.in_error("is_transient").is_some_and(Json::is_true),
         gateway_code: response.gateway_code(),
-    }) {
-        // The id says that the message went out, the error that it did not.
-        _ if is_success(response.http_status) && response.message_id.is_some() => ErrorKind::Server,
-        kind => kind,
-    };
-    let printed = json.map_or_else(|| "{}".to_owned(), |json| hide(json.print(), token));
-    Error::new(kind, format!("Instagram API error {}: {printed}", response.http_status))
+        body,
+    })
+}
+
+fn not_a_gateway(url: &str) -> String {
+    format!("; POST {url} was not answered by a gateway: correct the base URL and the account id")
 }
 
 /// A token with a quote or backslash is escaped where it stands inside a JSON string.
@@ -237,6 +250,11 @@ impl<'a> Reply<'a> {
     /// A member of Meta's envelope.
     fn in_error(&self, name: &str) -> Option<Json<'a>> {
         self.error?.get(name)
+    }
+
+    /// Whether Meta's number or a code of the gateway's says who wrote this.
+    fn is_in_an_envelope(&self, response: &Response) -> bool {
+        response.meta_code.is_some() || own_code(self.code).is_some()
     }
 
     /// Whether a 2xx says that it is none. A code of the gateway's alone does, in its flat envelope; beside an id it may
@@ -335,16 +353,46 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
 mod tests {
     use super::*;
 
+    const URL: &str = "https://example.net/v1/1/messages";
+
     fn answer(status: u16, body: &str) -> Answer {
         let body = body.as_bytes().to_vec();
         Answer { status, retry_after: None, app_usage: None, business_usage: None, body, cut: None }
     }
 
     #[test]
+    fn a_refusal_is_no_gateways_only_if_it_came_whole_and_in_nobodys_envelope() {
+        for (status, body, is_a_gateways) in [
+            (404, "", false),
+            (404, "<html>", false),
+            (404, "[]", false),
+            (404, r#"{"statusCode":404,"error":"Not Found"}"#, false),
+            (405, r#"{"error":{"message":"no","code":"NOT_ALLOWED"}}"#, false),
+            (404, r#"{"code":404,"message":"x"}"#, false),
+            (404, r#"{"code":"CHANNEL_NOT_FOUND"}"#, true),
+            (404, r#"{"error":{"message":"x","code":"100"}}"#, true),
+            (308, r#"{"error":{"code":778899}}"#, true),
+            (403, "<html>", false),
+            (403, "{}", true),
+        ] {
+            let error = judge(answer(status, body), URL, "token").unwrap_err();
+            let kind = if is_a_gateways { ErrorKind::Rejected } else { ErrorKind::Endpoint };
+            assert_eq!(error.kind(), kind, "{status} {body}");
+            let advice = "; POST https://example.net/v1/1/messages was not answered by a gateway: \
+                correct the base URL and the account id";
+            assert_eq!(error.to_string().ends_with(advice), !is_a_gateways, "{error}");
+            assert!(error.to_string().starts_with(&format!("Instagram API error {status}: ")), "{error}");
+            let cut = Answer { cut: Some("it was cut".to_owned()), ..answer(status, body) };
+            assert_eq!(judge(cut, URL, "token").unwrap_err().kind(), ErrorKind::Rejected, "{status} {body}");
+        }
+    }
+
+    #[test]
     fn an_empty_id_is_none_and_accepts_nothing() {
-        let sent = judge(answer(200, r#"{"message_id":"","recipient_id":"1","attachment_id":null}"#), "token").unwrap();
+        let sent =
+            judge(answer(200, r#"{"message_id":"","recipient_id":"1","attachment_id":null}"#), URL, "token").unwrap();
         assert_eq!((sent.message_id(), sent.recipient_id(), sent.attachment_id()), (None, Some("1"), None));
-        let error = judge(answer(200, r#"{"message_id":"","code":"CLOSED"}"#), "token").unwrap_err();
+        let error = judge(answer(200, r#"{"message_id":"","code":"CLOSED"}"#), URL, "token").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Server);
     }
 
@@ -358,11 +406,11 @@ mod tests {
             (r#""recipient_id":1"#, true),
             (r#""attachment_id":"a""#, true),
         ] {
-            let judged = judge(answer(201, &format!("{{\"code\":\"NEW_CODE\",{beside}}}")), "token");
+            let judged = judge(answer(201, &format!("{{\"code\":\"NEW_CODE\",{beside}}}")), URL, "token");
             assert_eq!(judged.err().map(|error| error.kind()), (!is_accepted).then_some(ErrorKind::Server), "{beside}");
         }
         for code in ["\"200\"", "200", "\"\"", "null"] {
-            assert!(judge(answer(200, &format!("{{\"code\":{code}}}")), "token").is_ok(), "{code}");
+            assert!(judge(answer(200, &format!("{{\"code\":{code}}}")), URL, "token").is_ok(), "{code}");
         }
     }
 

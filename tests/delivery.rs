@@ -109,6 +109,7 @@ const LOST: Outcome = Fails(ErrorKind::Lost);
 const CONNECT: Outcome = Fails(ErrorKind::Connect);
 const REJECTED: Outcome = Fails(ErrorKind::Rejected);
 const SERVER: Outcome = Fails(ErrorKind::Server);
+const ENDPOINT: Outcome = Fails(ErrorKind::Endpoint);
 const ID: &str = r#"{"message_id":"{text}"}"#;
 /// An answer that no send asked for.
 const FOREIGN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{\"message_id\":\"other\"}";
@@ -270,13 +271,18 @@ fn odd_statuses_and_bodies() -> Vec<Case> {
         case("200 and an id beside an error", whole("200 OK", error_beside_id), SERVER, 1, Same),
         case("300", whole("300 Multiple Choices", "{}"), LOST, 1, Same),
         case("304", asked([say("HTTP/1.1 304 Not Modified\r\n\r\n")]), LOST, 1, Same),
-        case("301", redirect("301 Moved Permanently"), REJECTED, 1, Same),
-        case("302", redirect("302 Found"), REJECTED, 1, Same),
+        case("301", redirect("301 Moved Permanently"), ENDPOINT, 1, Same),
+        case("302", redirect("302 Found"), ENDPOINT, 1, Same),
         case("303", redirect("303 See Other"), LOST, 1, Same),
-        case("307", redirect("307 Temporary Redirect"), REJECTED, 1, Same),
-        case("308", redirect("308 Permanent Redirect"), REJECTED, 1, Same),
+        case("307", redirect("307 Temporary Redirect"), ENDPOINT, 1, Same),
+        case("308", redirect("308 Permanent Redirect"), ENDPOINT, 1, Same),
         case("400", whole("400 Bad Request", error), REJECTED, 1, Same),
         case("401", whole("401 Unauthorized", "{}"), Fails(ErrorKind::Auth), 1, Same),
+        case("403", whole("403 Forbidden", "{}"), REJECTED, 1, Same),
+        case("403 and a page", whole("403 Forbidden", "<html>"), ENDPOINT, 1, Same),
+        case("404", whole("404 Not Found", ""), ENDPOINT, 1, Same),
+        case("404 and the gateway's own code", whole("404 Not Found", r#"{"code":"NO_CHANNEL"}"#), REJECTED, 1, Same),
+        case("405", whole("405 Method Not Allowed", error), ENDPOINT, 1, Same),
         case("408", whole("408 Request Timeout", "{}"), SERVER, 1, Same),
         case("460", whole("460 Client Closed", "{}"), SERVER, 1, Same),
         case("499", whole("499 Client Closed Request", "<html>"), SERVER, 1, Same),
@@ -487,7 +493,10 @@ fn is_told_well(error: &Error) -> bool {
     let text = error.to_string();
     let says_so = match error.delivery() {
         Delivery::NotSent => text.ends_with("nothing was sent"),
-        Delivery::Rejected => text.starts_with("Instagram API error "),
+        Delivery::Rejected => {
+            let advises = text.ends_with("was not answered by a gateway: correct the base URL and the account id");
+            text.starts_with("Instagram API error ") && advises == (error.kind() == ErrorKind::Endpoint)
+        }
         Delivery::Unknown if error.kind() == ErrorKind::Lost && !text.starts_with("Instagram API error ") => {
             text.ends_with("the message may have been delivered, so do not repeat it blindly")
         }
@@ -508,7 +517,7 @@ fn is_as_expected(outcome: &Result<Response, Error>, expected: Outcome) -> bool 
 fn delivery_of(kind: ErrorKind) -> Delivery {
     match kind {
         ErrorKind::Connect => Delivery::NotSent,
-        ErrorKind::Rejected | ErrorKind::Auth | ErrorKind::RateLimited => Delivery::Rejected,
+        ErrorKind::Rejected | ErrorKind::Auth | ErrorKind::RateLimited | ErrorKind::Endpoint => Delivery::Rejected,
         ErrorKind::Lost | ErrorKind::Server => Delivery::Unknown,
         other => panic!("no case of this table ends as {other:?}"),
     }
@@ -576,7 +585,7 @@ fn a_redirect_is_never_followed() {
             let script = asked([say(answer_with(status, &headers, "{}"))]);
             let server = FaultServer::start(server_settings(&authority, versions), vec![script]);
             let client = Client::new(&config(&server.base_url(), &authority, LONG)).unwrap();
-            let outcome = if status.starts_with("303") { LOST } else { REJECTED };
+            let outcome = if status.starts_with("303") { LOST } else { ENDPOINT };
             assert!(is_as_expected(&send(&client, FIRST, 0), outcome), "{status}");
             assert_eq!(other.connections(), 0, "{status}");
         }

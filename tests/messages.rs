@@ -463,6 +463,26 @@ fn a_message_and_a_configuration_are_what_they_were_when_they_were_cloned() {
 // What is shown
 
 #[test]
+fn what_no_gateway_answered_names_the_url_that_was_posted_to() {
+    let gateway = Gateway::start().unwrap();
+    let wrong = format!("http://{}/v1", gateway.address());
+    let client = Client::new(&Config::new(&wrong, "17841450000000017", gateway.token())).unwrap();
+    for (edge, outcome) in [
+        ("messages", client.send_text(USER, "Hello")),
+        ("message_attachments", client.upload(AttachmentKind::Image, URL)),
+    ] {
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), error.response().unwrap().http_status()), (ErrorKind::Endpoint, 404));
+        let url = format!("{wrong}/17841450000000017/{edge}");
+        let expected = format!(
+            "Instagram API error 404: {{}}; POST {url} was not answered by a gateway: \
+             correct the base URL and the account id"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
 fn neither_form_of_anything_shows_the_token_even_if_the_gateway_repeats_it() {
     let (gateway, client) = pair();
     let token = gateway.token();

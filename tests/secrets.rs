@@ -93,7 +93,7 @@ fn a_redirect_does_not_take_the_token_to_another_host() {
         let answer = Answer::new(status, "text/html", "").with_header("Location", &other.base_url());
         gateway.answer_next(answer);
         let error = Client::new(&config(&gateway.base_url())).unwrap().send_text(USER, "Hello").unwrap_err();
-        assert_eq!(error.kind(), if status == 303 { ErrorKind::Lost } else { ErrorKind::Rejected });
+        assert_eq!(error.kind(), if status == 303 { ErrorKind::Lost } else { ErrorKind::Endpoint });
     }
     assert!(other.received().is_empty());
 }

@@ -209,6 +209,7 @@ fn every_answer_that_refuses_is_understood_as_its_vector_says() {
 
 /// What the library made of one planned answer.
 struct Answered {
+    url: String,
     http_status: u16,
     body: String,
     outcome: Result<Response, Error>,
@@ -227,8 +228,10 @@ fn play(gateway: &Gateway, vector: &mut Fields, send: impl FnOnce() -> Result<Re
     gateway.answer_next(Answer { status: http_status, headers, body: body.as_bytes().to_vec() });
     let before = gateway.received().len();
     let outcome = send();
-    assert_eq!(gateway.received().len(), before + 1, "{}: one call is one request", vector.place());
-    Answered { http_status, body, outcome }
+    let received = gateway.received();
+    assert_eq!(received.len(), before + 1, "{}: one call is one request", vector.place());
+    let url = format!("http://{}{}", gateway.address(), received[before].path);
+    Answered { url, http_status, body, outcome }
 }
 
 /// Vectors that say nothing of the codes and the id in their answer. Everywhere else what is not named must not be there.
@@ -247,9 +250,13 @@ fn check_answer(place: &str, mut expect: Fields, answered: &Answered) {
     assert_eq!(response.http_status(), answered.http_status, "{place}");
     assert_eq!(response.body(), answered.body.as_bytes(), "{place}");
 
-    let error = answered.outcome.as_ref().err().map(line);
-    if let Some(expected) = expect.optional_text("error") {
-        assert_eq!(error.as_deref(), Some(expected.as_str()), "{place}");
+    let error = answered.outcome.as_ref().err();
+    if let Some(mut expected) = expect.optional_text("error") {
+        if error.is_some_and(|error| error.kind() == ErrorKind::Endpoint) {
+            let url = &answered.url;
+            expected += &format!("; POST {url} was not answered by a gateway: correct the base URL and the account id");
+        }
+        assert_eq!(error.map(line), Some(expected), "{place}");
     }
     if let Err(error) = &answered.outcome {
         assert!(!everything_shown(error).contains(TOKEN), "{place}");
@@ -322,6 +329,7 @@ fn kind_of(status: &str) -> ErrorKind {
         "RECIPIENT" => ErrorKind::Recipient,
         "ACCOUNT" => ErrorKind::Account,
         "MEDIA" => ErrorKind::Media,
+        "ENDPOINT" => ErrorKind::Endpoint,
         "SERVER" => ErrorKind::Server,
         "LOST" => ErrorKind::Lost,
         other => panic!("{other} is no status of a failure"),
