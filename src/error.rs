@@ -106,8 +106,10 @@ impl fmt::Display for ErrorKind {
 /// Why a call failed and what became of the message.
 ///
 /// Displays as one line without a trailing full stop. For a refusal that line is
-/// `Instagram API error {HTTP status}: {reply}`, with the reply as compact JSON. The access token and a proxy's
-/// password never appear in it, nor in the `Debug` form.
+/// `Instagram API error {HTTP status}: {reply}`, with the reply as compact JSON: line breaks and other characters below
+/// U+0020 are escaped in it as `JSON.stringify` does, and the others stand there as they came. In every other line a
+/// blank stands for each control character and line separator. The access token and a proxy's password never appear in
+/// either, nor in the `Debug` form, however the reply spells the token: `[token]` stands in its place.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -194,9 +196,9 @@ impl StdError for Error {
     }
 }
 
-/// Messages of other libraries and of people's files may hold line breaks; ours never do.
+/// Messages of other libraries and of people's files may hold what breaks a line or controls a terminal; ours never do.
 fn one_line(message: String) -> String {
-    if message.contains(['\n', '\r']) { message.replace(['\n', '\r'], " ") } else { message }
+    message.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
 #[cfg(test)]
@@ -218,10 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_small_and_may_cross_threads() {
+    fn an_error_is_small_and_may_cross_threads() {
         fn crosses_threads<T: Send + Sync + 'static>() {}
         crosses_threads::<Error>();
         assert_eq!(std::mem::size_of::<Error>(), std::mem::size_of::<usize>());
-        assert_eq!(Error::argument("a\r\nb").to_string(), "a  b");
+    }
+
+    #[test]
+    fn our_own_texts_hold_no_control_character_and_a_printed_reply_is_left_as_json_stringify_makes_it() {
+        let controls: String = ('\0'..=' ').chain('\u{7F}'..='\u{A0}').chain('\u{2027}'..='\u{202A}').collect();
+        let expected = format!("a{}\u{A0}\u{2027}  \u{202A}b", " ".repeat(33 + 33));
+        assert_eq!(Error::argument(format!("a{controls}b")).to_string(), expected);
+        let reply = "Instagram API error 400: {\"a\":\"\u{7F}\u{85}\u{2028}\"}";
+        assert_eq!(Error::of_reply(ErrorKind::Rejected, reply).to_string(), reply);
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::classify::{Body, Refusal, classify};
 use crate::error::{Error, ErrorKind};
 use crate::json::Json;
+use crate::secret;
 use crate::text::Text;
 use crate::transport::Answer;
 
@@ -100,18 +101,14 @@ impl Response {
     }
 }
 
-/// Without the body, which may repeat what was sent.
+/// The numbers alone: a text may repeat what was sent, the access token among it.
 impl fmt::Debug for Response {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Response")
             .field("http_status", &self.http_status)
-            .field("message_id", &self.message_id)
-            .field("recipient_id", &self.recipient_id)
-            .field("attachment_id", &self.attachment_id)
             .field("meta_code", &self.meta_code)
             .field("meta_subcode", &self.meta_subcode)
-            .field("gateway_code", &self.gateway_code)
             .field("retry_after", &self.retry_after)
             .field("usage_percent", &self.usage_percent)
             .finish_non_exhaustive()
@@ -136,7 +133,7 @@ pub(crate) fn judge(answer: Answer, url: &str, token: &str) -> Result<Response, 
             _ => Body::Theirs,
         };
         let kind = kind_of(&reply, &response, body);
-        let printed = json.map_or_else(|| "{}".to_owned(), |json| hide(json.print(), token));
+        let printed = json.map_or_else(|| "{}".to_owned(), |json| secret::hide(json.print(), token));
         let advice = if kind == ErrorKind::Endpoint { not_a_gateway(url) } else { String::new() };
         Some(Error::of_reply(kind, format!("Instagram API error {}: {printed}{advice}", answer.status)))
     } else if is_object {
@@ -172,12 +169,6 @@ fn kind_of(reply: &Reply<'_>, response: &Response, body: Body) -> ErrorKind {
 
 fn not_a_gateway(url: &str) -> String {
     format!("; POST {url} was not answered by a gateway: correct the base URL and the account id")
-}
-
-/// A token with a quote or backslash is escaped where it stands inside a JSON string.
-fn hide(reply: String, token: &str) -> String {
-    let escaped = token.replace('\\', "\\\\").replace('"', "\\\"");
-    if reply.contains(&escaped) { reply.replace(&escaped, "[token]") } else { reply }
 }
 
 fn unusable(answer: &Answer) -> String {
