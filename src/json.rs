@@ -180,20 +180,18 @@ pub(crate) fn escapes(text: &str) -> impl Iterator<Item = (Range<usize>, Meaning
 /// for itself.
 fn read_escape(text: &str) -> (Meaning, usize) {
     let unit = |at: usize| u16::from_str_radix(text.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
-    if let Some(first) = unit(0) {
-        return match char::decode_utf16([first].into_iter().chain(unit(6))).next() {
-            Some(Ok(character)) => (Ok(character), 6 * character.len_utf16()),
-            _ => (Err(first), 6),
-        };
-    }
-    match text.chars().nth(1) {
-        Some('b') => (Ok('\u{8}'), 2),
-        Some('f') => (Ok('\u{C}'), 2),
-        Some('n') => (Ok('\n'), 2),
-        Some('r') => (Ok('\r'), 2),
-        Some('t') => (Ok('\t'), 2),
-        Some(other) => (Ok(other), 1 + other.len_utf8()),
-        None => (Ok('\\'), 1),
+    match char::decode_utf16([0, 6].into_iter().map_while(unit)).next() {
+        Some(Ok(character)) => (Ok(character), 6 * character.len_utf16()),
+        Some(Err(half)) => (Err(half.unpaired_surrogate()), 6),
+        None => match text.chars().nth(1) {
+            Some('b') => (Ok('\u{8}'), 2),
+            Some('f') => (Ok('\u{C}'), 2),
+            Some('n') => (Ok('\n'), 2),
+            Some('r') => (Ok('\r'), 2),
+            Some('t') => (Ok('\t'), 2),
+            Some(other) => (Ok(other), 1 + other.len_utf8()),
+            None => (Ok('\\'), 1),
+        },
     }
 }
 
