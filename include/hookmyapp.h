@@ -223,6 +223,12 @@ typedef int32_t hma_event_kind;
 #define HMA_ERROR_MEDIA 26
 
 /**
+ * Refused: what answered is no gateway. Correct the base URL and the account
+ * id; the error string names the URL.
+ */
+#define HMA_ERROR_ENDPOINT 27
+
+/**
  * Unknown: the gateway or Meta failed midway. Do not repeat blindly.
  */
 #define HMA_ERROR_SERVER 30

@@ -53,9 +53,14 @@ pub(crate) fn upload_body(kind: AttachmentKind, url: &str) -> Result<Vec<u8>, Er
 /// Checks a body that the caller wrote; it is sent as it is.
 pub(crate) fn check_json_body(body: &str) -> Result<(), Error> {
     match Json::parse(body) {
-        Ok(json) if json.is_object() => Ok(()),
-        Ok(_) => Err(Error::argument("body: must be a JSON object")),
-        Err(error) => Err(Error::argument(format!("body: not JSON: {error}")).with_source(error)),
+        Ok(json) if json.is_object() => {}
+        Ok(_) => return Err(Error::argument("body: must be a JSON object")),
+        Err(error) => return Err(Error::argument(format!("body: not JSON: {error}")).with_source(error)),
+    }
+    // Meta would refuse it.
+    match json::escapes(body).find(|(_, meaning)| meaning.is_err()) {
+        Some((place, _)) => Err(Error::argument(format!("body: half of a surrogate pair at byte {}", place.start))),
+        None => Ok(()),
     }
 }
 

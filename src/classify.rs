@@ -10,7 +10,22 @@ pub(crate) struct Refusal<'a> {
     pub(crate) http_status: u16,
     /// Meta's code and subcode, where the answer is in Meta's envelope.
     pub(crate) meta: Option<(i32, Option<i32>)>,
+    /// Whether Meta's envelope calls the error transient.
+    pub(crate) is_transient: bool,
     pub(crate) gateway_code: Option<&'a str>,
+    pub(crate) body: Body,
+}
+
+/// What the body says about who wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Body {
+    /// It is in an envelope of Meta's or the gateway's, or it did not come whole and may have been.
+    #[default]
+    Theirs,
+    /// It is a JSON object in neither envelope.
+    StrangeObject,
+    /// It is no JSON object.
+    NoObject,
 }
 
 /// Subcodes that count under one code only. They are looked at first.
@@ -64,6 +79,7 @@ const SUBCODES: &[(i32, ErrorKind)] = &[
 
 /// Codes without a subcode, or with one that is not listed.
 const CODES: &[(i32, ErrorKind)] = &[
+    (-1, Server),           // unknown
     (1, Server),            // unknown
     (2, Server),            // service trouble
     (3, Account),           // app lacks the capability
@@ -75,7 +91,7 @@ const CODES: &[(i32, ErrorKind)] = &[
     (102, Account),         // session
     (190, Account),         // token at Meta
     (200, Account),         // permission
-    (230, Account),         // user consent missing
+    (230, Recipient),       // this user never wrote
     (341, RateLimited),     // application
     (368, Account),         // blocked for policy
     (506, Rejected),        // duplicate
@@ -103,21 +119,27 @@ pub(crate) fn classify(refusal: Refusal<'_>) -> ErrorKind {
         let in_pairs = PAIRS.iter().find(|row| Some((row.0, row.1)) == subcode.map(|subcode| (code, subcode)));
         let in_subcodes = || SUBCODES.iter().find(|row| Some(row.0) == subcode).map(|row| row.1);
         let in_codes = || CODES.iter().find(|row| row.0 == code).map(|row| row.1);
-        in_pairs.map(|row| row.2).or_else(in_subcodes).or_else(in_codes)
+        let transient = refusal.is_transient.then_some(Server);
+        in_pairs.map(|row| row.2).or_else(in_subcodes).or_else(in_codes).or(transient)
     });
     let by_gateway = || {
         let code = refusal.gateway_code.filter(|_| !(200..300).contains(&refusal.http_status))?;
         GATEWAY_CODES.iter().find(|row| row.0 == code).map(|row| row.1)
     };
-    by_meta.or_else(by_gateway).unwrap_or_else(|| by_http_status(refusal.http_status, refusal.meta.is_some()))
+    by_meta.or_else(by_gateway).unwrap_or_else(|| by_http_status(refusal))
 }
 
-fn by_http_status(status: u16, in_metas_envelope: bool) -> ErrorKind {
-    match status {
-        401 if !in_metas_envelope => Auth,
-        408 => Server,
+fn by_http_status(refusal: Refusal<'_>) -> ErrorKind {
+    match refusal.http_status {
+        401 if refusal.meta.is_none() => Auth,
+        // A server that knows nothing of the path, or a wall in between.
+        301 | 302 | 307 | 308 | 404 | 405 | 410 | 421 | 426 if refusal.body != Body::Theirs => Endpoint,
+        403 if refusal.body == Body::NoObject => Endpoint,
         429 => RateLimited,
-        300..=499 => Rejected,
+        // Somebody gave up waiting, but whom it had asked may have gone on.
+        408 | 460 | 499 => Server,
+        // The other redirects do not say that the POST was not performed; 303 says that it was.
+        301 | 302 | 307 | 308 | 400..=499 => Rejected,
         200..=299 | 500..=599 => Server,
         _ => Lost,
     }
@@ -128,7 +150,7 @@ mod tests {
     use super::*;
 
     fn meta(http_status: u16, code: i32, subcode: Option<i32>) -> ErrorKind {
-        classify(Refusal { http_status, meta: Some((code, subcode)), gateway_code: None })
+        classify(Refusal { http_status, meta: Some((code, subcode)), ..Refusal::default() })
     }
 
     #[test]
@@ -156,12 +178,51 @@ mod tests {
         assert_eq!(meta(200, 778899, None), Server);
         assert_eq!(meta(503, 778899, None), Server);
         assert_eq!(classify(Refusal { http_status: 401, ..Refusal::default() }), Auth);
-        assert_eq!(classify(Refusal { http_status: 101, ..Refusal::default() }), Lost);
+    }
+
+    #[test]
+    fn a_status_that_does_not_say_that_the_post_failed_is_no_refusal() {
+        for (statuses, expected) in [
+            (&[100, 101, 300, 303, 304, 305, 306, 310, 399, 600, 999][..], Lost),
+            (&[200, 299, 408, 460, 499, 500, 599], Server),
+            (&[400, 402, 403, 409, 413, 461, 498], Rejected),
+            (&[429], RateLimited),
+        ] {
+            for http_status in statuses {
+                let refusal = Refusal { http_status: *http_status, ..Refusal::default() };
+                assert_eq!(classify(refusal), expected, "{http_status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_nobodys_envelope_is_no_gateways() {
+        let all = [301, 302, 307, 308, 403, 404, 405, 410, 421, 426];
+        for http_status in [all.as_slice(), &[300, 303, 400, 401, 407, 413, 429, 500]].concat() {
+            for body in [Body::Theirs, Body::StrangeObject, Body::NoObject] {
+                let is_strange = body == Body::NoObject || (body == Body::StrangeObject && http_status != 403);
+                let kind = classify(Refusal { http_status, body, ..Refusal::default() });
+                assert_eq!(kind == Endpoint, all.contains(&http_status) && is_strange, "{http_status} {body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_transient_error_may_have_been_delivered_unless_its_code_is_listed() {
+        let transient = |http_status, code, subcode| {
+            classify(Refusal { is_transient: true, meta: Some((code, subcode)), http_status, ..Refusal::default() })
+        };
+        assert_eq!(transient(400, 778899, None), Server);
+        assert_eq!(transient(429, 778899, Some(7)), Server);
+        assert_eq!(transient(400, 100, Some(7)), Rejected);
+        assert_eq!(transient(400, 778899, Some(2534022)), WindowClosed);
+        assert_eq!(meta(400, -1, None), Server);
     }
 
     #[test]
     fn the_gateways_own_code_decides_outside_2xx() {
-        let gateway = |http_status, code| classify(Refusal { http_status, meta: None, gateway_code: Some(code) });
+        let gateway =
+            |http_status, code| classify(Refusal { http_status, gateway_code: Some(code), ..Refusal::default() });
         assert_eq!(gateway(403, "SESSION_WINDOW_CLOSED"), WindowClosed);
         assert_eq!(gateway(200, "SESSION_WINDOW_CLOSED"), Server);
         assert_eq!(gateway(401, "UNAUTHORIZED"), Auth);

@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// Sends a request body as it is, byte for byte, for what [`Message`] does not say. It must be a JSON object; the
-    /// error for one that is not names line and column.
+    /// error for one that is not names line and column. Half of a surrogate pair (`\ud83d` alone) is refused, too.
     pub fn send_json(&self, body: &str) -> Result<Response, Error> {
         body::check_json_body(body)?;
         self.post(Edge::Messages, body.as_bytes())
@@ -89,12 +89,12 @@ impl Client {
     }
 
     fn post(&self, edge: Edge, body: &[u8]) -> Result<Response, Error> {
-        response::judge(self.transport.post(edge, body)?, self.transport.access_token())
+        response::judge(self.transport.post(edge, body)?, self.transport.url(edge), self.transport.access_token())
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Client").field("url", &self.transport.url()).finish_non_exhaustive()
+        formatter.debug_struct("Client").field("url", &self.transport.url(Edge::Messages)).finish_non_exhaustive()
     }
 }

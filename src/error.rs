@@ -47,6 +47,9 @@ pub enum ErrorKind {
     Account = 25,
     /// Meta could not fetch or use the media.
     Media = 26,
+    /// What refused is no gateway: the base URL or the account id is wrong, or something stands in between. The error
+    /// names the URL.
+    Endpoint = 27,
     /// The gateway or Meta failed midway: the message may have been delivered.
     Server = 30,
     /// The request left, but no usable answer came back: the message may have been delivered.
@@ -56,7 +59,7 @@ pub enum ErrorKind {
 }
 
 /// Every kind with the sentence that tells people what happened and what to do.
-pub(crate) const SENTENCES: [(ErrorKind, &CStr); 14] = [
+pub(crate) const SENTENCES: [(ErrorKind, &CStr); 15] = [
     (ErrorKind::Argument, c"an argument is wrong and nothing was sent: correct it"),
     (ErrorKind::Config, c"a setting is missing or wrong and nothing was sent: correct the configuration"),
     (ErrorKind::Connect, c"there is no connection to the gateway and nothing was sent: try again later"),
@@ -68,6 +71,7 @@ pub(crate) const SENTENCES: [(ErrorKind, &CStr); 14] = [
     (ErrorKind::Recipient, c"the recipient is unknown or cannot be reached: check the id"),
     (ErrorKind::Account, c"the account may not send: check its connection, permissions and standing with Meta"),
     (ErrorKind::Media, c"Meta could not fetch or use the media: check its address, type and size"),
+    (ErrorKind::Endpoint, c"this address is no gateway's: correct the base URL and the account id"),
     (ErrorKind::Server, c"the gateway or Meta failed: the message may have been delivered, do not repeat it blindly"),
     (ErrorKind::Lost, c"no usable answer came: the message may have been delivered, do not repeat it blindly"),
     (ErrorKind::Internal, c"a bug in this library: the message may have been delivered; please report it"),
@@ -102,8 +106,10 @@ impl fmt::Display for ErrorKind {
 /// Why a call failed and what became of the message.
 ///
 /// Displays as one line without a trailing full stop. For a refusal that line is
-/// `Instagram API error {HTTP status}: {reply}`, with the reply as compact JSON. The access token and a proxy's
-/// password never appear in it, nor in the `Debug` form.
+/// `Instagram API error {HTTP status}: {reply}`, with the reply as compact JSON: line breaks and other characters below
+/// U+0020 are escaped in it as `JSON.stringify` does, and the others stand there as they came. In every other line a
+/// blank stands for each control character and line separator. The access token and a proxy's password never appear in
+/// either, nor in the `Debug` form, however the reply spells the token: `[token]` stands in its place.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -115,7 +121,12 @@ struct Inner {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { kind, message: Text::new(one_line(message.into())), response: None, source: None }))
+        Error::of_reply(kind, one_line(message.into()))
+    }
+
+    /// For a message with a printed reply in it, which is one line as `JSON.stringify` makes it.
+    pub(crate) fn of_reply(kind: ErrorKind, message: impl AsRef<str>) -> Error {
+        Error(Box::new(Inner { kind, message: Text::new(message), response: None, source: None }))
     }
 
     pub(crate) fn argument(message: impl Into<String>) -> Error {
@@ -185,9 +196,9 @@ impl StdError for Error {
     }
 }
 
-/// Messages of other libraries and of people's files may hold line breaks; ours never do.
+/// Messages of other libraries and of people's files may hold what breaks a line or controls a terminal; ours never do.
 fn one_line(message: String) -> String {
-    if message.contains(['\n', '\r']) { message.replace(['\n', '\r'], " ") } else { message }
+    message.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
 #[cfg(test)]
@@ -209,10 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_small_and_may_cross_threads() {
+    fn an_error_is_small_and_may_cross_threads() {
         fn crosses_threads<T: Send + Sync + 'static>() {}
         crosses_threads::<Error>();
         assert_eq!(std::mem::size_of::<Error>(), std::mem::size_of::<usize>());
-        assert_eq!(Error::argument("a\r\nb").to_string(), "a  b");
+    }
+
+    #[test]
+    fn our_own_texts_hold_no_control_character_and_a_printed_reply_is_left_as_json_stringify_makes_it() {
+        let controls: String = ('\0'..=' ').chain('\u{7F}'..='\u{A0}').chain('\u{2027}'..='\u{202A}').collect();
+        let expected = format!("a{}\u{A0}\u{2027}  \u{202A}b", " ".repeat(33 + 33));
+        assert_eq!(Error::argument(format!("a{controls}b")).to_string(), expected);
+        let reply = "Instagram API error 400: {\"a\":\"\u{7F}\u{85}\u{2028}\"}";
+        assert_eq!(Error::of_reply(ErrorKind::Rejected, reply).to_string(), reply);
     }
 }

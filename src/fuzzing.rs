@@ -16,7 +16,11 @@ pub fn judge(
     body: Vec<u8>,
     token: &str,
 ) -> Result<Response, Error> {
-    response::judge(Answer { status, retry_after, app_usage, business_usage, body, cut: None }, token)
+    response::judge(
+        Answer { status, retry_after, app_usage, business_usage, body, cut: None },
+        "https://example.net/1/messages",
+        token,
+    )
 }
 
 /// Checks a body as `Client::send_json` would.

@@ -1,12 +1,14 @@
 //! Reading JSON without building a tree: `serde_json` decides what is JSON, then the text itself is walked.
 //!
-//! A tree would lose the digits of long numbers and the order of members.
+//! A tree would lose the digits of long numbers and the order of members, and it refuses what JavaScript reads: half of
+//! a surrogate pair, a number beyond a double, deep nesting. Nothing here recurses.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::Write;
+use std::ops::Range;
 
 use memchr::memchr;
-use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_core::de::IgnoredAny;
 
 /// One value inside a text that is known to be JSON, without blanks around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,9 +22,9 @@ impl Default for Json<'_> {
 }
 
 impl<'a> Json<'a> {
-    /// Takes a text that is JSON as a whole; the error names line and column. Nesting beyond 128 levels is refused.
+    /// Takes a text that is JSON as a whole, however deep it nests; the error names line and column.
     pub(crate) fn parse(text: &'a str) -> Result<Json<'a>, serde_json::Error> {
-        serde_json::from_str::<Anything>(text).map(|_| Json(text.trim_matches(BLANKS)))
+        serde_json::from_str::<IgnoredAny>(text).map(|_| Json(text.trim_matches(BLANKS)))
     }
 
     pub(crate) fn is_object(self) -> bool {
@@ -82,14 +84,15 @@ impl<'a> Json<'a> {
         std::iter::from_fn(move || take_value(&mut rest))
     }
 
-    /// The text of a string.
+    /// The text of a string. Half of a surrogate pair is U+FFFD.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if memchr(b'\\', inner.as_bytes()).is_some() {
-            serde_json::from_str(self.0).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(inner))
+        if memchr(b'\\', inner.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(inner));
         }
+        let mut text = String::with_capacity(inner.len());
+        replace_escapes(inner, &mut text, |meaning, text| text.push(meaning.unwrap_or(char::REPLACEMENT_CHARACTER)));
+        Some(Cow::Owned(text))
     }
 
     /// The text of a string, or the digits of a number exactly as they came.
@@ -107,7 +110,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Any number, as near as a double comes.
+    /// Any number, as near as a double comes; none beyond that.
     pub(crate) fn number(self) -> Option<f64> {
         serde_json::from_str(self.0).ok()
     }
@@ -115,22 +118,19 @@ impl<'a> Json<'a> {
     /// The value on one line: no blanks outside strings, strings escaped as `JSON.stringify` escapes them,
     /// members, their order and numbers as they came.
     pub(crate) fn print(self) -> String {
-        let mut out = Vec::with_capacity(self.0.len());
+        let mut out = String::with_capacity(self.0.len());
         let mut rest = self.0;
         while let Some(first) = rest.chars().next() {
+            let length = if first == '"' { string_length(rest) } else { first.len_utf8() };
+            let (part, behind) = rest.split_at(length);
             if first == '"' {
-                let (string, behind) = rest.split_at(string_length(rest));
-                write_text(&Json(string).text().unwrap_or_default(), &mut out);
-                rest = behind;
-            } else {
-                // Outside strings, JSON is ASCII.
-                if !BLANKS.contains(&first) {
-                    out.push(first as u8);
-                }
-                rest = &rest[first.len_utf8()..];
+                replace_escapes(part, &mut out, print_escape);
+            } else if !BLANKS.contains(&first) {
+                out.push(first);
             }
+            rest = behind;
         }
-        String::from_utf8(out).unwrap_or_default()
+        out
     }
 
     fn is_text(self, wanted: &str) -> bool {
@@ -159,6 +159,68 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
         // Writing to memory cannot fail.
         let _ = serde_json::to_writer(out, text);
     }
+}
+
+/// What an escape says: a character, or half of a surrogate pair without the other half. JavaScript's texts may hold such
+/// a half; UTF-8 cannot say it.
+type Meaning = Result<char, u16>;
+
+/// Where escapes stand in a text of JSON, and what each says.
+pub(crate) fn escapes(text: &str) -> impl Iterator<Item = (Range<usize>, Meaning)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + memchr(b'\\', &text.as_bytes()[at..])?;
+        let (meaning, length) = read_escape(&text[start..]);
+        at = start + length;
+        Some((start..at, meaning))
+    })
+}
+
+/// Reads the escape at the front, which is two of them where they make a surrogate pair. What JSON does not know stands
+/// for itself.
+fn read_escape(text: &str) -> (Meaning, usize) {
+    let unit = |at: usize| u16::from_str_radix(text.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
+    match char::decode_utf16([0, 6].into_iter().map_while(unit)).next() {
+        Some(Ok(character)) => (Ok(character), 6 * character.len_utf16()),
+        Some(Err(half)) => (Err(half.unpaired_surrogate()), 6),
+        None => match text.chars().nth(1) {
+            Some('b') => (Ok('\u{8}'), 2),
+            Some('f') => (Ok('\u{C}'), 2),
+            Some('n') => (Ok('\n'), 2),
+            Some('r') => (Ok('\r'), 2),
+            Some('t') => (Ok('\t'), 2),
+            Some(other) => (Ok(other), 1 + other.len_utf8()),
+            None => (Ok('\\'), 1),
+        },
+    }
+}
+
+/// Appends a text to `out`, with something else in place of each escape.
+fn replace_escapes(text: &str, out: &mut String, replace: impl Fn(Meaning, &mut String)) {
+    let mut done = 0;
+    for (place, meaning) in escapes(text) {
+        out.push_str(&text[done..place.start]);
+        replace(meaning, out);
+        done = place.end;
+    }
+    out.push_str(&text[done..]);
+}
+
+/// Appends what `JSON.stringify` writes for it.
+fn print_escape(meaning: Meaning, out: &mut String) {
+    // Writing to memory cannot fail.
+    let _ = match meaning {
+        Ok('"') => out.write_str("\\\""),
+        Ok('\\') => out.write_str("\\\\"),
+        Ok('\u{8}') => out.write_str("\\b"),
+        Ok('\u{C}') => out.write_str("\\f"),
+        Ok('\n') => out.write_str("\\n"),
+        Ok('\r') => out.write_str("\\r"),
+        Ok('\t') => out.write_str("\\t"),
+        Ok(control @ '\0'..' ') => write!(out, "\\u{:04x}", u32::from(control)),
+        Ok(character) => out.write_char(character),
+        Err(half) => write!(out, "\\u{half:04x}"),
+    };
 }
 
 /// Takes the next value off a list of values with commas, colons and blanks between them.
@@ -208,59 +270,6 @@ fn string_length(text: &str) -> usize {
         at = quote + 1;
     }
     text.len()
-}
-
-/// Reads any JSON value and keeps nothing, so that only the limits of `serde_json` decide.
-struct Anything;
-
-impl<'de> Deserialize<'de> for Anything {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Anything, D::Error> {
-        deserializer.deserialize_any(AnythingVisitor)
-    }
-}
-
-struct AnythingVisitor;
-
-impl<'de> Visitor<'de> for AnythingVisitor {
-    type Value = Anything;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Anything, E> {
-        Ok(Anything)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Anything, E> {
-        Ok(Anything)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Anything, E> {
-        Ok(Anything)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Anything, E> {
-        Ok(Anything)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Anything, E> {
-        Ok(Anything)
-    }
-
-    fn visit_unit<E>(self) -> Result<Anything, E> {
-        Ok(Anything)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Anything, A::Error> {
-        while items.next_element::<Anything>()?.is_some() {}
-        Ok(Anything)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Anything, A::Error> {
-        while members.next_entry::<Anything, Anything>()?.is_some() {}
-        Ok(Anything)
-    }
 }
 
 #[cfg(test)]
@@ -327,9 +336,66 @@ mod tests {
     }
 
     #[test]
+    fn escapes_are_read_and_printed_as_javascript_does_halves_of_surrogate_pairs_included() {
+        for (text, read, printed) in [
+            (r#""\ud800""#, "\u{FFFD}", r#""\ud800""#),
+            (r#""a\uDFFFb""#, "a\u{FFFD}b", r#""a\udfffb""#),
+            (r#""\uD83D\ude00""#, "\u{1F600}", "\"\u{1F600}\""),
+            (r#""\ude00\ud83d""#, "\u{FFFD}\u{FFFD}", r#""\ude00\ud83d""#),
+            (r#""\ud83d\ud83d\ude00\n""#, "\u{FFFD}\u{1F600}\n", "\"\\ud83d\u{1F600}\\n\""),
+            (r#""\\ud800 \"\ud800""#, "\\ud800 \"\u{FFFD}", r#""\\ud800 \"\ud800""#),
+            (r#""\ud800\u0041\ud800""#, "\u{FFFD}A\u{FFFD}", r#""\ud800A\ud800""#),
+            (r#""é\udbff€""#, "é\u{FFFD}€", r#""é\udbff€""#),
+            (r#""\b\f\n\r\t\/\"\\""#, "\u{8}\u{C}\n\r\t/\"\\", r#""\b\f\n\r\t/\"\\""#),
+            (r#""\u0008\u000A\u001B\u0022\u005c\u002F""#, "\u{8}\n\u{1B}\"\\/", r#""\b\n\u001b\"\\/""#),
+            (
+                r#""\u0000\u007F\u0085\u2028\uFFFD""#,
+                "\0\u{7F}\u{85}\u{2028}\u{FFFD}",
+                "\"\\u0000\u{7F}\u{85}\u{2028}\u{FFFD}\"",
+            ),
+            ("\"\"", "", "\"\""),
+        ] {
+            let json = Json::parse(text).unwrap();
+            assert_eq!(json.text().unwrap(), read, "{text}");
+            assert_eq!(json.print(), printed, "{text}");
+        }
+        let json = Json::parse(r#"{"\uD800k" : 1, "code":1e999,"x":"\uDC00"}"#).unwrap();
+        assert_eq!(json.get("\u{FFFD}k").unwrap().integer(), Some(1));
+        assert_eq!(json.print(), r#"{"\ud800k":1,"code":1e999,"x":"\udc00"}"#);
+        // No JSON, and yet no panic.
+        assert_eq!(escapes(r"\é\u12\u+123\").map(|(place, _)| place.end).collect::<Vec<_>>(), [3, 5, 13, 14]);
+    }
+
+    #[test]
+    fn a_number_beyond_a_double_is_json_and_no_number() {
+        for text in ["1e999", "-1e400", "1e-999", "123456789012345678901234567890e123456789"] {
+            let json = Json::parse(text).unwrap();
+            assert_eq!((json.integer(), json.print().as_str()), (None, text));
+            assert_eq!(json.text_or_number().unwrap(), text);
+        }
+        assert_eq!(Json::parse("1e999").unwrap().number(), None);
+        assert_eq!(Json::parse("1e-999").unwrap().number(), Some(0.0));
+    }
+
+    #[test]
+    fn nesting_needs_no_stack() {
+        let deep = |open: &str, close: &str| open.repeat(100_000) + "1" + &close.repeat(100_000);
+        let check = move || {
+            for (text, is_object) in
+                [(deep("[", "]"), false), (deep("{\"a\":", "}"), true), (deep("[{\"a\":", "}]"), false)]
+            {
+                let json = Json::parse(&text).unwrap();
+                assert_eq!(json.is_object(), is_object);
+                assert_eq!(json.print(), text);
+                assert!(json.get("a").is_some() == is_object && json.items().count() <= 1);
+            }
+        };
+        std::thread::Builder::new().stack_size(64 << 10).spawn(check).unwrap().join().unwrap();
+    }
+
+    #[test]
     fn what_serde_json_refuses_is_no_json() {
-        let deep = "[".repeat(128) + &"]".repeat(128);
-        for text in ["", "{", "{\"a\":1,}", "01", "\"\\ud800\"", "1e999", "nul", "1 2", &deep] {
+        for text in ["", "{", "{\"a\":1,}", "01", "\"\\ud80\"", "\"\\x\"", "\"\t\"", "1e", "-", "nul", "1 2", "[1}"] {
             assert!(Json::parse(text).is_err(), "{text}");
         }
         let error = Json::parse("{\n  \"a\" 1}").unwrap_err();

@@ -58,6 +58,7 @@ pub mod fuzzing;
 mod json;
 mod message;
 mod response;
+mod secret;
 mod text;
 mod transport;
 mod url;

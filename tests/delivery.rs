@@ -108,6 +108,8 @@ fn say(text: impl Into<String>) -> Move {
 const LOST: Outcome = Fails(ErrorKind::Lost);
 const CONNECT: Outcome = Fails(ErrorKind::Connect);
 const REJECTED: Outcome = Fails(ErrorKind::Rejected);
+const SERVER: Outcome = Fails(ErrorKind::Server);
+const ENDPOINT: Outcome = Fails(ErrorKind::Endpoint);
 const ID: &str = r#"{"message_id":"{text}"}"#;
 /// An answer that no send asked for.
 const FOREIGN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{\"message_id\":\"other\"}";
@@ -250,6 +252,7 @@ fn heads_that_cannot_be_read() -> Vec<Case> {
 fn odd_statuses_and_bodies() -> Vec<Case> {
     let whole = |status: &str, body: &str| asked([say(answer(status, body))]);
     let error = r#"{"error":{"message":"{text}"}}"#;
+    let error_beside_id = r#"{"message_id":"{text}","error":{"code":10,"error_subcode":2534022}}"#;
     let elsewhere = "Location: /elsewhere\r\nContent-Length: {length}\r\n";
     let redirect = |status: &str| asked([say(answer_with(status, elsewhere, "{}"))]);
     let endless = |status: &str, headers: &str, text: &str| {
@@ -264,14 +267,25 @@ fn odd_statuses_and_bodies() -> Vec<Case> {
         case("204", asked([say("HTTP/1.1 204 No Content\r\n\r\n")]), LOST, 1, Same),
         lost("204 with a body", asked([say(answer("204 No Content", ID))])),
         lost("101", asked([say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n")])),
-        case("301", redirect("301 Moved Permanently"), REJECTED, 1, Same),
-        case("302", redirect("302 Found"), REJECTED, 1, Same),
-        case("303", redirect("303 See Other"), REJECTED, 1, Same),
-        case("307", redirect("307 Temporary Redirect"), REJECTED, 1, Same),
-        case("308", redirect("308 Permanent Redirect"), REJECTED, 1, Same),
+        case("200 and the gateway's own code", whole("200 OK", r#"{"code":"RATE_LIMITED"}"#), SERVER, 1, Same),
+        case("200 and an id beside an error", whole("200 OK", error_beside_id), SERVER, 1, Same),
+        case("300", whole("300 Multiple Choices", "{}"), LOST, 1, Same),
+        case("304", asked([say("HTTP/1.1 304 Not Modified\r\n\r\n")]), LOST, 1, Same),
+        case("301", redirect("301 Moved Permanently"), ENDPOINT, 1, Same),
+        case("302", redirect("302 Found"), ENDPOINT, 1, Same),
+        case("303", redirect("303 See Other"), LOST, 1, Same),
+        case("307", redirect("307 Temporary Redirect"), ENDPOINT, 1, Same),
+        case("308", redirect("308 Permanent Redirect"), ENDPOINT, 1, Same),
         case("400", whole("400 Bad Request", error), REJECTED, 1, Same),
         case("401", whole("401 Unauthorized", "{}"), Fails(ErrorKind::Auth), 1, Same),
-        case("408", whole("408 Request Timeout", "{}"), Fails(ErrorKind::Server), 1, Same),
+        case("403", whole("403 Forbidden", "{}"), REJECTED, 1, Same),
+        case("403 and a page", whole("403 Forbidden", "<html>"), ENDPOINT, 1, Same),
+        case("404", whole("404 Not Found", ""), ENDPOINT, 1, Same),
+        case("404 and the gateway's own code", whole("404 Not Found", r#"{"code":"NO_CHANNEL"}"#), REJECTED, 1, Same),
+        case("405", whole("405 Method Not Allowed", error), ENDPOINT, 1, Same),
+        case("408", whole("408 Request Timeout", "{}"), SERVER, 1, Same),
+        case("460", whole("460 Client Closed", "{}"), SERVER, 1, Same),
+        case("499", whole("499 Client Closed Request", "<html>"), SERVER, 1, Same),
         case("429", whole("429 Too Many Requests", "{}"), Fails(ErrorKind::RateLimited), 1, Same),
         case(
             "500 and close",
@@ -525,7 +539,10 @@ fn is_told_well(error: &Error) -> bool {
     let text = error.to_string();
     let says_so = match error.delivery() {
         Delivery::NotSent => text.ends_with("nothing was sent"),
-        Delivery::Rejected => text.starts_with("Instagram API error "),
+        Delivery::Rejected => {
+            let advises = text.ends_with("was not answered by a gateway: correct the base URL and the account id");
+            text.starts_with("Instagram API error ") && advises == (error.kind() == ErrorKind::Endpoint)
+        }
         Delivery::Unknown if error.kind() == ErrorKind::Lost && !text.starts_with("Instagram API error ") => {
             text.ends_with("the message may have been delivered, so do not repeat it blindly")
         }
@@ -546,7 +563,7 @@ fn is_as_expected(outcome: &Result<Response, Error>, expected: Outcome) -> bool 
 fn delivery_of(kind: ErrorKind) -> Delivery {
     match kind {
         ErrorKind::Connect => Delivery::NotSent,
-        ErrorKind::Rejected | ErrorKind::Auth | ErrorKind::RateLimited => Delivery::Rejected,
+        ErrorKind::Rejected | ErrorKind::Auth | ErrorKind::RateLimited | ErrorKind::Endpoint => Delivery::Rejected,
         ErrorKind::Lost | ErrorKind::Server => Delivery::Unknown,
         other => panic!("no case of this table ends as {other:?}"),
     }
@@ -614,7 +631,8 @@ fn a_redirect_is_never_followed() {
             let script = asked([say(answer_with(status, &headers, "{}"))]);
             let server = FaultServer::start(server_settings(&authority, versions), vec![script]);
             let client = Client::new(&config(&server.base_url(), &authority, LONG)).unwrap();
-            assert!(is_as_expected(&send(&client, FIRST, 0), REJECTED), "{status}");
+            let outcome = if status.starts_with("303") { LOST } else { ENDPOINT };
+            assert!(is_as_expected(&send(&client, FIRST, 0), outcome), "{status}");
             assert_eq!(other.connections(), 0, "{status}");
         }
     }

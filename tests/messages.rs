@@ -335,7 +335,7 @@ fn a_body_that_is_no_json_object_is_refused_with_line_and_column() {
         ("{\"a\":1}{}", "line 1 column 8"),
         ("{'a':1}", "line 1 column 2"),
         ("{\"a\":\"\u{1}\"}", "line 1 column"),
-        ("{\"a\":\"\\ud800\"}", "line 1 column"),
+        ("{\"a\":\"\\ud80\"}", "line 1 column"),
         ("{\"a\":NaN}", "line 1 column 6"),
         ("\u{FEFF}{}", "line 1 column 1"),
         ("{}\0", "line 1 column 3"),
@@ -349,8 +349,22 @@ fn a_body_that_is_no_json_object_is_refused_with_line_and_column() {
         let error = refused_by_name("body", client.send_json(body), body);
         assert!(error.contains(words), "{body:?}: {error}");
     }
-    let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    refused_by_name("body", client.send_json(&deep), "nested deeply");
+    assert_nothing_came(&gateway);
+}
+
+#[test]
+fn a_body_with_half_of_a_surrogate_pair_is_refused_and_the_error_names_the_byte() {
+    let (gateway, client) = pair();
+    for (body, byte) in [
+        (r#"{"a":"\ud800"}"#, 6),
+        (r#"{"é\ud83d\ude00":["\\","\uDC00\ud800"]}"#, 25),
+        (r#"{"\ud83d\ud83d\ude00":1}"#, 2),
+        (r#"{"a":"\ud83d","b":"\ude00"}"#, 6),
+    ] {
+        let error = refused_by_name("body", client.send_json(body), body);
+        assert_eq!(error, format!("body: half of a surrogate pair at byte {byte}"));
+        assert!(body[byte..].to_lowercase().starts_with("\\ud"));
+    }
     assert_nothing_came(&gateway);
 }
 
@@ -366,9 +380,12 @@ fn a_body_that_is_an_object_goes_out_byte_for_byte() {
         client.send_json(body).unwrap();
         assert_eq!(gateway.received().last().unwrap().body, body.as_bytes());
     }
-    gateway.answer_next(Answer::json(200, &json!({})));
-    client.send_json("{}").unwrap();
-    assert_eq!(gateway.received().last().unwrap().body, b"{}");
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    for body in ["{}", "{\"n\":1e999}", r#"{"a":"\ud83d\ude00 \\ud800"}"#, &deep] {
+        gateway.answer_next(Answer::json(200, &json!({})));
+        client.send_json(body).unwrap();
+        assert_eq!(gateway.received().last().unwrap().body, body.as_bytes());
+    }
 }
 
 #[test]
@@ -444,6 +461,26 @@ fn a_message_and_a_configuration_are_what_they_were_when_they_were_cloned() {
 }
 
 // What is shown
+
+#[test]
+fn what_no_gateway_answered_names_the_url_that_was_posted_to() {
+    let gateway = Gateway::start().unwrap();
+    let wrong = format!("http://{}/v1", gateway.address());
+    let client = Client::new(&Config::new(&wrong, "17841450000000017", gateway.token())).unwrap();
+    for (edge, outcome) in [
+        ("messages", client.send_text(USER, "Hello")),
+        ("message_attachments", client.upload(AttachmentKind::Image, URL)),
+    ] {
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), error.response().unwrap().http_status()), (ErrorKind::Endpoint, 404));
+        let url = format!("{wrong}/17841450000000017/{edge}");
+        let expected = format!(
+            "Instagram API error 404: {{}}; POST {url} was not answered by a gateway: \
+             correct the base URL and the account id"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
 
 #[test]
 fn neither_form_of_anything_shows_the_token_even_if_the_gateway_repeats_it() {

@@ -145,7 +145,7 @@ fn behind_nginx_a_connection_is_kept_and_replaced_and_its_own_pages_are_told_rig
 
     assert_eq!(outcome(client("refused").send_text(USER, "x")), (ErrorKind::Server, Delivery::Unknown, 502));
     assert_eq!(outcome(client("silent").send_text(USER, "x")), (ErrorKind::Server, Delivery::Unknown, 504));
-    assert_eq!(outcome(client("moved").send_text(USER, "x")), (ErrorKind::Rejected, Delivery::Rejected, 301));
+    assert_eq!(outcome(client("moved").send_text(USER, "x")), (ErrorKind::Endpoint, Delivery::Rejected, 301));
     let large = format!("{{\"recipient\":{{\"id\":\"{USER}\"}},\"padding\":\"{}\"}}", "x".repeat(4000));
     assert_eq!(outcome(client("meta").send_json(&large)), (ErrorKind::Rejected, Delivery::Rejected, 413));
     assert_eq!(gateway.received().len(), 3);

@@ -73,6 +73,63 @@ fn no_error_shows_the_token_whatever_its_kind() {
 }
 
 #[test]
+fn no_spelling_that_json_allows_shows_the_token() {
+    const ODD: &str = r#"hm"at\live/0000/EXAMPLE"#;
+    let settings = Settings { token: ODD.to_owned(), ..Settings::default() };
+    let gateway = Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = Client::new(&Config::new(&gateway.base_url(), "17841450000000017", ODD)).unwrap();
+    client.send_text(USER, "Hello").unwrap();
+    let quoted = |text: &str| serde_json::to_string(text).unwrap().trim_matches('"').to_owned();
+    let escaped = |text: &str, is_large: bool| -> String {
+        let code = |c: u32| if is_large { format!("\\u{c:04X}") } else { format!("\\u{c:04x}") };
+        text.chars().map(|c| code(c.into())).collect()
+    };
+    let partly = |text: &str| format!("{}{}", escaped(&text[..7], true), quoted(&text[7..]).replace('/', "\\/"));
+    let once = [quoted(ODD), quoted(ODD).replace('/', "\\/"), escaped(ODD, false), escaped(ODD, true), partly(ODD)];
+    let mut spellings = once.to_vec();
+    for spelling in &once {
+        spellings.extend([quoted(spelling), escaped(spelling, true), partly(spelling), quoted(&quoted(spelling))]);
+    }
+    assert_eq!(spellings.len(), 25);
+    for spelling in spellings {
+        let flat = format!(r#"{{"code":"BAD_{spelling}","message":"{spelling}, not known"}}"#);
+        let meta = format!(r#"{{"error":{{"code":100,"message":"Bearer {spelling}","{spelling}":["{spelling}"]}}}}"#);
+        for (body, expected) in [
+            (flat, r#"{"code":"BAD_[token]","message":"[token], not known"}"#),
+            (meta, r#"{"error":{"code":100,"message":"Bearer [token]","[token]":["[token]"]}}"#),
+        ] {
+            gateway.answer_next(Answer::new(400, "application/json", &body));
+            let error = client.send_text(USER, "Hello").unwrap_err();
+            assert_eq!(error.to_string(), format!("Instagram API error 400: {expected}"), "{spelling}");
+            for part in ["EXAMPLE", "0000", "live", "0045", "0065"] {
+                assert!(!shown(&error).contains(part), "{spelling}: {}", shown(&error));
+            }
+            assert_eq!(error.response().unwrap().body(), body.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn no_field_of_a_response_shows_the_token() {
+    let gateway = gateway();
+    let client = Client::new(&config(&gateway.base_url())).unwrap();
+    let body = format!(
+        r#"{{"message_id":"{TOKEN}","recipient_id":"{TOKEN}","attachment_id":"a {TOKEN}","code":"BAD {TOKEN}",
+        "message":"{TOKEN}","error":null}}"#
+    );
+    gateway.answer_next(Answer::new(200, "application/json", &body));
+    let sent = client.send_text(USER, "Hello").unwrap();
+    gateway.answer_next(Answer::new(400, "application/json", &body));
+    let error = client.send_text(USER, "Hello").unwrap_err();
+    for response in [&sent, error.response().unwrap()] {
+        assert!(!format!("{response:?} {response:#?}").contains(TOKEN), "{response:?}");
+        // The accessors give what came.
+        assert_eq!((response.message_id(), response.error_message()), (Some(TOKEN), Some(TOKEN)));
+    }
+    assert!(!shown(&error).contains(TOKEN), "{error:?}");
+}
+
+#[test]
 fn neither_client_nor_configuration_nor_response_shows_the_token() {
     let gateway = gateway();
     let config = config(&gateway.base_url()).proxy("http://user:hmat_proxy@127.0.0.1:1");
@@ -93,7 +150,7 @@ fn a_redirect_does_not_take_the_token_to_another_host() {
         let answer = Answer::new(status, "text/html", "").with_header("Location", &other.base_url());
         gateway.answer_next(answer);
         let error = Client::new(&config(&gateway.base_url())).unwrap().send_text(USER, "Hello").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Rejected);
+        assert_eq!(error.kind(), if status == 303 { ErrorKind::Lost } else { ErrorKind::Endpoint });
     }
     assert!(other.received().is_empty());
 }

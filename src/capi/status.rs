@@ -42,6 +42,9 @@ pub const HMA_ERROR_RECIPIENT: hma_status = 24;
 pub const HMA_ERROR_ACCOUNT: hma_status = 25;
 /// Refused: Meta could not fetch or use the media. Check address, type, size.
 pub const HMA_ERROR_MEDIA: hma_status = 26;
+/// Refused: what answered is no gateway. Correct the base URL and the account
+/// id; the error string names the URL.
+pub const HMA_ERROR_ENDPOINT: hma_status = 27;
 /// Unknown: the gateway or Meta failed midway. Do not repeat blindly.
 pub const HMA_ERROR_SERVER: hma_status = 30;
 /// Unknown: the request left, but no usable answer came. Do not repeat blindly.
@@ -134,6 +137,7 @@ mod tests {
             (HMA_ERROR_RECIPIENT, ErrorKind::Recipient),
             (HMA_ERROR_ACCOUNT, ErrorKind::Account),
             (HMA_ERROR_MEDIA, ErrorKind::Media),
+            (HMA_ERROR_ENDPOINT, ErrorKind::Endpoint),
             (HMA_ERROR_SERVER, ErrorKind::Server),
             (HMA_ERROR_LOST, ErrorKind::Lost),
             (HMA_ERROR_INTERNAL, ErrorKind::Internal),

@@ -114,8 +114,11 @@ impl Transport {
         })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.settings.messages_url
+    pub(crate) fn url(&self, edge: Edge) -> &str {
+        match edge {
+            Edge::Messages => &self.settings.messages_url,
+            Edge::Uploads => &self.settings.uploads_url,
+        }
     }
 
     pub(crate) fn access_token(&self) -> &str {

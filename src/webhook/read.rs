@@ -21,13 +21,14 @@ const LONGEST_ENTRY_ID: usize = 256;
 
 /// Reads the body of a delivery. Check its signature first, see [`verify`](crate::webhook::verify).
 ///
-/// A body that is not JSON is [`ErrorKind::Argument`](crate::ErrorKind::Argument) with line and column, and so is one
-/// that nests deeper than 128 levels. Nothing else fails: what is not known becomes [`EventKind::Other`], what is not
-/// about Instagram gives no events, and where something else stands than is expected, it counts as not said. A message
-/// or tap in which no user can be read gives nothing to answer and is left out.
+/// A body that is not JSON is [`ErrorKind::Argument`](crate::ErrorKind::Argument) with line and column. Nothing else
+/// fails: what is not known becomes [`EventKind::Other`], what is not about Instagram gives no events, and where something
+/// else stands than is expected, it counts as not said. A message or tap in which no user can be read gives nothing to
+/// answer and is left out. However deep a body nests, it is read, and needs no stack.
 ///
 /// JSON is UTF-8. Should a body hold other bytes all the same, each becomes U+FFFD, so that one broken text does not
-/// lose a whole batch; the body that the signature was checked over has them still.
+/// lose a whole batch; the body that the signature was checked over has them still. Half of a surrogate pair, which JSON
+/// allows as an escape, becomes U+FFFD, too; [`Event::json`] has it as it came.
 pub fn parse(body: &[u8]) -> Result<Events, Error> {
     let text = match std::str::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text),

@@ -374,7 +374,7 @@ pub struct Error {
 }
 
 /// Every kind; C knows them as numbers.
-pub const KINDS: [ErrorKind; 14] = [
+pub const KINDS: [ErrorKind; 15] = [
     ErrorKind::Argument,
     ErrorKind::Config,
     ErrorKind::Connect,
@@ -386,6 +386,7 @@ pub const KINDS: [ErrorKind; 14] = [
     ErrorKind::Recipient,
     ErrorKind::Account,
     ErrorKind::Media,
+    ErrorKind::Endpoint,
     ErrorKind::Server,
     ErrorKind::Lost,
     ErrorKind::Internal,

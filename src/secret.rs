@@ -1,0 +1,145 @@
+//! Takes the access token out of what the gateway answered, however JSON spells it there.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::json;
+
+/// A text in JSON may hold JSON again, such as the request that a gateway quotes, and so on. Nobody nests it deeper.
+const LAYERS: usize = 8;
+
+/// A printed reply with `[token]` in each place where the token stands.
+///
+/// One layer of escapes after the other is taken off, and each time the token is looked for. Backslashes are passed over:
+/// where layers are mixed, nobody knows which of them belong to the token.
+pub(crate) fn hide(reply: String, token: &str) -> String {
+    let wanted: Vec<u8> = token.bytes().filter(|byte| *byte != b'\\').collect();
+    if wanted.is_empty() {
+        // The token is nothing but backslashes.
+        return "{}".to_owned();
+    }
+    let mut places = Vec::new();
+    let mut layer = Layer::outermost(&reply);
+    for _ in 0..LAYERS {
+        layer = layer.inner();
+        layer.find(&wanted, &mut places);
+        if !layer.text.contains('\\') {
+            break;
+        }
+    }
+    // Several layers may have found it, in places that overlap.
+    places.sort_unstable();
+    let mut shown = String::with_capacity(reply.len());
+    let mut done = 0;
+    for (start, end) in places {
+        if start >= done {
+            shown.push_str(&reply[done..start]);
+            shown.push_str("[token]");
+        }
+        done = done.max(end);
+    }
+    shown.push_str(&reply[done..]);
+    shown
+}
+
+/// The reply with some layers of escapes taken off.
+#[derive(Default)]
+struct Layer {
+    text: String,
+    /// Where each byte of the text stands in the reply.
+    places: Vec<(usize, usize)>,
+}
+
+impl Layer {
+    fn outermost(reply: &str) -> Layer {
+        Layer { text: reply.to_owned(), places: (0..reply.len()).map(|at| (at, at + 1)).collect() }
+    }
+
+    fn inner(&self) -> Layer {
+        let mut inner = Layer::default();
+        let mut done = 0;
+        for (escape, meaning) in json::escapes(&self.text) {
+            inner.copy(self, done..escape.start);
+            done = escape.end;
+            inner.text.push(meaning.unwrap_or(char::REPLACEMENT_CHARACTER));
+            inner.places.resize(inner.text.len(), (self.places[escape.start].0, self.places[escape.end - 1].1));
+        }
+        inner.copy(self, done..self.text.len());
+        inner
+    }
+
+    fn copy(&mut self, from: &Layer, part: Range<usize>) {
+        self.text.push_str(&from.text[part.clone()]);
+        self.places.extend_from_slice(&from.places[part]);
+    }
+
+    fn find(&self, wanted: &[u8], places: &mut Vec<(usize, usize)>) {
+        let (bytes, stand_at): (Vec<u8>, Vec<(usize, usize)>) =
+            self.text.bytes().zip(&self.places).filter(|(byte, _)| *byte != b'\\').unzip();
+        let found = memmem::find_iter(&bytes, wanted);
+        places.extend(found.map(|at| (stand_at[at].0, stand_at[at + wanted.len() - 1].1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fastrand::Rng;
+
+    use super::*;
+    use crate::json::Json;
+
+    const TOKEN: &str = r#"h"m\at_live/0000\u0041Zb"#;
+
+    /// Writes a text as the inside of a JSON string, each character in one of the ways that JSON allows.
+    fn spell(text: &str, random: &mut Rng) -> String {
+        let way = |c: char| match (random.u8(..3), c) {
+            (0, _) => format!("\\u{:04x}", u32::from(c)),
+            (1, _) => format!("\\u{:04X}", u32::from(c)),
+            (_, '"' | '\\') => format!("\\{c}"),
+            (_, '/') if random.bool() => "\\/".to_owned(),
+            _ => c.to_string(),
+        };
+        text.chars().map(way).collect()
+    }
+
+    #[test]
+    fn the_token_is_hidden_in_every_spelling_and_under_several_layers() {
+        let mut random = Rng::with_seed(7);
+        for round in 0..400 {
+            let mut spelled = TOKEN.to_owned();
+            for _ in 0..=round % 4 {
+                spelled = spell(&spelled, &mut random);
+            }
+            let reply = format!(r#"{{"error":"no {spelled}, é\\n","a":["{spelled}","{spelled}{spelled}"]}}"#);
+            let printed = Json::parse(&reply).unwrap().print();
+            let expected = r#"{"error":"no [token], é\\n","a":["[token]","[token][token]"]}"#;
+            assert_eq!(hide(printed, TOKEN), expected, "{reply}");
+        }
+    }
+
+    #[test]
+    fn layers_that_are_mixed_hide_nothing() {
+        for (printed, token, expected) in [
+            (r#"{"a":"x/b\\\"c\\\\\\/"}"#, r#"x/b"c/"#, r#"{"a":"[token]"}"#),
+            (r#"{"a":"\\\\u0061bc"}"#, "abc", r#"{"a":"[token]"}"#),
+            (r#"{"a":"\\\\\\u0061bc d\\u0065f"}"#, "abc def", r#"{"a":"[token]"}"#),
+            // What stands before the token may look like the beginning of an escape.
+            (r#"{"a":"\\u0041bcd"}"#, "41bcd", r#"{"a":"\\u00[token]"}"#),
+            (r#"{"41":41,"b":"é\ud83d"}"#, "41", r#"{"[token]":[token],"b":"é\ud83d"}"#),
+            (r#"{"a":"aab"}"#, "aa", r#"{"a":"[token]b"}"#),
+            (r#"{"a":"b"}"#, "c", r#"{"a":"b"}"#),
+            (r#"{"a":"\\"}"#, r"\", "{}"),
+        ] {
+            assert_eq!(hide(printed.to_owned(), token), expected, "{token}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_escapes_is_no_burden() {
+        for part in [r"\\", r"\\u005c", r#"\""#, r"\\u005cu005c", "x"] {
+            let reply = format!("\"{}\"", part.repeat((64 << 10) / part.len()));
+            assert_eq!(hide(reply.clone(), "token"), reply);
+        }
+    }
+}
