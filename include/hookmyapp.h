@@ -394,7 +394,8 @@ hma_delivery hma_status_delivery(hma_status status);
 
 /**
  * Frees an error string that a function of this library handed out through
- * `error_out`. NULL is allowed and does nothing.
+ * `error_out`. The text may have been changed meanwhile, within its length.
+ * NULL is allowed and does nothing.
  */
 void hma_string_free(char *string);
 
