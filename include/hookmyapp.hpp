@@ -366,6 +366,12 @@ public:
         hma_config_set_proxy(raw_.get(), proxy_.or_null("proxy", url));
         return *this;
     }
+    /// Which hosts are connected to directly, separated by commas; empty means none.
+    config &no_proxy(const detail::text_in &hosts) & {
+        no_proxy_ = detail::texts();
+        hma_config_set_no_proxy(raw_.get(), no_proxy_("no_proxy", hosts));
+        return *this;
+    }
 
     template <typename Rep, typename Period> config &&timeout(std::chrono::duration<Rep, Period> whole_send) && {
         return std::move(timeout(whole_send));
@@ -378,6 +384,7 @@ public:
     }
     config &&ca_file(const detail::text_in &path) && { return std::move(ca_file(path)); }
     config &&proxy(const detail::text_in &url) && { return std::move(proxy(url)); }
+    config &&no_proxy(const detail::text_in &hosts) && { return std::move(no_proxy(hosts)); }
 
     /// What a send will POST to; empty while a setting is wrong.
     std::string url() const { return mistake().empty() ? text(hma_config_url(raw_.get())) : std::string(); }
@@ -398,14 +405,16 @@ private:
 
     /// What C cannot see: a NUL byte. Setting the same thing again rightly forgets it.
     const std::string &mistake() const noexcept {
-        if (!texts_.mistake().empty())
-            return texts_.mistake();
-        return ca_file_.mistake().empty() ? proxy_.mistake() : ca_file_.mistake();
+        for (const detail::texts *one : {&texts_, &ca_file_, &proxy_})
+            if (!one->mistake().empty())
+                return one->mistake();
+        return no_proxy_.mistake();
     }
 
     detail::texts texts_{}; // before raw_, which is made with it
     detail::texts ca_file_{};
     detail::texts proxy_{};
+    detail::texts no_proxy_{};
     detail::owner<hma_config> raw_{};
 };
 

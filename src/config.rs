@@ -165,7 +165,7 @@ impl Config {
             config.set_proxy(name, Some(&value));
         }
         if let Some((_, value)) = find(&["NO_PROXY", "no_proxy"]) {
-            config.no_proxy = value;
+            config.set_no_proxy(&value);
         }
         config.webhook_secret = find(&[WEBHOOK_SECRET]).map(|(_, value)| Text::new(value));
 
@@ -224,7 +224,7 @@ impl Config {
     /// separated by commas; a name stands for itself and all names below it, an address for itself, each with or
     /// without a port; `*` stands for every host.
     pub fn no_proxy(mut self, hosts: &str) -> Config {
-        self.no_proxy = hosts.to_owned();
+        self.set_no_proxy(hosts);
         self
     }
 
@@ -287,6 +287,11 @@ impl Config {
         let checked = url.map(ProxyUrl::parse).transpose();
         self.proxy = checked.as_ref().ok().cloned().flatten();
         self.note("proxy", checked.map(drop).map_err(|reason| format!("{name} is invalid: {reason}")));
+    }
+
+    pub(crate) fn set_no_proxy(&mut self, hosts: &str) {
+        hosts.clone_into(&mut self.no_proxy);
+        self.note("no_proxy", Ok(()));
     }
 
     fn set_base_url(&mut self, name: &'static str, url: &str) {

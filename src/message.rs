@@ -191,6 +191,7 @@ impl Message {
     }
 
     /// A reaction to a message: the word `love` or an emoji. `None` takes the reaction back; another one replaces it.
+    /// Repeating it is harmless, also after [`Delivery::Unknown`](crate::Delivery::Unknown).
     pub fn reaction<'a>(message_id: &str, reaction: impl Into<Option<&'a str>>) -> Message {
         Message::new(Content::Reaction {
             message_id: message_id.to_owned(),
@@ -198,7 +199,8 @@ impl Message {
         })
     }
 
-    /// A sender action: typing on, typing off, or mark seen.
+    /// A sender action: typing on, typing off, or mark seen. Repeating it is harmless, also after
+    /// [`Delivery::Unknown`](crate::Delivery::Unknown).
     pub fn action(action: Action) -> Message {
         Message::new(Content::Action(action))
     }

@@ -250,6 +250,7 @@ static void nul_bytes_in_configurations() {
     CHECK_ARGUMENT(hma::client(hma::config::from_env_file(cut)), "path");
     CHECK_ARGUMENT(hma::client(good_config().ca_file(cut)), "ca_file");
     CHECK_ARGUMENT(hma::client(good_config().proxy("http://127.0.0.1:9" + cut)), "proxy");
+    CHECK_ARGUMENT(hma::client(good_config().no_proxy("localhost" + cut)), "no_proxy");
     CHECK(hma::config(base + cut, "1", "t").url().empty());
     CHECK(hma::config(base, "1" + cut, "t").url().empty());
 }
@@ -271,14 +272,14 @@ static void configurations(const std::string &env_file) {
     CHECK(changed.url() == "http://127.0.0.1:9/v25.0/17841450000000017/messages");
     CHECK(std::string(THROWN(hma::client client(good_config().ca_file("/no/such/file.pem"))).what()).find("/no/such") !=
           std::string::npos);
-    changed.proxy("ftp://x").proxy("");
+    changed.proxy("ftp://x").proxy("").no_proxy("*.example.net").no_proxy("");
     CHECK(hma::client(changed).get() != nullptr);
 }
 
 // As with every other mistake, setting the same thing again rightly forgets it.
 static void a_corrected_nul_byte_is_forgotten() {
     hma::config config = good_config();
-    config.proxy("http://127.0.0.1:9" + cut).proxy("");
+    config.proxy("http://127.0.0.1:9" + cut).proxy("").no_proxy(cut).no_proxy("").ca_file(cut).ca_file(nullptr);
     CHECK(!config.url().empty());
     CHECK(hma::client(config).get() != nullptr);
 }
