@@ -441,9 +441,13 @@ hma_config *hma_config_from_env(void);
  *
  * The names are those of hma_config_from_env(); the environment itself is only
  * looked at for the proxy, where the file names none; no other thread may change
- * it meanwhile. The file is read as Node's
- * dotenv reads it, and may have 1 MiB. `path` must not be NULL. A file that
- * cannot be read is a mistake that names the path and the reason.
+ * it meanwhile. `path` must not be NULL. What cannot be read, is no regular file
+ * (a pipe, say) or is larger than 1 MiB, is a mistake that names the path and
+ * the reason.
+ *
+ * The file is read as Node's dotenv 16 reads it, with two differences: a #
+ * begins a comment only at the start of a value or behind a blank, so that a#b
+ * stays whole; and a value begins on the line of its name.
  *
  * Never returns NULL. Free it with hma_config_free().
  */
@@ -475,11 +479,11 @@ void hma_config_set_keep_alive(hma_config *config, uint32_t milliseconds);
 
 /**
  * Trusts exactly the certificates in this PEM file. NULL, the default, trusts
- * Mozilla's set. The file is read by hma_client_new(); one without a certificate
- * is a mistake.
+ * Mozilla's set. The file is read by hma_client_new(). One without a
+ * certificate, one that is larger than 16 MiB, and what is no regular file (a
+ * pipe, say) are mistakes.
  */
-void hma_config_set_ca_file(hma_config *config,
-                            const char *path);
+void hma_config_set_ca_file(hma_config *config, const char *path);
 
 /**
  * Connects through this HTTP CONNECT proxy: "http://[user:password@]host[:port]"
