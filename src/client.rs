@@ -1,6 +1,7 @@
 //! `Client`: sends messages and says what became of them.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::body::{self, Recipient};
@@ -28,6 +29,11 @@ use crate::webhook::{Event, ReplyTarget};
 pub struct Client {
     transport: Arc<Transport>,
 }
+
+// A send that panics takes its own connection out of use and leaves what all sends share as it was: settings that never
+// change, the idle connections, and flags. So nobody who catches the panic meets anything half-changed.
+impl UnwindSafe for Client {}
+impl RefUnwindSafe for Client {}
 
 impl Client {
     /// Makes a client. Nothing is connected yet. Fails with [`ErrorKind::Config`](crate::ErrorKind::Config), naming

@@ -33,7 +33,10 @@ const CA_FILE_LIMIT: u64 = 16 << 20;
 ///
 /// Neither the constructors nor the setters fail: what is wrong is remembered and reported by
 /// [`Client::new`](crate::Client::new). Setting the same thing again, rightly, forgets the mistake.
-#[derive(Clone)]
+///
+/// Two configurations are equal if all their settings are: the token, the webhook's secret and a proxy's password, too,
+/// which are compared and not shown. Mistakes and warnings must be the same as well.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     base: Option<BaseUrl>,
     account_id: String,
@@ -53,7 +56,7 @@ pub struct Config {
 }
 
 /// What is wrong with one setting.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Mistake {
     setting: &'static str,
     kind: ErrorKind,
