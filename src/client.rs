@@ -24,7 +24,7 @@ use crate::webhook::{Event, ReplyTarget};
 ///
 /// A thread that sends needs 64 KiB of stack, if the library is built with optimisation. A host name is looked up on a
 /// helper thread, which takes over the caller's signal mask; no other thread is started. A send that finds its kept
-/// connection closed by the gateway makes a new one, and drops the other idle ones.
+/// connection closed only as it writes makes a new one, and drops the other idle ones.
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<Transport>,
