@@ -68,7 +68,7 @@ comma := ,
 empty :=
 CRATE_TYPES := $(subst $(empty) $(empty),$(comma),$(patsubst shared,cdylib,$(patsubst static,staticlib,$(LIBRARIES))))
 OPTIMISATION := $(if $(OPT_LEVEL),--config profile.release.opt-level=$(OPT_LEVEL))
-CARGO_FLAGS := $(LTO) $(OPTIMISATION) --release --lib --features capi --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
+CARGO_FLAGS := $(LTO) $(OPTIMISATION) --release --lib --features capi,quiet --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
 # Where no CC was given, cargo chooses the linker: its settings name one, or cargo-zigbuild does.
 LINKER = $(if $(TARGET),$(if $(filter-out default,$(origin CC)), -C linker=$(CC)))
 RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(LINKER)
@@ -121,7 +121,7 @@ SANITIZED := $(TARGET_DIR)/sanitizers
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS := -g -fsanitize=address,undefined -fno-sanitize-recover=all
 check-sanitizers:
-	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly rustc --release --lib --features capi --crate-type staticlib,cdylib \
+	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly rustc --release --lib --features capi,quiet --crate-type staticlib,cdylib \
 	    --target $(HOST) --target-dir $(SANITIZED) -- -C link-arg=$(SONAME_FLAG)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(SANITIZED)/$(HOST)/release/
 	ln -sf libhookmyapp.so $(SANITIZED)/$(HOST)/release/libhookmyapp.so.$(SOVERSION)

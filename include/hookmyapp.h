@@ -26,13 +26,19 @@
  *           NULL on failure (an old value is overwritten, not freed), so that one
  *           block of code at the end can free everything; response_out is also
  *           set when the gateway refused. An *_out argument may be NULL if it is
- *           not wanted, but not client_out. Free functions take NULL.
+ *           not wanted; client_out and events_out may not. Free functions take NULL.
  * Strings   NUL-terminated UTF-8, not changed by others during the call. Error
  *           strings are one line of English and hold neither the access token nor
  *           a proxy's password.
  * Threads   A function that takes a const pointer may run on the same object in
  *           any number of threads at once. One that takes a pointer without const
- *           needs the object for itself.
+ *           needs the object for itself. A name is looked up on a helper thread,
+ *           the only one that the library starts. It takes over the caller's signal
+ *           mask, so that a signal handler of the program may run on it.
+ *           hma_client_new(), the functions with from_env in their names and the
+ *           system's look-up of a name read the environment: no other thread may
+ *           change it meanwhile, as with getenv().
+ * Stack     A thread that calls needs 64 KiB of stack.
  * Fork      A child may go on using a client if no other thread was inside a call
  *           at the fork; it opens connections of its own.
  * Limits    Do not cancel or longjmp out of a thread that is inside a call, and
@@ -400,7 +406,8 @@ hma_delivery hma_status_delivery(hma_status status);
 
 /**
  * Frees an error string that a function of this library handed out through
- * `error_out`. NULL is allowed and does nothing.
+ * `error_out`. The text may have been changed meanwhile, within its length.
+ * NULL is allowed and does nothing.
  */
 void hma_string_free(char *string);
 
@@ -439,9 +446,14 @@ hma_config *hma_config_from_env(void);
  * `hookmyapp channels env --write` makes.
  *
  * The names are those of hma_config_from_env(); the environment itself is only
- * looked at for the proxy, where the file names none. The file is read as Node's
- * dotenv reads it, and may have 1 MiB. `path` must not be NULL. A file that
- * cannot be read is a mistake that names the path and the reason.
+ * looked at for the proxy, where the file names none; no other thread may change
+ * it meanwhile. `path` must not be NULL. What cannot be read, is no regular file
+ * (a pipe, say) or is larger than 1 MiB, is a mistake that names the path and
+ * the reason.
+ *
+ * The file is read as Node's dotenv 16 reads it, with two differences: a #
+ * begins a comment only at the start of a value or behind a blank, so that a#b
+ * stays whole; and a value begins on the line of its name.
  *
  * Never returns NULL. Free it with hma_config_free().
  */
@@ -473,11 +485,11 @@ void hma_config_set_keep_alive(hma_config *config, uint32_t milliseconds);
 
 /**
  * Trusts exactly the certificates in this PEM file. NULL, the default, trusts
- * Mozilla's set. The file is read by hma_client_new(); one without a certificate
- * is a mistake.
+ * Mozilla's set. The file is read by hma_client_new(). One without a
+ * certificate, one that is larger than 16 MiB, and what is no regular file (a
+ * pipe, say) are mistakes.
  */
-void hma_config_set_ca_file(hma_config *config,
-                            const char *path);
+void hma_config_set_ca_file(hma_config *config, const char *path);
 
 /**
  * Connects through this HTTP CONNECT proxy: "http://[user:password@]host[:port]"
@@ -486,6 +498,15 @@ void hma_config_set_ca_file(hma_config *config,
  */
 void hma_config_set_proxy(hma_config *config,
                           const char *url);
+
+/**
+ * Names the hosts that are connected to directly although a proxy is set, as the
+ * NO_PROXY variable does: separated by commas; a name stands for itself and all
+ * names below it, an address for itself, each with or without a port; * stands
+ * for every host. NULL, the default, names none.
+ */
+void hma_config_set_no_proxy(hma_config *config,
+                             const char *hosts);
 
 /**
  * Returns the URL that a send will POST to, for logs: it holds no secret.
@@ -527,6 +548,11 @@ void hma_config_free(hma_config *config);
  * On success `*client_out` is yours; free it with hma_client_free(). On failure
  * it is NULL: `HMA_ERROR_CONFIG` names everything that is wrong with the
  * configuration, `HMA_ERROR_ARGUMENT` a NULL `config` or `client_out`.
+ *
+ * Reads the environment: the HTTP library inside looks at ALL_PROXY,
+ * HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in small letters. What it finds is
+ * not used: the proxy is that of the configuration. As with getenv(), no other
+ * thread may change the environment meanwhile.
  */
 hma_status hma_client_new(const hma_config *config,
                           hma_client **client_out,
@@ -534,7 +560,8 @@ hma_status hma_client_new(const hma_config *config,
 
 /**
  * Makes a client from the environment: hma_config_from_env() and
- * hma_client_new() in one call.
+ * hma_client_new() in one call. As there, no other thread may change the
+ * environment meanwhile.
  */
 hma_status hma_client_from_env(hma_client **client_out, char **error_out);
 
@@ -619,8 +646,9 @@ hma_status hma_send_json(const hma_client *client,
  * hma_message_attachment_id().
  *
  * `url` is absolute, http or https, and must not be NULL; Meta fetches it. Meta
- * documents this call; that the gateway passes it on is not proven. Results as
- * with hma_send_text().
+ * documents this call; that the gateway passes it on is not proven. No message
+ * is sent: after a 3x status repeating the call is harmless, and at worst Meta
+ * keeps the media twice. Results as with hma_send_text().
  */
 hma_status hma_upload(const hma_client *client,
                       hma_attachment_kind kind,
@@ -687,6 +715,7 @@ hma_message *hma_message_cards(void);
 /**
  * Makes a reaction to the message `message_id`: the word "love" or an emoji.
  * A NULL `reaction_or_null` takes the reaction back; another one replaces it.
+ * After a 3x status repeating it is harmless.
  *
  * Never returns NULL. Free it with hma_message_free().
  */
@@ -694,7 +723,8 @@ hma_message *hma_message_reaction(const char *message_id,
                                   const char *reaction_or_null);
 
 /**
- * Makes a sender action: typing on, typing off, or mark seen.
+ * Makes a sender action: typing on, typing off, or mark seen. After a 3x status
+ * repeating it is harmless.
  *
  * Never returns NULL. Free it with hma_message_free().
  */

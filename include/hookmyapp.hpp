@@ -5,9 +5,12 @@
 //     std::cout << sent.message_id << '\n';
 //
 // Header only; everything goes through the C functions, whose manual is hookmyapp.h. Limits, units and what each
-// status means stand there. A std::string with a NUL byte inside is HMA_ERROR_ARGUMENT: nothing is ever cut.
+// status means stand there. Texts are const char *, std::string or, from C++17 on, std::string_view. One with a NUL byte
+// inside is HMA_ERROR_ARGUMENT: nothing is ever cut.
 // Threads: one client may send from any number of threads at once; every const function of every class may run on one
 // object in any number of threads.
+// Exceptions: with -fno-exceptions the functions that throw are left out. Those with std::nothrow stay.
+// Versions: one program may hold libraries that were built with several versions of this header.
 #ifndef HOOKMYAPP_HPP
 #define HOOKMYAPP_HPP
 
@@ -19,25 +22,44 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
+#if __cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
+#define HMA_HAS_STRING_VIEW
+#include <string_view>
+#endif
+
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS) || defined(_CPPUNWIND)
+#define HMA_HAS_EXCEPTIONS
+#endif
+
+// An exception is caught across shared objects by its type, also where -fvisibility=hidden hides all others.
+#if defined(__GNUC__) && !defined(_WIN32)
+#define HMA_VISIBLE __attribute__((visibility("default")))
+#else
+#define HMA_VISIBLE
+#endif
+
 namespace hma {
+// The version of the interface, as in the shared library's name.
+inline namespace v0_1 {
 
 /// What the gateway answered, as plain values. Numbers are 0 or -1 and texts empty where nothing was said.
 struct response {
     int http_status = 0;
-    std::string message_id;
-    std::string recipient_id;
-    std::string attachment_id;
+    std::string message_id{};
+    std::string recipient_id{};
+    std::string attachment_id{};
     int meta_code = 0;
     int meta_subcode = 0;
-    std::string gateway_code;
-    std::string error_message;
-    std::string user_message;
-    std::string trace_id;
-    int retry_after = -1;   ///< seconds
+    std::string gateway_code{};
+    std::string error_message{};
+    std::string user_message{};
+    std::string trace_id{};
+    int retry_after = -1; ///< seconds
     int usage_percent = -1;
-    std::string body;       ///< byte for byte as it came
+    std::string body{}; ///< byte for byte as it came
 
     response() = default;
 
@@ -48,17 +70,16 @@ struct response {
           meta_code(hma_response_meta_code(raw)), meta_subcode(hma_response_meta_subcode(raw)),
           gateway_code(text(hma_response_gateway_code(raw))), error_message(text(hma_response_error_message(raw))),
           user_message(text(hma_response_user_message(raw))), trace_id(text(hma_response_trace_id(raw))),
-          retry_after(hma_response_retry_after(raw)), usage_percent(hma_response_usage_percent(raw)) {
-        if (raw)
-            body.assign(hma_response_body(raw), hma_response_body_length(raw));
-    }
+          retry_after(hma_response_retry_after(raw)), usage_percent(hma_response_usage_percent(raw)),
+          body(raw ? std::string(hma_response_body(raw), hma_response_body_length(raw)) : std::string()) {}
 
 private:
     static std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
 };
 
+#ifdef HMA_HAS_EXCEPTIONS
 /// Thrown by every call that does not end in HMA_OK. what() is the error string.
-class error : public std::runtime_error {
+class HMA_VISIBLE error : public std::runtime_error {
 public:
     error(hma_status status, const std::string &what, hma::response response = hma::response())
         : std::runtime_error(what), status_(status),
@@ -76,12 +97,13 @@ private:
     hma_status status_;
     std::shared_ptr<const hma::response> response_; // so that copying an exception cannot throw
 };
+#endif
 
-/// What became of a send that does not throw.
+/// What became of a call that does not throw.
 struct result {
     hma_status status = HMA_OK;
-    hma::response response;
-    std::string error;
+    hma::response response{};
+    std::string error{};
 
     bool ok() const noexcept { return status == HMA_OK; }
     explicit operator bool() const noexcept { return ok(); }
@@ -100,28 +122,66 @@ struct deleter {
 
 template <typename T> using owner = std::unique_ptr<T, deleter>;
 
+/// A text that a caller hands in, in whatever form it has; good during the call alone. A null pointer stays one.
+class text_in {
+public:
+    text_in() noexcept : text_in("") {}
+    text_in(const text_in &) = default;
+    text_in &operator=(const text_in &) = delete;
+    text_in(const char *text) noexcept : borrowed_(text), length_(text ? std::char_traits<char>::length(text) : 0) {}
+    text_in(const std::string &text) noexcept : borrowed_(text.c_str()), length_(text.size()) {}
+#ifdef HMA_HAS_STRING_VIEW
+    text_in(std::string_view text) : owned_(text), is_owned_(true), length_(text.size()) {}
+#endif
+    /// What turns into a text, such as a path.
+    template <typename Text,
+              typename = typename std::enable_if<std::is_convertible<const Text &, std::string>::value &&
+                                                 !std::is_convertible<const Text &, const char *>::value>::type>
+    text_in(const Text &text) : owned_(text), is_owned_(true), length_(owned_.size()) {}
+
+    const char *c_str() const noexcept { return is_owned_ ? owned_.c_str() : borrowed_; }
+    std::size_t size() const noexcept { return length_; }
+    bool has_nul() const noexcept { return size() != 0 && std::char_traits<char>::find(c_str(), size(), '\0'); }
+
+private:
+    const char *borrowed_ = nullptr;
+    std::string owned_{};
+    bool is_owned_ = false;
+    std::size_t length_ = 0;
+};
+
 /// The names of the arguments that hold a NUL byte, which C would take for the end.
 class texts {
 public:
-    const char *operator()(const char *name, const std::string &text) {
-        if (text.find('\0') != std::string::npos && mistake_.empty())
+    const char *operator()(const char *name, const text_in &text) {
+        if (text.has_nul() && mistake_.empty())
             mistake_ = std::string(name) + ": must not hold a NUL byte";
         return text.c_str();
     }
-    const char *or_null(const char *name, const std::string &text) {
-        return text.empty() ? nullptr : (*this)(name, text);
+    const char *or_null(const char *name, const text_in &text) {
+        return text.size() == 0 ? nullptr : (*this)(name, text);
     }
     const std::string &mistake() const noexcept { return mistake_; }
 
 private:
-    std::string mistake_;
+    std::string mistake_{};
 };
 
+/// What a mistake gives instead of a call.
+inline result refused(const std::string &mistake) {
+    result done;
+    done.status = HMA_ERROR_ARGUMENT;
+    done.error = mistake;
+    return done;
+}
+
+#ifdef HMA_HAS_EXCEPTIONS
 template <typename T> T checked(T done) {
     if (!done.ok())
         throw error(done.status, done.error, std::move(done.response));
     return done;
 }
+#endif
 
 /// What was said; empty if nothing was.
 inline std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
@@ -142,13 +202,13 @@ template <typename Rep, typename Period> uint32_t milliseconds(std::chrono::dura
 /// A message to send. Setters can be chained, or called in a loop; the first mistake is reported by the send.
 class message {
 public:
-    static message text(const std::string &text) {
+    static message text(const detail::text_in &text) {
         return message([&](detail::texts &in) { return hma_message_text(in("text", text)); });
     }
-    static message attachment(hma_attachment_kind kind, const std::string &url) {
+    static message attachment(hma_attachment_kind kind, const detail::text_in &url) {
         return message([&](detail::texts &in) { return hma_message_attachment(kind, in("url", url)); });
     }
-    static message attachment_id(hma_attachment_kind kind, const std::string &id) {
+    static message attachment_id(hma_attachment_kind kind, const detail::text_in &id) {
         return message([&](detail::texts &in) { return hma_message_attachment_id(kind, in("attachment_id", id)); });
     }
     static message images() {
@@ -157,71 +217,71 @@ public:
     static message heart() {
         return message([](detail::texts &) { return hma_message_heart(); });
     }
-    static message post(const std::string &media_id) {
+    static message post(const detail::text_in &media_id) {
         return message([&](detail::texts &in) { return hma_message_post(in("media_id", media_id)); });
     }
     static message cards() {
         return message([](detail::texts &) { return hma_message_cards(); });
     }
     /// A reaction: the word "love" or an emoji.
-    static message reaction(const std::string &message_id, const std::string &reaction) {
+    static message reaction(const detail::text_in &message_id, const detail::text_in &reaction) {
         return message([&](detail::texts &in) {
             const char *id = in("message_id", message_id);
             return hma_message_reaction(id, in("reaction", reaction));
         });
     }
     /// Takes the reaction to a message back.
-    static message no_reaction(const std::string &message_id) {
-        return message(
-            [&](detail::texts &in) { return hma_message_reaction(in("message_id", message_id), nullptr); });
+    static message no_reaction(const detail::text_in &message_id) {
+        return message([&](detail::texts &in) { return hma_message_reaction(in("message_id", message_id), nullptr); });
     }
     static message action(hma_action action) {
         return message([=](detail::texts &) { return hma_message_action(action); });
     }
 
-    message &image(const std::string &url) & {
+    message &image(const detail::text_in &url) & {
         hma_message_add_image(raw_.get(), texts_("url", url));
         return *this;
     }
-    message &image_id(const std::string &attachment_id) & {
+    message &image_id(const detail::text_in &attachment_id) & {
         hma_message_add_image_id(raw_.get(), texts_("attachment_id", attachment_id));
         return *this;
     }
-    message &quick_reply(const std::string &title, const std::string &payload) & {
+    message &quick_reply(const detail::text_in &title, const detail::text_in &payload) & {
         hma_message_add_quick_reply(raw_.get(), texts_("title", title), texts_("payload", payload));
         return *this;
     }
     /// An empty title or payload is left out.
-    message &contact_reply(hma_contact_kind kind, const std::string &title = std::string(),
-                           const std::string &payload = std::string()) & {
+    message &contact_reply(hma_contact_kind kind, const detail::text_in &title = detail::text_in(),
+                           const detail::text_in &payload = detail::text_in()) & {
         hma_message_add_contact_reply(raw_.get(), kind, texts_.or_null("title", title),
                                       texts_.or_null("payload", payload));
         return *this;
     }
     /// An empty subtitle or URL is left out.
-    message &card(const std::string &title, const std::string &subtitle = std::string(),
-                  const std::string &image_url = std::string(), const std::string &link_url = std::string()) & {
+    message &card(const detail::text_in &title, const detail::text_in &subtitle = detail::text_in(),
+                  const detail::text_in &image_url = detail::text_in(),
+                  const detail::text_in &link_url = detail::text_in()) & {
         hma_message_add_card(raw_.get(), texts_("title", title), texts_.or_null("subtitle", subtitle),
                              texts_.or_null("image_url", image_url), texts_.or_null("link_url", link_url));
         return *this;
     }
-    message &link_button(const std::string &title, const std::string &url) & {
+    message &link_button(const detail::text_in &title, const detail::text_in &url) & {
         hma_message_add_link_button(raw_.get(), texts_("title", title), texts_("url", url));
         return *this;
     }
-    message &postback_button(const std::string &title, const std::string &payload) & {
+    message &postback_button(const detail::text_in &title, const detail::text_in &payload) & {
         hma_message_add_postback_button(raw_.get(), texts_("title", title), texts_("payload", payload));
         return *this;
     }
-    message &tag(const std::string &tag) & {
+    message &tag(const detail::text_in &tag) & {
         hma_message_set_tag(raw_.get(), texts_("tag", tag));
         return *this;
     }
-    message &messaging_type(const std::string &type) & {
+    message &messaging_type(const detail::text_in &type) & {
         hma_message_set_messaging_type(raw_.get(), texts_("messaging_type", type));
         return *this;
     }
-    message &reply_to(const std::string &message_id) & {
+    message &reply_to(const detail::text_in &message_id) & {
         hma_message_set_reply_to(raw_.get(), texts_("reply_to", message_id));
         return *this;
     }
@@ -231,28 +291,29 @@ public:
     }
 
     // The same for a message without a name, so that message::text("?").quick_reply("Yes", "YES") can be passed on.
-    message &&image(const std::string &url) && { return std::move(image(url)); }
-    message &&image_id(const std::string &attachment_id) && { return std::move(image_id(attachment_id)); }
-    message &&quick_reply(const std::string &title, const std::string &payload) && {
+    message &&image(const detail::text_in &url) && { return std::move(image(url)); }
+    message &&image_id(const detail::text_in &attachment_id) && { return std::move(image_id(attachment_id)); }
+    message &&quick_reply(const detail::text_in &title, const detail::text_in &payload) && {
         return std::move(quick_reply(title, payload));
     }
-    message &&contact_reply(hma_contact_kind kind, const std::string &title = std::string(),
-                            const std::string &payload = std::string()) && {
+    message &&contact_reply(hma_contact_kind kind, const detail::text_in &title = detail::text_in(),
+                            const detail::text_in &payload = detail::text_in()) && {
         return std::move(contact_reply(kind, title, payload));
     }
-    message &&card(const std::string &title, const std::string &subtitle = std::string(),
-                   const std::string &image_url = std::string(), const std::string &link_url = std::string()) && {
+    message &&card(const detail::text_in &title, const detail::text_in &subtitle = detail::text_in(),
+                   const detail::text_in &image_url = detail::text_in(),
+                   const detail::text_in &link_url = detail::text_in()) && {
         return std::move(card(title, subtitle, image_url, link_url));
     }
-    message &&link_button(const std::string &title, const std::string &url) && {
+    message &&link_button(const detail::text_in &title, const detail::text_in &url) && {
         return std::move(link_button(title, url));
     }
-    message &&postback_button(const std::string &title, const std::string &payload) && {
+    message &&postback_button(const detail::text_in &title, const detail::text_in &payload) && {
         return std::move(postback_button(title, payload));
     }
-    message &&tag(const std::string &tag) && { return std::move(this->tag(tag)); }
-    message &&messaging_type(const std::string &type) && { return std::move(messaging_type(type)); }
-    message &&reply_to(const std::string &message_id) && { return std::move(reply_to(message_id)); }
+    message &&tag(const detail::text_in &tag) && { return std::move(this->tag(tag)); }
+    message &&messaging_type(const detail::text_in &type) && { return std::move(messaging_type(type)); }
+    message &&reply_to(const detail::text_in &message_id) && { return std::move(reply_to(message_id)); }
     message &&reusable() && { return std::move(reusable()); }
 
     const hma_message *get() const noexcept { return raw_.get(); }
@@ -262,19 +323,19 @@ private:
 
     template <typename Make> explicit message(Make make) : raw_(make(texts_)) {}
 
-    detail::texts texts_; // before raw_, which is made with it
-    detail::owner<hma_message> raw_;
+    detail::texts texts_{}; // before raw_, which is made with it
+    detail::owner<hma_message> raw_{};
 };
 
 /// Settings for a client. What is wrong is reported when the client is made.
 class config {
 public:
-    config(const std::string &base_url, const std::string &account_id, const std::string &access_token)
+    config(const detail::text_in &base_url, const detail::text_in &account_id, const detail::text_in &access_token)
         : raw_(hma_config_new(texts_("base_url", base_url), texts_("account_id", account_id),
                               texts_("access_token", access_token))) {}
 
     static config from_env() { return config(hma_config_from_env()); }
-    static config from_env_file(const std::string &path) {
+    static config from_env_file(const detail::text_in &path) {
         detail::texts in;
         const char *checked = in("path", path);
         config made(hma_config_from_env_file(in.mistake().empty() ? checked : nullptr));
@@ -294,15 +355,21 @@ public:
         hma_config_set_keep_alive(raw_.get(), detail::milliseconds(idle));
         return *this;
     }
-    config &ca_file(const std::string &path) & {
+    config &ca_file(const detail::text_in &path) & {
         ca_file_ = detail::texts();
         hma_config_set_ca_file(raw_.get(), ca_file_("ca_file", path));
         return *this;
     }
     /// An empty URL means none.
-    config &proxy(const std::string &url) & {
+    config &proxy(const detail::text_in &url) & {
         proxy_ = detail::texts();
         hma_config_set_proxy(raw_.get(), proxy_.or_null("proxy", url));
+        return *this;
+    }
+    /// Which hosts are connected to directly, separated by commas; empty means none.
+    config &no_proxy(const detail::text_in &hosts) & {
+        no_proxy_ = detail::texts();
+        hma_config_set_no_proxy(raw_.get(), no_proxy_("no_proxy", hosts));
         return *this;
     }
 
@@ -315,8 +382,9 @@ public:
     template <typename Rep, typename Period> config &&keep_alive(std::chrono::duration<Rep, Period> idle) && {
         return std::move(keep_alive(idle));
     }
-    config &&ca_file(const std::string &path) && { return std::move(ca_file(path)); }
-    config &&proxy(const std::string &url) && { return std::move(proxy(url)); }
+    config &&ca_file(const detail::text_in &path) && { return std::move(ca_file(path)); }
+    config &&proxy(const detail::text_in &url) && { return std::move(proxy(url)); }
+    config &&no_proxy(const detail::text_in &hosts) && { return std::move(no_proxy(hosts)); }
 
     /// What a send will POST to; empty while a setting is wrong.
     std::string url() const { return mistake().empty() ? text(hma_config_url(raw_.get())) : std::string(); }
@@ -337,39 +405,41 @@ private:
 
     /// What C cannot see: a NUL byte. Setting the same thing again rightly forgets it.
     const std::string &mistake() const noexcept {
-        if (!texts_.mistake().empty())
-            return texts_.mistake();
-        return ca_file_.mistake().empty() ? proxy_.mistake() : ca_file_.mistake();
+        for (const detail::texts *one : {&texts_, &ca_file_, &proxy_})
+            if (!one->mistake().empty())
+                return one->mistake();
+        return no_proxy_.mistake();
     }
 
-    detail::texts texts_; // before raw_, which is made with it
-    detail::texts ca_file_;
-    detail::texts proxy_;
-    detail::owner<hma_config> raw_;
+    detail::texts texts_{}; // before raw_, which is made with it
+    detail::texts ca_file_{};
+    detail::texts proxy_{};
+    detail::texts no_proxy_{};
+    detail::owner<hma_config> raw_{};
 };
 
 /// Checks the X-HookMyApp-Signature-256 header over the bytes of a webhook's body as they came. Throws hma::error if it
 /// does not fit: answer 401. An empty signature stands for a missing header.
-inline result webhook_verify(const std::string &secret, const std::string &signature, const std::string &body,
-                             const std::nothrow_t &) {
-    result done;
+inline result webhook_verify(const detail::text_in &secret, const detail::text_in &signature,
+                             const detail::text_in &body, const std::nothrow_t &) {
     detail::texts in;
     const char *key = in("secret", secret);
     const char *header = in("signature", signature);
-    if (!in.mistake().empty()) {
-        done.status = HMA_ERROR_ARGUMENT;
-        done.error = in.mistake();
-        return done;
-    }
+    if (!in.mistake().empty())
+        return detail::refused(in.mistake());
+    result done;
     char *what = nullptr;
-    done.status = hma_webhook_verify(key, header, body.data(), body.size(), &what);
+    done.status = hma_webhook_verify(key, header, body.c_str(), body.size(), &what);
     detail::owner<char> owned(what);
     done.error = detail::text(what);
     return done;
 }
-inline void webhook_verify(const std::string &secret, const std::string &signature, const std::string &body) {
+#ifdef HMA_HAS_EXCEPTIONS
+inline void webhook_verify(const detail::text_in &secret, const detail::text_in &signature,
+                           const detail::text_in &body) {
     detail::checked(webhook_verify(secret, signature, body, std::nothrow));
 }
+#endif
 
 /// One event of a webhook: a look into hma::events, good for as long as those are. Copying it copies no text.
 ///
@@ -446,15 +516,26 @@ private:
 class events {
 public:
     class iterator {
+        /// Holds the event during `->`.
+        class arrow {
+        public:
+            explicit arrow(const event &at) noexcept : at_(at) {}
+            const event *operator->() const noexcept { return &at_; }
+
+        private:
+            event at_;
+        };
+
     public:
         // <string> brings the tag. <iterator> is not asked for it: it cannot be read where `min` is a macro.
         using iterator_category = std::input_iterator_tag;
         using value_type = event;
         using difference_type = std::ptrdiff_t;
-        using pointer = const event *;
+        using pointer = arrow;
         using reference = event;
 
         event operator*() const noexcept { return event(events_, index_); }
+        arrow operator->() const noexcept { return arrow(**this); }
         iterator &operator++() noexcept {
             ++index_;
             return *this;
@@ -475,18 +556,20 @@ public:
         std::size_t index_;
     };
 
+#ifdef HMA_HAS_EXCEPTIONS
     /// Reads the body of a delivery; check its signature first. Throws hma::error if it is not JSON.
-    static events parse(const std::string &body) {
+    static events parse(const detail::text_in &body) {
         events made;
         detail::checked(parse(body, made, std::nothrow));
         return made;
     }
+#endif
     /// The same without throwing: what was read stands in `made`.
-    static result parse(const std::string &body, events &made, const std::nothrow_t &) {
+    static result parse(const detail::text_in &body, events &made, const std::nothrow_t &) {
         result done;
         hma_events *raw = nullptr;
         char *what = nullptr;
-        done.status = hma_events_parse(body.data(), body.size(), &raw, &what);
+        done.status = hma_events_parse(body.c_str(), body.size(), &raw, &what);
         made.raw_.reset(raw);
         detail::owner<char> owned(what);
         done.error = detail::text(what);
@@ -501,15 +584,16 @@ public:
 
     std::size_t size() const noexcept { return hma_events_count(raw_.get()); }
     bool empty() const noexcept { return size() == 0; }
-    /// An index out of range gives an event that says nothing.
-    event operator[](std::size_t index) const noexcept { return event(raw_.get(), index); }
+    /// An index out of range gives an event that says nothing. Not for a temporary, which the event would outlive.
+    event operator[](std::size_t index) const &noexcept { return event(raw_.get(), index); }
+    event operator[](std::size_t index) const && = delete;
     iterator begin() const noexcept { return iterator(raw_.get(), 0); }
     iterator end() const noexcept { return iterator(raw_.get(), size()); }
 
     const hma_events *get() const noexcept { return raw_.get(); }
 
 private:
-    detail::owner<hma_events> raw_;
+    detail::owner<hma_events> raw_{};
 };
 
 /// Sends messages as one Instagram account. Make one and share it.
@@ -517,23 +601,52 @@ private:
 /// Each send throws hma::error on failure; the overload with std::nothrow returns hma::result instead.
 class client {
 public:
-    explicit client(const config &settings) {
+    /// None: every send through it is HMA_ERROR_ARGUMENT.
+    client() = default;
+
+    /// Makes a client into `made`, which is none on failure.
+    static result make(const config &settings, client &made, const std::nothrow_t &) {
+        made.raw_.reset();
         if (!settings.mistake().empty())
-            throw error(HMA_ERROR_ARGUMENT, settings.mistake());
+            return detail::refused(settings.mistake());
+        result done;
         hma_client *raw = nullptr;
         char *what = nullptr;
-        const hma_status status = hma_client_new(settings.get(), &raw, &what);
-        raw_.reset(raw);
+        done.status = hma_client_new(settings.get(), &raw, &what);
+        made.raw_.reset(raw);
         detail::owner<char> owned(what);
-        if (status != HMA_OK)
-            throw error(status, what);
+        done.error = detail::text(what);
+        return done;
     }
+    static result from_env(client &made, const std::nothrow_t &) {
+        return make(config::from_env(), made, std::nothrow);
+    }
+
+#ifdef HMA_HAS_EXCEPTIONS
+    explicit client(const config &settings) { detail::checked(make(settings, *this, std::nothrow)); }
     static client from_env() { return client(config::from_env()); }
 
-    response send(const std::string &recipient_id, const std::string &text) const {
+    response send(const detail::text_in &recipient_id, const detail::text_in &text) const {
         return std::move(detail::checked(send(recipient_id, text, std::nothrow)).response);
     }
-    result send(const std::string &recipient_id, const std::string &text, const std::nothrow_t &) const {
+    response send(const detail::text_in &recipient_id, const message &message) const {
+        return std::move(detail::checked(send(recipient_id, message, std::nothrow)).response);
+    }
+    response send_private_reply(const detail::text_in &comment_id, const message &message) const {
+        return std::move(detail::checked(send_private_reply(comment_id, message, std::nothrow)).response);
+    }
+    response reply(const event &event, const message &message) const {
+        return std::move(detail::checked(reply(event, message, std::nothrow)).response);
+    }
+    response send_json(const detail::text_in &body) const {
+        return std::move(detail::checked(send_json(body, std::nothrow)).response);
+    }
+    response upload(hma_attachment_kind kind, const detail::text_in &url) const {
+        return std::move(detail::checked(upload(kind, url, std::nothrow)).response);
+    }
+#endif
+
+    result send(const detail::text_in &recipient_id, const detail::text_in &text, const std::nothrow_t &) const {
         detail::texts in;
         const char *to = in("recipient_id", recipient_id);
         const char *words = in("text", text);
@@ -542,10 +655,7 @@ public:
         });
     }
 
-    response send(const std::string &recipient_id, const message &message) const {
-        return std::move(detail::checked(send(recipient_id, message, std::nothrow)).response);
-    }
-    result send(const std::string &recipient_id, const message &message, const std::nothrow_t &) const {
+    result send(const detail::text_in &recipient_id, const message &message, const std::nothrow_t &) const {
         detail::texts in = message.texts_;
         const char *to = in("recipient_id", recipient_id);
         return finish(in, [&](hma_response **response, char **error) {
@@ -553,10 +663,7 @@ public:
         });
     }
 
-    response send_private_reply(const std::string &comment_id, const message &message) const {
-        return std::move(detail::checked(send_private_reply(comment_id, message, std::nothrow)).response);
-    }
-    result send_private_reply(const std::string &comment_id, const message &message, const std::nothrow_t &) const {
+    result send_private_reply(const detail::text_in &comment_id, const message &message, const std::nothrow_t &) const {
         detail::texts in = message.texts_;
         const char *to = in("comment_id", comment_id);
         return finish(in, [&](hma_response **response, char **error) {
@@ -566,19 +673,13 @@ public:
 
     /// Answers an event of a webhook: the user, or a comment's author by private reply. One that may not be answered is
     /// HMA_ERROR_ARGUMENT with the reason, and nothing is sent.
-    response reply(const event &event, const message &message) const {
-        return std::move(detail::checked(reply(event, message, std::nothrow)).response);
-    }
     result reply(const event &event, const message &message, const std::nothrow_t &) const {
         return finish(message.texts_, [&](hma_response **response, char **error) {
             return hma_reply(raw_.get(), event.events_, event.index_, message.get(), response, error);
         });
     }
 
-    response send_json(const std::string &body) const {
-        return std::move(detail::checked(send_json(body, std::nothrow)).response);
-    }
-    result send_json(const std::string &body, const std::nothrow_t &) const {
+    result send_json(const detail::text_in &body, const std::nothrow_t &) const {
         detail::texts in;
         const char *json = in("body", body);
         return finish(in, [&](hma_response **response, char **error) {
@@ -586,10 +687,7 @@ public:
         });
     }
 
-    response upload(hma_attachment_kind kind, const std::string &url) const {
-        return std::move(detail::checked(upload(kind, url, std::nothrow)).response);
-    }
-    result upload(hma_attachment_kind kind, const std::string &url, const std::nothrow_t &) const {
+    result upload(hma_attachment_kind kind, const detail::text_in &url, const std::nothrow_t &) const {
         detail::texts in;
         const char *address = in("url", url);
         return finish(in, [&](hma_response **response, char **error) {
@@ -604,12 +702,9 @@ public:
 
 private:
     template <typename Send> static result finish(const detail::texts &in, Send send) {
+        if (!in.mistake().empty())
+            return detail::refused(in.mistake());
         result done;
-        if (!in.mistake().empty()) {
-            done.status = HMA_ERROR_ARGUMENT;
-            done.error = in.mistake();
-            return done;
-        }
         hma_response *raw_response = nullptr;
         char *raw_error = nullptr;
         done.status = send(&raw_response, &raw_error);
@@ -621,9 +716,14 @@ private:
         return done;
     }
 
-    detail::owner<hma_client> raw_;
+    detail::owner<hma_client> raw_{};
 };
 
+} // namespace v0_1
 } // namespace hma
+
+#undef HMA_HAS_EXCEPTIONS
+#undef HMA_HAS_STRING_VIEW
+#undef HMA_VISIBLE
 
 #endif // HOOKMYAPP_HPP

@@ -25,12 +25,17 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest time that C can say; about 49 days.
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 const ENV_FILE_LIMIT: u64 = 1 << 20;
+/// Mozilla's whole set has a quarter of a mebibyte.
+const CA_FILE_LIMIT: u64 = 16 << 20;
 
 /// Settings for a [`Client`](crate::Client): where to send, as whom, and how long to wait.
 ///
 /// Neither the constructors nor the setters fail: what is wrong is remembered and reported by
 /// [`Client::new`](crate::Client::new). Setting the same thing again, rightly, forgets the mistake.
-#[derive(Clone)]
+///
+/// Two configurations are equal if all their settings are: the token, the webhook's secret and a proxy's password, too,
+/// which are compared and not shown. Mistakes and warnings must be the same as well.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     base: Option<BaseUrl>,
     account_id: String,
@@ -50,7 +55,7 @@ pub struct Config {
 }
 
 /// What is wrong with one setting.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Mistake {
     setting: &'static str,
     kind: ErrorKind,
@@ -111,9 +116,12 @@ impl Config {
     /// Starts a configuration from the file that `hookmyapp sandbox env --write` or `hookmyapp channels env --write`
     /// makes.
     ///
-    /// The names are those of [`Config::from_env`]. The file is read as Node's `dotenv` reads it; the process's
-    /// environment is not changed, and only the proxy is looked for there too, where the file does not name one. A
-    /// file that cannot be read, or is larger than 1 MiB, is a mistake that names the path and the reason.
+    /// The names are those of [`Config::from_env`]. The process's environment is not changed, and only the proxy is
+    /// looked for there too, where the file does not name one. What cannot be read, is no regular file (a pipe, say) or
+    /// is larger than 1 MiB, is a mistake that names the path and the reason.
+    ///
+    /// The file is read as Node's `dotenv` 16 reads it, with two differences: a `#` begins a comment only at the start
+    /// of a value or behind a blank, so that `a#b` stays whole; and a value begins on the line of its name.
     pub fn from_env_file(path: impl AsRef<Path>) -> Config {
         let path = path.as_ref();
         match read_env_file(path) {
@@ -164,7 +172,7 @@ impl Config {
             config.set_proxy(name, Some(&value));
         }
         if let Some((_, value)) = find(&["NO_PROXY", "no_proxy"]) {
-            config.no_proxy = value;
+            config.set_no_proxy(&value);
         }
         config.webhook_secret = find(&[WEBHOOK_SECRET]).map(|(_, value)| Text::new(value));
 
@@ -207,7 +215,8 @@ impl Config {
     }
 
     /// Trusts exactly the certificates in this PEM file instead of Mozilla's set. The file is read when the client is
-    /// made; a file without a certificate is a mistake.
+    /// made. A file without a certificate, one that is larger than 16 MiB, and what is no regular file (a pipe, say) are
+    /// mistakes.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Config {
         self.set_ca_file(Some(path.into()));
         self
@@ -225,7 +234,7 @@ impl Config {
     /// separated by commas; a name stands for itself and all names below it, an address for itself, each with or
     /// without a port; `*` stands for every host.
     pub fn no_proxy(mut self, hosts: &str) -> Config {
-        self.no_proxy = hosts.to_owned();
+        self.set_no_proxy(hosts);
         self
     }
 
@@ -288,6 +297,11 @@ impl Config {
         let checked = url.map(ProxyUrl::parse).transpose();
         self.proxy = checked.as_ref().ok().cloned().flatten();
         self.note("proxy", checked.map(drop).map_err(|reason| format!("{name} is invalid: {reason}")));
+    }
+
+    pub(crate) fn set_no_proxy(&mut self, hosts: &str) {
+        hosts.clone_into(&mut self.no_proxy);
+        self.note("no_proxy", Ok(()));
     }
 
     fn set_base_url(&mut self, name: &'static str, url: &str) {
@@ -434,18 +448,26 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn read_env_file(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(ENV_FILE_LIMIT + 1).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(error.to_string()),
-        Ok(_) if bytes.len() as u64 > ENV_FILE_LIMIT => Err("it is larger than 1 MiB".to_owned()),
-        Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-    }
+    Ok(String::from_utf8_lossy(&read_file(path, ENV_FILE_LIMIT)?).into_owned())
 }
 
 fn read_ca_file(path: &Path) -> Result<CaFile, String> {
-    match std::fs::read(path) {
+    match read_file(path, CA_FILE_LIMIT) {
         Ok(pem) => Ok(CaFile { path: path.to_owned(), pem }),
-        Err(error) => Err(format!("cannot read the CA file {}: {error}", path.display())),
+        Err(reason) => Err(format!("cannot read the CA file {}: {reason}", path.display())),
+    }
+}
+
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    // Opening a pipe waits for a writer, and a device may never end.
+    if !path.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(error.to_string()),
+        Ok(_) if bytes.len() as u64 > limit => Err(format!("it is larger than {} MiB", limit >> 20)),
+        Ok(_) => Ok(bytes),
     }
 }

@@ -1,4 +1,4 @@
-//! `KEY=value` lines, read the way Node's `dotenv` reads them.
+//! `KEY=value` lines, read the way Node's `dotenv` reads them, but for two differences that lose no part of a value.
 
 /// The assignments of an env file, in the order of the file.
 pub(crate) struct EnvFile(Vec<(String, String)>);
@@ -41,28 +41,37 @@ fn take_name(text: &str) -> Option<(&str, &str)> {
 
 /// The value at the front, and what stands behind it.
 fn take_value(text: &str) -> (String, &str) {
-    take_quoted(text).unwrap_or_else(|| {
+    let (value, rest) = take_quoted(text).unwrap_or_else(|| {
         let (line, _) = text.split_once('\n').unwrap_or((text, ""));
-        (without_comment(line).trim().to_owned(), &text[line.len()..])
+        (without_comment(line).trim(), &text[line.len()..])
+    });
+    (unquoted(value), rest)
+}
+
+/// A quoted value may span lines. A quote behind a backslash ends it only if none without one does. A quote that is never
+/// closed is an ordinary character.
+fn take_quoted(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|c| QUOTES.contains(c))?;
+    let mut ends = Vec::new();
+    for (at, _) in text.match_indices(quote).skip(1) {
+        ends.push(at + 1);
+        if !text[..at].ends_with('\\') {
+            break;
+        }
+    }
+    ends.into_iter().rev().map(|end| text.split_at(end)).find(|(_, rest)| {
+        let behind = skip_blanks(rest);
+        behind.is_empty() || behind.starts_with(['\n', '#'])
     })
 }
 
-/// A quoted value may span lines. A quote that is never closed is an ordinary character.
-fn take_quoted(text: &str) -> Option<(String, &str)> {
-    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"' | '`'))?;
-    let mut escaped = false;
-    let end = text[1..].find(|c| {
-        let closes = c == quote && !escaped;
-        escaped = c == '\\';
-        closes
-    })? + 1;
-    let (value, rest) = (&text[1..end], &text[end + 1..]);
-    let behind = skip_blanks(rest);
-    if !(behind.is_empty() || behind.starts_with(['\n', '#'])) {
-        return None;
-    }
-    let value = if quote == '"' { value.replace("\\n", "\n").replace("\\r", "\r") } else { value.to_owned() };
-    Some((value, rest))
+const QUOTES: [char; 3] = ['\'', '"', '`'];
+
+/// Without the quotes around it; behind a double quote, `\n` and `\r` stand for what they mean.
+fn unquoted(value: &str) -> String {
+    let quote = value.chars().next().filter(|c| QUOTES.contains(c));
+    let inner = quote.and_then(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
+    if quote == Some('"') { inner.replace("\\n", "\n").replace("\\r", "\r") } else { inner.to_owned() }
 }
 
 /// A comment begins with a `#` at the start or after a blank, so that a `#` inside a value is kept.
@@ -92,7 +101,6 @@ mod tests {
             ("export\tKEY=exported", "exported"),
             ("KEY: yaml style", "yaml style"),
             ("KEY=a b c # comment", "a b c"),
-            ("KEY=a#b", "a#b"),
             ("KEY=#only a comment", ""),
             ("KEY=", ""),
             ("KEY='single # quoted' # comment", "single # quoted"),
@@ -101,7 +109,15 @@ mod tests {
             ("KEY=`back \"tick\"`", "back \"tick\""),
             ("KEY=\"two\nlines\"", "two\nlines"),
             ("KEY=\"it \\\" stays\"", "it \\\" stays"),
+            ("KEY=\"ends with a backslash\\\"", "ends with a backslash\\"),
+            ("KEY=\"two of them\\\\\" # comment", "two of them\\\\"),
+            ("KEY='\\'", "\\"),
+            ("KEY=\"a\\\" b\" c", "\"a\\\" b\" c"),
+            ("KEY=\"a\\\" b", "\"a\\\" b"),
+            ("KEY=\"a\" and \"b\"", "a\" and \"b"),
+            ("KEY=\"open\\nto the end", "\"open\nto the end"),
             ("KEY=\"unclosed", "\"unclosed"),
+            ("KEY=\"", "\""),
             ("KEY='a' b", "'a' b"),
             ("KEY=$HOME/${USER}", "$HOME/${USER}"),
             ("KEY=one\r\nOTHER=x\r\n", "one"),
@@ -109,6 +125,19 @@ mod tests {
             ("\u{FEFF}KEY=after a mark", "after a mark"),
             ("KEY=first\nKEY=last", "last"),
             ("exportKEY=x\nKEY=y", "y"),
+        ] {
+            assert_eq!(value(text).as_deref(), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_inside_a_value_and_the_line_of_the_name_are_kept_where_dotenv_goes_on() {
+        for (text, expected) in [
+            ("KEY=a#b", "a#b"),
+            ("KEY=a#b # comment", "a#b"),
+            ("KEY='a'#b", "a"),
+            ("KEY='a' b#'c", "'a' b#'c"),
+            ("KEY=\n'next line'", ""),
         ] {
             assert_eq!(value(text).as_deref(), Some(expected), "{text:?}");
         }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::ffi::CStr;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 use crate::response::Response;
@@ -118,6 +119,10 @@ struct Inner {
     response: Option<Response>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
+
+// An error does not change once it is made; of the cause, which may be any library's, it only shows the words.
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {

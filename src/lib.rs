@@ -34,10 +34,12 @@
 //! # Limits
 //!
 //! A send blocks the calling thread until the answer is there or the time is up ([`Config::timeout`], 80 seconds
-//! unless set). Nothing is printed, no signal handler, panic hook or logger is installed, and the environment is
-//! read by [`Config::from_env`], [`Config::from_env_file`] and [`Client::from_env`] alone. A program that installs a
+//! unless set). Nothing is printed, and no signal handler, panic hook or logger is installed. The environment is read by
+//! [`Config::from_env`], [`Config::from_env_file`], [`Client::from_env`] and [`Client::new`], and by the system when it
+//! looks up a name. `Client::new` looks at the proxy variables, because ureq does, and uses nothing of them. A program that installs a
 //! logger for the `log` crate and turns on its *trace* level for `ureq_proto` gets the bytes of every request in its
-//! log, the access token among them: leave that target at *debug* or above.
+//! log, the access token among them: leave that target at *debug* or above. The feature `quiet` takes all messages of the
+//! `log` crate out of a release build, those of the program, too; it is meant for the library that C links.
 
 #![deny(unsafe_code, missing_docs)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -76,6 +76,7 @@ impl ContactKind {
 /// Neither the constructors nor the setters fail: the first mistake is remembered and reported by the send, as
 /// [`ErrorKind::Argument`](crate::ErrorKind::Argument), before anything leaves. Limits that Meta documents are checked
 /// then too: a text is counted in bytes of UTF-8, a title in characters (Unicode scalar values). Nothing is ever cut.
+/// Two messages are equal if they say the same, and if their first mistakes are the same.
 ///
 /// ```
 /// use hookmyapp::{AttachmentKind, Message};
@@ -87,7 +88,7 @@ impl ContactKind {
 ///     .postback_button("Ask", "ASK:mug");
 /// # let _ = (question, picture, cards);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     pub(crate) content: Content,
     pub(crate) reply_to: Option<String>,
@@ -96,7 +97,7 @@ pub struct Message {
     mistake: Option<(ErrorKind, String)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Text { text: String, quick_replies: Vec<QuickReply>, buttons: Vec<Button> },
     Attachment { kind: AttachmentKind, source: Source, is_reusable: bool },
@@ -126,25 +127,25 @@ impl Content {
 }
 
 /// Where media come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Url(String),
     Id(String),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum QuickReply {
     Text { title: String, payload: String },
     Contact { kind: ContactKind, title: Option<String>, payload: Option<String> },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Button {
     Link { title: String, url: String },
     Postback { title: String, payload: String },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Card {
     pub(crate) title: String,
     pub(crate) subtitle: Option<String>,
@@ -191,6 +192,7 @@ impl Message {
     }
 
     /// A reaction to a message: the word `love` or an emoji. `None` takes the reaction back; another one replaces it.
+    /// Repeating it is harmless, also after [`Delivery::Unknown`](crate::Delivery::Unknown).
     pub fn reaction<'a>(message_id: &str, reaction: impl Into<Option<&'a str>>) -> Message {
         Message::new(Content::Reaction {
             message_id: message_id.to_owned(),
@@ -198,7 +200,8 @@ impl Message {
         })
     }
 
-    /// A sender action: typing on, typing off, or mark seen.
+    /// A sender action: typing on, typing off, or mark seen. Repeating it is harmless, also after
+    /// [`Delivery::Unknown`](crate::Delivery::Unknown).
     pub fn action(action: Action) -> Message {
         Message::new(Content::Action(action))
     }

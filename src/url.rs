@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(crate) const LONGEST_SETTING: usize = 4096;
 
 /// A host as it stands in a URL.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Name(String),
     V4(Ipv4Addr),
@@ -52,7 +52,7 @@ impl fmt::Display for Host {
 }
 
 /// The address in front of the account id, without a trailing slash.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     pub(crate) url: String,
     pub(crate) secure: bool,
@@ -90,7 +90,7 @@ impl BaseUrl {
 }
 
 /// A CONNECT proxy. The user name and password stay inside `url`, which is never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ProxyUrl {
     pub(crate) url: String,
     pub(crate) host: Host,

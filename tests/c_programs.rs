@@ -357,6 +357,159 @@ fn two_units_that_include_the_cpp_face_are_one_program_in_every_cpp() {
     }
 }
 
+const CPP_STANDARDS: [&str; 4] = ["-std=c++11", "-std=c++14", "-std=c++17", "-std=c++20"];
+
+fn cpp_compilers() -> impl Iterator<Item = &'static str> {
+    ["g++", "clang++"].into_iter().filter(|compiler| tools::is_there(compiler))
+}
+
+/// A C++ source in tests/c that is compiled in each of these ways and led to a gateway: what it prints and sends.
+fn each_build(source: &str, flags: &[&str], standards: &[&str], check: impl Fn(&str, &str, &[String])) {
+    for compiler in cpp_compilers() {
+        for standard in standards {
+            let folder = tempfile::tempdir().unwrap();
+            let words: Vec<String> = [compiler, standard].iter().chain(flags).map(|word| word.to_string()).collect();
+            let program = compile(&words, &[tools::file(source)], Linked::Shared, folder.path());
+            let gateway = Gateway::start().unwrap();
+            let printed = tools::run(lead(&mut program.command(), &gateway));
+            let text =
+                |request: &gateway::Received| request.json().unwrap()["message"]["text"].as_str().unwrap().into();
+            let texts: Vec<String> = gateway.received().iter().map(text).collect();
+            check(standard, &printed, &texts);
+        }
+    }
+}
+
+#[test]
+fn the_cpp_face_takes_texts_in_every_form_in_each_cpp() {
+    if !has_tools() {
+        return;
+    }
+    each_build("tests/c/texts.cpp", &[], &CPP_STANDARDS, |standard, printed, texts| {
+        let mut expected =
+            ["literal", "array", "array", "string", "temporary", "conversion"].map(|it| [it; 2]).concat();
+        expected.push("contact");
+        if ["-std=c++17", "-std=c++20"].contains(&standard) {
+            expected.extend(["view"; 2]);
+        }
+        assert_eq!(texts, expected, "{standard}");
+        assert_eq!(printed, format!("{}\n", expected.len()));
+    });
+}
+
+#[test]
+fn the_cpp_face_works_without_exceptions() {
+    if !has_tools() {
+        return;
+    }
+    let standards = ["-std=c++11", "-std=c++20"];
+    each_build("tests/c/no_exceptions.cpp", &["-fno-exceptions"], &standards, |standard, printed, texts| {
+        assert_eq!(
+            (printed, texts),
+            ("done\n", &["made".to_owned(), "from the environment".to_owned()][..]),
+            "{standard}"
+        );
+    });
+}
+
+#[test]
+fn the_cpp_face_gives_no_warning_even_where_compilers_are_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("unit.cpp");
+    fs::write(&unit, "#include <hookmyapp.hpp>\n").unwrap();
+    let strict =
+        "-Wall -Wextra -pedantic -Weffc++ -Wshadow -Wconversion -Wold-style-cast -Wundef -Werror -fsyntax-only";
+    for compiler in cpp_compilers() {
+        for standard in CPP_STANDARDS {
+            let mut command = Command::new(compiler);
+            command.arg(standard).args(strict.split(' ')).arg("-I").arg(tools::file("include"));
+            assert_eq!(tools::run(command.arg(&unit)), "");
+        }
+    }
+}
+
+#[test]
+fn the_namespace_of_the_cpp_face_is_the_version_of_its_interface() {
+    let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
+    let interface = if major == "0" { format!("v0_{minor}") } else { format!("v{major}") };
+    let face = tools::read("include/hookmyapp.hpp");
+    assert_eq!(face.matches("inline namespace ").count(), 1);
+    assert!(face.contains(&format!("\ninline namespace {interface} {{\n")), "the inline namespace must be {interface}");
+}
+
+/// Makes a response where every byte behind it is known; so a constructor or destructor of another version is found out.
+const VERSIONED_UNIT: &str = "
+#include <cstring>
+bool NAME();
+bool NAME() {
+    struct {
+        alignas(hma::response) unsigned char response[sizeof(hma::response)];
+        unsigned char behind[200];
+    } place;
+    std::memset(static_cast<void *>(&place), 0xff, sizeof place);
+    hma::response *made = new (place.response) hma::response();
+    bool is_whole = made->retry_after == -1 && MORE;
+    made->~response();
+    for (const unsigned char byte : place.behind)
+        is_whole = is_whole && byte == 0xff;
+    return is_whole;
+}
+";
+
+#[test]
+fn two_versions_of_the_cpp_face_live_in_one_program() {
+    if !has_tools() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let face = tools::read("include/hookmyapp.hpp");
+    let first_member = "    int http_status = 0;\n";
+    assert!(face.contains(first_member));
+    let later = face.replace(first_member, &format!("{first_member}    int added = 7;\n    std::string more{{}};\n"));
+    let name = later.split("\ninline namespace ").nth(1).map(|rest| rest.split(' ').next().unwrap());
+    write("later.hpp", name.map_or(later.clone(), |name| later.replace(name, "v9_9")));
+    let unit = |header: &str, name: &str, more: &str| {
+        let function = VERSIONED_UNIT.replace("NAME", name).replace("MORE", more);
+        write(&format!("{name}.cpp"), format!("#include {header}\n{function}"))
+    };
+    let present = unit("<hookmyapp.hpp>", "present", "made->http_status == 0");
+    let later = unit("\"later.hpp\"", "later", "made->added == 7 && made->more.empty()");
+    let main = "bool present();\nbool later();\nint main() { return present() && later() ? 0 : 1; }\n";
+    let main = write("main.cpp", main.to_owned());
+    // Whichever comes first decides for both, where both have the same names.
+    for units in [[main.clone(), present.clone(), later.clone()], [main, later, present]] {
+        let words = [compiler_for(&units[0]), vec!["-O0".to_owned()]].concat();
+        let program = compile(&words, &units, Linked::Shared, folder.path());
+        assert_eq!(tools::run(&mut program.command()), "");
+    }
+}
+
+#[test]
+fn the_exception_is_one_type_across_shared_objects_that_hide_their_names() {
+    if !has_tools() || !tools::is_there("nm") || cfg!(target_os = "macos") {
+        return;
+    }
+    for compiler in cpp_compilers() {
+        let folder = tempfile::tempdir().unwrap();
+        let [_, unit] = two_units(folder.path());
+        let object = folder.path().join("second.so");
+        let mut command = Command::new(compiler);
+        command.args(["-std=c++11", "-fPIC", "-shared", "-fvisibility=hidden", "-I"]).arg(tools::file("include"));
+        tools::run(command.arg(&unit).arg("-o").arg(&object));
+        let symbols = tools::run(Command::new("nm").args(["-D", "--defined-only", "-P"]).arg(&object));
+        let names: Vec<&str> = symbols.lines().filter_map(|line| line.split(' ').next()).collect();
+        for prefix in ["_ZTI", "_ZTS"] {
+            let is_it = |name: &&&str| name.starts_with(prefix) && name.ends_with("5errorE");
+            assert_eq!(names.iter().filter(is_it).count(), 1, "{compiler}: {names:?}");
+        }
+    }
+}
+
 // The examples
 
 /// An example, made once: in C and C++, each linked in both ways.

@@ -77,7 +77,7 @@ const ONE: *const c_char = c"1".as_ptr();
 const URL: *const c_char = IMAGE_URL.as_ptr();
 
 // SAFETY (all rows): every text is NUL-terminated or NULL.
-const CONFIG_TEXTS: [Row<MakesConfig>; 6] = [
+const CONFIG_TEXTS: [Row<MakesConfig>; 7] = [
     ("hma_config_new", "base_url", "base_url", true, |it| unsafe { hma_config_new(it, ONE, ONE) }),
     ("hma_config_new", "account_id", "account_id", true, |it| unsafe { hma_config_new(BASE_URL.as_ptr(), it, ONE) }),
     ("hma_config_new", "access_token", "access_token", true, |it| unsafe {
@@ -89,6 +89,9 @@ const CONFIG_TEXTS: [Row<MakesConfig>; 6] = [
     }),
     ("hma_config_set_proxy", "url", "proxy", false, |it| {
         with(good_config(), |config| unsafe { hma_config_set_proxy(config, it) })
+    }),
+    ("hma_config_set_no_proxy", "hosts", "no_proxy", false, |it| {
+        with(good_config(), |config| unsafe { hma_config_set_no_proxy(config, it) })
     }),
 ];
 
@@ -379,7 +382,7 @@ fn a_client_of_a_bad_configuration_stays_null_and_hears_why() {
 fn a_mistake_is_forgotten_when_the_same_thing_is_set_rightly() {
     type Change = fn(&mut hma_config);
     // SAFETY (all): every text is NUL-terminated or NULL.
-    let settings: [(Change, Change); 6] = [
+    let settings: [(Change, Change); 7] = [
         (|it| hma_config_set_timeout(Some(it), 0), |it| hma_config_set_timeout(Some(it), 1)),
         (|it| hma_config_set_connect_timeout(Some(it), 0), |it| hma_config_set_connect_timeout(Some(it), u32::MAX)),
         (
@@ -398,6 +401,10 @@ fn a_mistake_is_forgotten_when_the_same_thing_is_set_rightly() {
             |it| unsafe { hma_config_set_proxy(Some(it), NOT_UTF8.as_ptr()) },
             |it| unsafe { hma_config_set_proxy(Some(it), c"http://127.0.0.1:9".as_ptr()) },
         ),
+        (
+            |it| unsafe { hma_config_set_no_proxy(Some(it), NOT_UTF8.as_ptr()) },
+            |it| unsafe { hma_config_set_no_proxy(Some(it), ptr::null()) },
+        ),
     ];
     for (at, (wrongly, rightly)) in settings.into_iter().enumerate() {
         let mut config = good_config();
@@ -407,6 +414,31 @@ fn a_mistake_is_forgotten_when_the_same_thing_is_set_rightly() {
         rightly(&mut config);
         assert_eq!(borrowed(hma_config_url(Some(&config))), Some("http://127.0.0.1:9/v25.0/1/messages"), "{at}");
         Client::new(&Config(Some(config))).unwrap_or_else(|error| panic!("{at}: {error}"));
+    }
+}
+
+#[test]
+fn hosts_that_need_no_proxy_are_connected_to_directly() {
+    // A name that a look-up refuses on this machine: a label has at most 63 letters.
+    let base_url = face::CText::of(format!("https://{}.example.net", "a".repeat(64)).as_str());
+    for (hosts, is_asked) in [
+        (None, true),
+        (Some(c""), true),
+        (Some(c"other.example.com"), true),
+        (Some(c"example.net"), false),
+        (Some(c"*"), false),
+    ] {
+        let hosts = hosts.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: every text is NUL-terminated or NULL.
+        let config = with(unsafe { hma_config_new(base_url.as_ptr(), ONE, ONE) }, |config| unsafe {
+            let config = config.unwrap();
+            hma_config_set_no_proxy(Some(config), c"*".as_ptr());
+            hma_config_set_no_proxy(Some(config), hosts);
+            hma_config_set_proxy(Some(config), c"http://127.0.0.1:9".as_ptr());
+        });
+        let error = Client::new(&Config(Some(config))).unwrap().send_text(USER, "Hello").unwrap_err();
+        assert_eq!(error.status, HMA_ERROR_CONNECT);
+        assert_eq!(line(&error).contains("the proxy 127.0.0.1:9"), is_asked, "{error}");
     }
 }
 

@@ -197,7 +197,11 @@ fn no_message_about_an_env_file_quotes_a_value() {
 fn an_env_file_that_cannot_be_read_is_named_with_the_reason() {
     let files = Files::new();
     let large = files.write("large.env", vec![b'#'; (1 << 20) + 1]);
-    for (path, reason) in [(files.path("absent.env"), "o such file"), (files.path(""), "irectory"), (large, "1 MiB")] {
+    for (path, reason) in [
+        (files.path("absent.env"), "o such file"),
+        (files.path(""), "not a regular file"),
+        (large, "larger than 1 MiB"),
+    ] {
         let config = Config::from_env_file(&path);
         assert_says(&config_error(&config), &[&named(&path), reason]);
         assert_eq!(config.url(), None);
@@ -521,7 +525,8 @@ fn a_ca_file_without_a_usable_certificate_is_refused() {
     let der = files.write("der.pem", own.cert.der());
     for (path, reason) in [
         (files.path("absent.pem"), "o such file"),
-        (files.path(""), "irectory"),
+        (files.path(""), "not a regular file"),
+        (files.write("large.pem", vec![b'\n'; (16 << 20) + 1]), "larger than 16 MiB"),
         (key, "certificate"),
         (cut, "PEM"),
         (broken, "PEM"),
@@ -534,6 +539,30 @@ fn a_ca_file_without_a_usable_certificate_is_refused() {
         assert_says(&error, &[&named(&path)]);
     }
     assert_taken(&good().ca_file(files.write("good.pem", own.cert.pem())));
+}
+
+#[test]
+fn a_ca_file_may_be_exactly_sixteen_mebibytes_long() {
+    let mut pem = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
+    pem += &"\n".repeat((16 << 20) - pem.len());
+    assert_taken(&good().ca_file(Files::new().write("long.pem", pem)));
+}
+
+/// Opening a pipe would wait for a writer, and reading the device would never end.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_a_pipe_or_a_device_is_refused_at_once_and_a_link_to_a_file_is_taken() {
+    let files = Files::new();
+    let (pipe, link) = (files.path("pipe"), files.path("link"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe, "/dev/zero".into(), "/dev/null".into()] {
+        let words = [&named(&path), "it is not a regular file"];
+        assert_says(&config_error(&Config::from_env_file(&path)), &words);
+        assert_says(&config_error(&good().ca_file(&path)), &words);
+    }
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::os::unix::fs::symlink(files.write("good.pem", own.cert.pem()), &link).unwrap();
+    assert_taken(&good().ca_file(link));
 }
 
 // The proxy

@@ -6,12 +6,14 @@
 mod artefacts;
 #[path = "support/fault_server.rs"]
 mod fault_server;
+#[path = "support/header.rs"]
+mod header;
 #[path = "support/tls.rs"]
 mod tls;
 #[path = "support/tools.rs"]
 mod tools;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -22,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use artefacts::{BOTH, Linked, Program, artefacts, compile, compiler_for};
 use fault_server::{Entry, FaultServer, Move, Script, accepted, answer};
+use header::Header;
 use rustls::ServerConfig;
 use tempfile::TempDir;
 use tls::Authority;
@@ -363,6 +366,63 @@ fn a_process_without_free_descriptors_sends_nothing_over_new_connections_and_rec
         let texts: Vec<&str> = texts(&entries).into_iter().filter(|text| *text != "one descriptor").collect();
         assert_eq!(texts, ["warm", "kept", "again", "again by name"]);
     });
+}
+
+/// What the manual says that a thread needs, in KiB.
+const STACK: &str = "64";
+
+#[test]
+fn a_thread_with_a_stack_of_64_kib_does_everything() {
+    if !has_tools() {
+        return;
+    }
+    for linked in BOTH {
+        let (program, _folder) = program(&["host_small_stack.c"], linked);
+        over_both(|kind| {
+            let server = kind.good_server();
+            let reason = format!(r#"{{"error":{{"code":100,"message":"{}"}}}}"#, "too long ".repeat(5000));
+            let refusing = kind.server(move |_| vec![Move::ReadRequest, Move::Say(answer("400 Bad Request", &reason))]);
+            let arguments = [&server.base_url(), kind.ca_file, &refusing.base_url(), STACK];
+            assert_eq!(run(&program, &arguments), "done\n");
+            assert_eq!(texts(&server.finish()), ["first", "kept"]);
+            assert_eq!(texts(&refusing.finish()), ["refused"]);
+        });
+    }
+}
+
+// The environment
+
+#[test]
+fn the_environment_is_read_by_the_functions_that_say_so_and_no_others() {
+    if !has_tools() {
+        return;
+    }
+    let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+    let header = Header::parse(&tools::read("include/hookmyapp.h"));
+    let manual = &header.functions.iter().find(|function| function.name == "hma_client_new").unwrap().doc;
+    assert!(proxies.iter().all(|name| manual.contains(name)), "{manual}");
+    let made = proxies.iter().flat_map(|name| [name.to_string(), name.to_lowercase()]).collect();
+    let for_proxy = BTreeSet::from(["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"].map(str::to_owned));
+    for linked in BOTH {
+        let (program, _folder) = program(&["host_environment.c"], linked);
+        over_both(|kind| {
+            let server = kind.good_server();
+            let printed = run(&program, &[&server.base_url(), kind.ca_file]);
+            let mut calls = BTreeMap::new();
+            for (call, names) in printed.lines().filter_map(|line| line.split_once(':')) {
+                calls.insert(call, names.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>());
+            }
+            let mut read = |call| calls.remove(call).unwrap();
+            assert_eq!(read("hma_client_new"), made);
+            assert_eq!(read("hma_config_from_env_file"), for_proxy);
+            for call in ["hma_config_from_env", "hma_client_from_env"] {
+                let names = read(call);
+                assert!(names.contains("INSTAGRAM_ACCESS_TOKEN") && names.is_superset(&for_proxy), "{call}: {names:?}");
+            }
+            assert_eq!(calls.len(), 4);
+            assert!(calls.values().all(BTreeSet::is_empty), "{calls:?}");
+        });
+    }
 }
 
 // A resolver that hangs

@@ -517,10 +517,27 @@ fn the_shared_library_needs_no_newer_glibc_than_the_readme_says() {
 fn the_licences_of_everything_that_is_built_in_are_installed() {
     let said = tools::read("packaging/debian/copyright");
     let mut cargo = command("cargo");
-    cargo.args(["tree", "--offline", "--locked", "--edges", "normal", "--features", "capi", "--prefix", "none"]);
+    cargo.args(["tree", "--offline", "--locked", "--edges", "normal", "--features", "capi,quiet", "--prefix", "none"]);
     for package in tools::run(cargo.args(["--format", "{p}"])).lines().skip(1) {
         let name = package.split(' ').next().unwrap();
         assert!(said.contains(&format!("vendor/{name}/*\n")) || name == "hookmyapp", "nothing is said of {name}");
+    }
+}
+
+/// Features hold for a whole build: those of the C functions alone must not silence the Rust programs beside them.
+#[test]
+fn only_the_feature_that_make_turns_on_takes_the_messages_of_the_log_crate_out() {
+    let features_of_log = |features: &str| {
+        let mut cargo = command("cargo");
+        cargo.args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p} {f}"]);
+        let tree = tools::run(cargo.args(["--features", features]));
+        tree.lines().find(|line| line.starts_with("log ")).unwrap().to_owned()
+    };
+    assert!(!features_of_log("capi").contains("max_level"), "{}", features_of_log("capi"));
+    assert!(features_of_log("capi,quiet").contains("release_max_level_off"), "{}", features_of_log("capi,quiet"));
+    if are_there(&["make"]) {
+        let commands = tools::run(command("make").env("CARGO_TARGET_DIR", "here").args(["--dry-run", "all"]));
+        assert!(commands.contains(" --features capi,quiet "), "{commands}");
     }
 }
 

@@ -43,8 +43,8 @@ impl Log for AlertingLogger {
     fn flush(&self) {}
 }
 
-/// The steps of a send at which ureq writes to the log: before it connects, and between the request and its answer.
-const TRIGGERS: [&str; 3] = ["POST ", "Use pooled", "Response {"];
+/// The steps of a send at which ureq writes to the log: before it connects, and when the head of the answer is there.
+const TRIGGERS: [&str; 2] = ["POST ", "Response {"];
 
 fn while_sending<T>(trigger: &'static str, run: impl FnOnce() + 'static, send: impl FnOnce() -> T) -> T {
     static LOGGER: Once = Once::new();

@@ -248,6 +248,7 @@ fn rust_facts(event: &Event) -> Map<String, Value> {
     let [reply_to_user, reply_to_comment] = match event.reply_target() {
         Some(ReplyTarget::User(id)) => [Some(id), None],
         Some(ReplyTarget::Comment(id)) => [None, Some(id)],
+        Some(other) => panic!("{other:?}"),
         None => [None, None],
     };
     let attachments = event
@@ -924,6 +925,7 @@ fn every_event_of_the_vectors_is_answered_or_refused_with_a_reason_in_rust_and_i
             let recipient = match target {
                 ReplyTarget::User(id) => json!({"id": id}),
                 ReplyTarget::Comment(id) => json!({"comment_id": id}),
+                other => panic!("{other:?}"),
             };
             assert_eq!((outcome.map(drop).ok(), status, words), (Some(()), HMA_OK, None), "{}", vector.place());
             assert_eq!(received.len(), 2);

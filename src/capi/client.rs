@@ -22,6 +22,11 @@ pub struct hma_client(pub(super) Client);
 /// On success `*client_out` is yours; free it with hma_client_free(). On failure
 /// it is NULL: `HMA_ERROR_CONFIG` names everything that is wrong with the
 /// configuration, `HMA_ERROR_ARGUMENT` a NULL `config` or `client_out`.
+///
+/// Reads the environment: the HTTP library inside looks at ALL_PROXY,
+/// HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in small letters. What it finds is
+/// not used: the proxy is that of the configuration. As with getenv(), no other
+/// thread may change the environment meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_client_new(
     config: Option<&hma_config>,
@@ -34,7 +39,8 @@ pub unsafe extern "C" fn hma_client_new(
 }
 
 /// Makes a client from the environment: hma_config_from_env() and
-/// hma_client_new() in one call.
+/// hma_client_new() in one call. As there, no other thread may change the
+/// environment meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_client_from_env(
     client_out: *mut *mut hma_client,
@@ -149,8 +155,9 @@ pub unsafe extern "C" fn hma_send_json(
 /// hma_message_attachment_id().
 ///
 /// `url` is absolute, http or https, and must not be NULL; Meta fetches it. Meta
-/// documents this call; that the gateway passes it on is not proven. Results as
-/// with hma_send_text().
+/// documents this call; that the gateway passes it on is not proven. No message
+/// is sent: after a 3x status repeating the call is harmless, and at worst Meta
+/// keeps the media twice. Results as with hma_send_text().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_upload(
     client: Option<&hma_client>,

@@ -74,9 +74,14 @@ pub extern "C" fn hma_config_from_env() -> Box<hma_config> {
 /// `hookmyapp channels env --write` makes.
 ///
 /// The names are those of hma_config_from_env(); the environment itself is only
-/// looked at for the proxy, where the file names none. The file is read as Node's
-/// dotenv reads it, and may have 1 MiB. `path` must not be NULL. A file that
-/// cannot be read is a mistake that names the path and the reason.
+/// looked at for the proxy, where the file names none; no other thread may change
+/// it meanwhile. `path` must not be NULL. What cannot be read, is no regular file
+/// (a pipe, say) or is larger than 1 MiB, is a mistake that names the path and
+/// the reason.
+///
+/// The file is read as Node's dotenv 16 reads it, with two differences: a #
+/// begins a comment only at the start of a value or behind a blank, so that a#b
+/// stays whole; and a value begins on the line of its name.
 ///
 /// Never returns NULL. Free it with hma_config_free().
 #[unsafe(no_mangle)]
@@ -120,8 +125,9 @@ pub extern "C" fn hma_config_set_keep_alive(config: Option<&mut hma_config>, mil
 }
 
 /// Trusts exactly the certificates in this PEM file. NULL, the default, trusts
-/// Mozilla's set. The file is read by hma_client_new(); one without a certificate
-/// is a mistake.
+/// Mozilla's set. The file is read by hma_client_new(). One without a
+/// certificate, one that is larger than 16 MiB, and what is no regular file (a
+/// pipe, say) are mistakes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_set_ca_file(config: Option<&mut hma_config>, path: *const c_char) {
     // SAFETY: "Strings" in the header.
@@ -137,6 +143,17 @@ pub unsafe extern "C" fn hma_config_set_proxy(config: Option<&mut hma_config>, u
     // SAFETY: "Strings" in the header.
     let url = unsafe { TextIn::new("proxy", url) };
     set(config, "proxy", |config| Ok(config.set_proxy("proxy", url.optional()?)));
+}
+
+/// Names the hosts that are connected to directly although a proxy is set, as the
+/// NO_PROXY variable does: separated by commas; a name stands for itself and all
+/// names below it, an address for itself, each with or without a port; * stands
+/// for every host. NULL, the default, names none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_config_set_no_proxy(config: Option<&mut hma_config>, hosts: *const c_char) {
+    // SAFETY: "Strings" in the header.
+    let hosts = unsafe { TextIn::new("no_proxy", hosts) };
+    set(config, "no_proxy", |config| Ok(config.set_no_proxy(hosts.optional()?.unwrap_or_default())));
 }
 
 /// Returns the URL that a send will POST to, for logs: it holds no secret.

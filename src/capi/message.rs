@@ -126,6 +126,7 @@ pub extern "C" fn hma_message_cards() -> Box<hma_message> {
 
 /// Makes a reaction to the message `message_id`: the word "love" or an emoji.
 /// A NULL `reaction_or_null` takes the reaction back; another one replaces it.
+/// After a 3x status repeating it is harmless.
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]
@@ -139,7 +140,8 @@ pub unsafe extern "C" fn hma_message_reaction(
     build(|| Ok(Message::reaction(message_id.required()?, reaction.optional()?)))
 }
 
-/// Makes a sender action: typing on, typing off, or mark seen.
+/// Makes a sender action: typing on, typing off, or mark seen. After a 3x status
+/// repeating it is harmless.
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]

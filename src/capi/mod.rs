@@ -20,7 +20,7 @@ pub mod status;
 pub mod webhook;
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
@@ -113,8 +113,7 @@ impl ErrorOut<'_> {
     fn finish(self, outcome: Result<(), Error>) -> hma_status {
         let Err(error) = outcome else { return HMA_OK };
         if let Some(error_out) = self.0 {
-            // A `Text` holds no NUL, so that this never gives the empty one.
-            *error_out = CString::new(error.to_string()).unwrap_or_default().into_raw();
+            *error_out = string_out(&error.to_string());
         }
         error.kind() as hma_status
     }
@@ -163,6 +162,36 @@ unsafe fn write_null<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut T> {
     }
 }
 
+/// A string that C owns, and gives back to `free_string`.
+///
+/// C may write over its text, and shorten it. So the length of the allocation stands in the word in front of the text.
+fn string_out(text: &str) -> *mut c_char {
+    // The last word has the NUL, behind what is left of the text.
+    let length = 1 + text.len() / WORD + 1;
+    let mut words = Vec::with_capacity(length);
+    words.push(length);
+    words.extend(text.as_bytes().chunks(WORD).map(|bytes| {
+        let mut word = [0; WORD];
+        word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        usize::from_ne_bytes(word)
+    }));
+    words.resize(length, 0);
+    Box::into_raw(words.into_boxed_slice()).cast::<usize>().wrapping_add(1).cast()
+}
+
+const WORD: usize = size_of::<usize>();
+
+/// # Safety
+/// `string` is NULL, or `string_out` has made it and nobody has freed it.
+unsafe fn free_string(string: *mut c_char) {
+    if !string.is_null() {
+        let words = string.cast::<usize>().wrapping_sub(1);
+        // SAFETY: "Owning" in the header: it came out of this library and is freed once. `string_out` has put the length
+        // in front, where C has no business.
+        drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(words, words.read())) });
+    }
+}
+
 /// A text that C borrows.
 fn text_out(text: Option<&Text>) -> *const c_char {
     text.map_or(ptr::null(), Text::as_ptr)
@@ -181,9 +210,24 @@ mod tests {
         let status = out.finish(|| panic!("the token is hmat_live_secret"));
         assert_eq!(status, 32);
         assert!(response.is_null());
-        // SAFETY: the seam has made it with `into_raw`.
-        let text = unsafe { CString::from_raw(error) }.into_string().unwrap();
-        assert_eq!(text, PANICKED);
+        // SAFETY: the seam has made it.
+        unsafe {
+            assert_eq!(CStr::from_ptr(error).to_str(), Ok(PANICKED));
+            free_string(error);
+        }
         assert_eq!(guard(|| Ok(1)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_string_of_any_length_comes_out_whole() {
+        for length in 0..3 * WORD {
+            let text: String = ('a'..).take(length).collect();
+            let string = string_out(&text);
+            // SAFETY: `string_out` has made it.
+            unsafe {
+                assert_eq!(CStr::from_ptr(string).to_str(), Ok(&*text));
+                free_string(string);
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Status codes, the version, and the freeing of error strings.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
 
+use super::free_string;
 use crate::error::{Delivery, SENTENCES};
 
 /// What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
@@ -109,13 +110,12 @@ pub extern "C" fn hma_status_delivery(status: hma_status) -> hma_delivery {
 }
 
 /// Frees an error string that a function of this library handed out through
-/// `error_out`. NULL is allowed and does nothing.
+/// `error_out`. The text may have been changed meanwhile, within its length.
+/// NULL is allowed and does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_string_free(string: *mut c_char) {
-    if !string.is_null() {
-        // SAFETY: "Owning" in the header: it came out of this library and is freed once.
-        drop(unsafe { CString::from_raw(string) });
-    }
+    // SAFETY: "Owning" in the header: it came out of this library and is freed once.
+    unsafe { free_string(string) }
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ impl fmt::Display for EventKind {
 
 /// Whom an answer to an event goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ReplyTarget<'a> {
     /// The user with this Instagram-scoped id (IGSID): [`Client::send`](crate::Client::send).
     User(&'a str),

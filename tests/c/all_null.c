@@ -61,6 +61,7 @@ static void setters(void)
     hma_config_set_keep_alive(NULL, 1);
     hma_config_set_ca_file(NULL, NULL);
     hma_config_set_proxy(NULL, NULL);
+    hma_config_set_no_proxy(NULL, NULL);
     hma_client_shutdown(NULL);
     hma_message_add_image(NULL, NULL);
     hma_message_add_image_id(NULL, NULL);

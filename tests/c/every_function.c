@@ -39,6 +39,8 @@ static void set_all(hma_config *config)
     hma_config_set_ca_file(config, "/no/such/file.pem");
     hma_config_set_ca_file(config, NULL);
     hma_config_set_proxy(config, "http://user:secret@127.0.0.1:9");
+    hma_config_set_no_proxy(config, "localhost,.example.net:8443");
+    hma_config_set_no_proxy(config, NULL);
     hma_config_set_proxy(config, NULL);
 }
 

@@ -27,6 +27,13 @@ static_assert(std::is_copy_constructible<hma::result>::value && std::is_copy_con
 static_assert(!std::is_convertible<hma::result, bool>::value, "never a number by accident");
 static_assert(!std::is_convertible<std::string, hma::message>::value, "a text is sent by the overload for it");
 
+template <typename Events> static auto has_index(int) -> decltype(std::declval<Events>()[0], std::true_type());
+template <typename Events> static std::false_type has_index(...);
+static_assert(decltype(has_index<hma::events &>(0))::value && decltype(has_index<const hma::events &>(0))::value,
+              "events have an index");
+static_assert(!decltype(has_index<hma::events>(0))::value && !decltype(has_index<const hma::events>(0))::value,
+              "an event must not outlive its events");
+
 // Helpers
 
 // The error that a call throws; the program fails if it throws none.
@@ -243,6 +250,7 @@ static void nul_bytes_in_configurations() {
     CHECK_ARGUMENT(hma::client(hma::config::from_env_file(cut)), "path");
     CHECK_ARGUMENT(hma::client(good_config().ca_file(cut)), "ca_file");
     CHECK_ARGUMENT(hma::client(good_config().proxy("http://127.0.0.1:9" + cut)), "proxy");
+    CHECK_ARGUMENT(hma::client(good_config().no_proxy("localhost" + cut)), "no_proxy");
     CHECK(hma::config(base + cut, "1", "t").url().empty());
     CHECK(hma::config(base, "1" + cut, "t").url().empty());
 }
@@ -264,14 +272,14 @@ static void configurations(const std::string &env_file) {
     CHECK(changed.url() == "http://127.0.0.1:9/v25.0/17841450000000017/messages");
     CHECK(std::string(THROWN(hma::client client(good_config().ca_file("/no/such/file.pem"))).what()).find("/no/such") !=
           std::string::npos);
-    changed.proxy("ftp://x").proxy("");
+    changed.proxy("ftp://x").proxy("").no_proxy("*.example.net").no_proxy("");
     CHECK(hma::client(changed).get() != nullptr);
 }
 
 // As with every other mistake, setting the same thing again rightly forgets it.
 static void a_corrected_nul_byte_is_forgotten() {
     hma::config config = good_config();
-    config.proxy("http://127.0.0.1:9" + cut).proxy("");
+    config.proxy("http://127.0.0.1:9" + cut).proxy("").no_proxy(cut).no_proxy("").ca_file(cut).ca_file(nullptr);
     CHECK(!config.url().empty());
     CHECK(hma::client(config).get() != nullptr);
 }
@@ -310,6 +318,21 @@ static void durations_of_configurations() {
     hma::client(good_config().timeout(std::chrono::microseconds(1)).connect_timeout(std::chrono::nanoseconds(1)));
     hma::client(good_config().timeout((std::chrono::hours::max)()).connect_timeout((std::chrono::hours::max)()));
     hma::client(good_config().keep_alive(std::chrono::seconds(-1)).keep_alive(nan).keep_alive((std::chrono::hours::max)()));
+}
+
+// Clients
+
+static void clients_that_do_not_throw() {
+    hma::client client;
+    CHECK(client.get() == nullptr);
+    CHECK_ARGUMENT(client.send(user, "Hello"), "client");
+    client.shutdown();
+    CHECK(hma::client::from_env(client, std::nothrow).ok() && client.send(user, "From the environment").http_status == 200);
+    const hma::result refused = hma::client::make(hma::config("", "1", "t"), client, std::nothrow);
+    CHECK(refused.status == HMA_ERROR_CONFIG && begins_with(refused.error, "base_url") && client.get() == nullptr);
+    CHECK(hma::client::make(good_config(), client, std::nothrow).ok() && client.get() != nullptr);
+    const hma::result unread = hma::client::make(good_config().ca_file(cut), client, std::nothrow);
+    CHECK(unread.status == HMA_ERROR_ARGUMENT && begins_with(unread.error, "ca_file: ") && client.get() == nullptr);
 }
 
 // Moves
@@ -391,7 +414,12 @@ static void ranges_of_events() {
     const std::vector<hma::event> copies(events.begin(), events.end());
     CHECK(copies.size() == 2 && copies[1].key() == keys[1]);
     hma::events::iterator at = events.begin();
+    CHECK(at->key() == keys[0] && events.begin()->attachment_count() == 1);
     CHECK((*at++).key() == keys[0] && (*at).key() == keys[1] && ++at == events.end());
+    std::size_t count = 0;
+    for (const hma::event &event : hma::events::parse(delivery(two_events)))
+        CHECK(event.key() == keys[count++]);
+    CHECK(count == 2);
     CHECK(hma::events().empty() && hma::events().begin() == hma::events().end());
 }
 
@@ -462,6 +490,7 @@ int main(int argc, char **argv) {
     configurations(argv[1]);
     durations();
     durations_of_configurations();
+    clients_that_do_not_throw();
     moves(client);
     threads(client);
     signatures();
