@@ -475,11 +475,15 @@ void hma_config_set_connect_timeout(hma_config *config,
                                     uint32_t milliseconds);
 
 /**
- * Limits how long an idle connection is kept for the next send. Default: 4000
- * milliseconds; 0 never reuses a connection.
+ * Limits how long an idle connection is kept for the next send; 0 never reuses
+ * a connection.
  *
- * A longer time than the gateway's own makes it likelier that a send meets a
- * connection which is just being closed, and then ends as `HMA_ERROR_LOST`.
+ * Default: one second less than the gateway announces ("Keep-Alive:
+ * timeout=N"), at most 10 minutes, and 4 seconds if it announces nothing. A
+ * longer time set here does not outlive an announced one. If nothing is
+ * announced, a time longer than the gateway's own makes it likelier that a send
+ * meets a connection which is just being closed, and then ends as
+ * `HMA_ERROR_LOST`.
  */
 void hma_config_set_keep_alive(hma_config *config, uint32_t milliseconds);
 

@@ -198,7 +198,7 @@ fn sends_whose_proxy_stalls_are_not_sent() {
 #[cfg(target_os = "linux")]
 struct FullListener {
     listener: std::net::TcpListener,
-    filling: Vec<std::net::TcpStream>,
+    _filling: Vec<std::net::TcpStream>,
 }
 
 #[cfg(target_os = "linux")]
@@ -214,7 +214,7 @@ impl FullListener {
         let address = listener.local_addr().unwrap();
         let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
         let filling = std::iter::from_fn(connect).take(100).collect();
-        FullListener { listener, filling }
+        FullListener { listener, _filling: filling }
     }
 
     fn address(&self) -> std::net::SocketAddr {

@@ -113,8 +113,8 @@ pub extern "C" fn hma_config_set_connect_timeout(config: Option<&mut hma_config>
 /// Limits how long an idle connection is kept for the next send; 0 never reuses
 /// a connection.
 ///
-/// Default: one second less than the gateway announces (`Keep-Alive:
-/// timeout=N`), at most 10 minutes, and 4 seconds if it announces nothing. A
+/// Default: one second less than the gateway announces ("Keep-Alive:
+/// timeout=N"), at most 10 minutes, and 4 seconds if it announces nothing. A
 /// longer time set here does not outlive an announced one. If nothing is
 /// announced, a time longer than the gateway's own makes it likelier that a send
 /// meets a connection which is just being closed, and then ends as

@@ -157,7 +157,11 @@ impl FaultServer {
 
     /// Asks for the script of each connection by its number, from 0.
     pub fn start_with(tls: Option<Arc<ServerConfig>>, script_of: ScriptOf) -> FaultServer {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        FaultServer::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), tls, script_of)
+    }
+
+    /// The same for connections that this listener takes.
+    pub fn start_on(listener: TcpListener, tls: Option<Arc<ServerConfig>>, script_of: ScriptOf) -> FaultServer {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { tls, script_of, state: Mutex::new(State::default()), changed: Condvar::new() });
         let accepting = thread::spawn({
@@ -178,6 +182,11 @@ impl FaultServer {
 
     pub fn connections(&self) -> usize {
         self.shared.lock().connections.len()
+    }
+
+    /// How many connections neither side has closed.
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().open
     }
 
     /// The complete requests that were read so far.
