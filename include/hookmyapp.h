@@ -574,9 +574,9 @@ hma_status hma_client_from_env(hma_client **client_out, char **error_out);
  * begin: for a daemon that stops. Does nothing on NULL.
  *
  * A send whose request had left ends as `HMA_ERROR_LOST`, every other one as
- * `HMA_ERROR_CONNECT`, as do all later ones. One that is just opening its TCP
- * connection notices when that is done, at the latest after the connect
- * time-out. Free the client once the sends have returned.
+ * `HMA_ERROR_CONNECT`, as do all later ones. A connection that is being opened
+ * ends at once on Linux, and within 250 milliseconds elsewhere. Free the client
+ * once the sends have returned.
  */
 void hma_client_shutdown(const hma_client *client);
 

@@ -97,8 +97,8 @@ impl Client {
     /// that stops.
     ///
     /// A send whose request had left ends as [`ErrorKind::Lost`](crate::ErrorKind::Lost), every other one as
-    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect), as do all later ones. One that is just opening its TCP
-    /// connection notices when that is done, at the latest after [`Config::connect_timeout`].
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect), as do all later ones. A connection that is being opened ends
+    /// at once on Linux, and within 250 milliseconds elsewhere.
     pub fn shutdown(&self) {
         self.transport.shut_down();
     }

@@ -54,9 +54,9 @@ pub unsafe extern "C" fn hma_client_from_env(
 /// begin: for a daemon that stops. Does nothing on NULL.
 ///
 /// A send whose request had left ends as `HMA_ERROR_LOST`, every other one as
-/// `HMA_ERROR_CONNECT`, as do all later ones. One that is just opening its TCP
-/// connection notices when that is done, at the latest after the connect
-/// time-out. Free the client once the sends have returned.
+/// `HMA_ERROR_CONNECT`, as do all later ones. A connection that is being opened
+/// ends at once on Linux, and within 250 milliseconds elsewhere. Free the client
+/// once the sends have returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_shutdown(client: Option<&hma_client>) {
     let _ = guard(|| Ok(client.map(|client| client.0.shutdown())));

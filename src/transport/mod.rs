@@ -58,7 +58,6 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<String>,
     pub(crate) app_usage: Option<String>,
     pub(crate) business_usage: Option<String>,
-    keep_alive: Option<String>,
     pub(crate) body: Vec<u8>,
     /// Why the answer does not count as a whole one.
     pub(crate) cut: Option<String>,
@@ -167,9 +166,9 @@ impl Transport {
         *request.headers_mut() = self.headers.clone();
         let send = || home.agent.run(request).map(read_answer);
         let (outcome, attempt) = attempt::record(deadline, self.settings.connect_timeout, wants_fresh, send);
-        let mut answer = outcome.map_err(|cause| Box::new(Failure { cause, attempt }))?;
-        if let (Some(connection), Some(keep_alive)) = (attempt.connection, &answer.keep_alive) {
-            home.pool.announce(connection, keep_alive);
+        let (mut answer, keep_alive) = outcome.map_err(|cause| Box::new(Failure { cause, attempt }))?;
+        if let (Some(connection), Some(keep_alive)) = (attempt.connection, keep_alive) {
+            home.pool.announce(connection, &keep_alive);
         }
         // Nobody can have accepted what did not leave; a refusal that comes early is one all the same.
         if (200..300).contains(&answer.status) && !attempt.has_left_whole() {
@@ -415,8 +414,9 @@ fn host(settings: &Settings) -> Result<HeaderValue, Error> {
     HeaderValue::try_from(host).map_err(|_| Error::config("the host cannot stand in a header"))
 }
 
-/// The head decides whatever becomes of the body, so that a body which does not come whole is no failure here.
-fn read_answer(response: Response<Body>) -> Answer {
+/// The answer, and what it says about the life of its connection. The head decides whatever becomes of the body, so that
+/// a body which does not come whole is no failure here.
+fn read_answer(response: Response<Body>) -> (Answer, Option<String>) {
     let (head, mut body) = response.into_parts();
     // So few headers are sooner looked through than a name is hashed.
     let header = |wanted: HeaderName| {
@@ -433,13 +433,13 @@ fn read_answer(response: Response<Body>) -> Answer {
         Ok(_) => None,
     };
     bytes.truncate(ANSWER_LIMIT);
-    Answer {
+    let answer = Answer {
         status: head.status.as_u16(),
         retry_after: header(RETRY_AFTER),
         app_usage: header(APP_USAGE),
         business_usage: header(BUSINESS_USAGE),
-        keep_alive: header(KEEP_ALIVE),
         body: bytes,
         cut,
-    }
+    };
+    (answer, header(KEEP_ALIVE))
 }
