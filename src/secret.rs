@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
-
 use crate::json;
 
 /// A text in JSON may hold JSON again, such as the request that a gateway quotes, and so on. Nobody nests it deeper.
@@ -14,25 +12,24 @@ const LAYERS: usize = 8;
 /// One layer of escapes after the other is taken off, and each time the token is looked for. Backslashes are passed over:
 /// where layers are mixed, nobody knows which of them belong to the token.
 pub(crate) fn hide(reply: String, token: &str) -> String {
-    let wanted: Vec<u8> = token.bytes().filter(|byte| *byte != b'\\').collect();
+    let wanted = token.replace('\\', "");
     if wanted.is_empty() {
         // The token is nothing but backslashes.
         return "{}".to_owned();
     }
-    let mut places = Vec::new();
+    // Several layers may find it, in places that overlap.
+    let mut end_of_token_at = vec![0; reply.len()];
     let mut layer = Layer::outermost(&reply);
     for _ in 0..LAYERS {
         layer = layer.inner();
-        layer.find(&wanted, &mut places);
+        layer.find(&wanted, |start, end| end_of_token_at[start] = end.max(end_of_token_at[start]));
         if !layer.text.contains('\\') {
             break;
         }
     }
-    // Several layers may have found it, in places that overlap.
-    places.sort_unstable();
     let mut shown = String::with_capacity(reply.len());
     let mut done = 0;
-    for (start, end) in places {
+    for (start, end) in end_of_token_at.into_iter().enumerate().filter(|(_, end)| *end > 0) {
         if start >= done {
             shown.push_str(&reply[done..start]);
             shown.push_str("[token]");
@@ -74,11 +71,13 @@ impl Layer {
         self.places.extend_from_slice(&from.places[part]);
     }
 
-    fn find(&self, wanted: &[u8], places: &mut Vec<(usize, usize)>) {
-        let (bytes, stand_at): (Vec<u8>, Vec<(usize, usize)>) =
-            self.text.bytes().zip(&self.places).filter(|(byte, _)| *byte != b'\\').unzip();
-        let found = memmem::find_iter(&bytes, wanted);
-        places.extend(found.map(|at| (stand_at[at].0, stand_at[at + wanted.len() - 1].1)));
+    fn find(&self, wanted: &str, mut found: impl FnMut(usize, usize)) {
+        let text = self.text.replace('\\', "");
+        let kept = self.text.bytes().zip(&self.places).filter(|(byte, _)| *byte != b'\\');
+        let places: Vec<(usize, usize)> = kept.map(|(_, place)| *place).collect();
+        for (at, _) in text.match_indices(wanted) {
+            found(places[at].0, places[at + wanted.len() - 1].1);
+        }
     }
 }
 

@@ -472,8 +472,9 @@ fn two_archives_of_rust_work_in_one_program() {
     }
 }
 
-/// In bytes, for 64-bit x86: what is promised is in README.md.
-const SIZE_BUDGET: u64 = 1_800_000;
+/// In bytes, for 64-bit x86: what is promised is in README.md. One percent more than before the library had its own
+/// connections.
+const SIZE_BUDGET: u64 = 1_813_111;
 
 #[test]
 fn the_library_and_a_program_that_holds_it_keep_the_size_budget() {

@@ -1,5 +1,6 @@
 //! Opening a TCP connection: the first of several addresses that answers, as RFC 8305 ("Happy Eyeballs") has it.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,6 @@ const HEAD_START: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Opens the TCP connection, to the gateway or to the proxy.
-#[derive(Debug)]
 pub(super) struct WireConnector {
     pub(super) place: Arc<Place>,
     /// Told of every socket, so that a shutdown ends what waits for it.
@@ -30,8 +30,14 @@ pub(super) struct WireConnector {
     pub(super) loopback_only: bool,
 }
 
+/// Never shown: ureq asks for it.
+impl fmt::Debug for WireConnector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("WireConnector")
+    }
+}
+
 /// Where to connect to.
-#[derive(Debug)]
 pub(super) enum Place {
     Address(SocketAddr),
     /// A name, and the address of it that answered last.

@@ -10,20 +10,17 @@ use std::thread;
 use std::time::Duration;
 
 /// The look-up of one host and port.
-#[derive(Debug)]
 pub(super) struct Lookup {
     host: String,
     port: u16,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     done: Condvar,
 }
 
-#[derive(Debug)]
 struct State {
     is_running: bool,
     is_shut_down: bool,
@@ -33,7 +30,6 @@ struct State {
 }
 
 /// Why there are no addresses.
-#[derive(Debug)]
 pub(super) enum Failure {
     TimedOut,
     ShutDown,

@@ -21,7 +21,6 @@ const LONGEST_LIFE: Duration = Duration::from_secs(600);
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Where connections wait for the next send.
-#[derive(Debug)]
 pub(super) struct Pool {
     /// What the program has set.
     keep_alive: Option<Duration>,
@@ -30,7 +29,7 @@ pub(super) struct Pool {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// The one that was used last stands last.
     idle: Vec<Idle>,
@@ -39,7 +38,6 @@ struct State {
     is_shut_down: bool,
 }
 
-#[derive(Debug)]
 struct Idle {
     number: u64,
     transport: Box<dyn Transport>,
@@ -143,9 +141,10 @@ pub(super) struct PoolConnector<C> {
     pub(super) chain: C,
 }
 
+/// Never shown: ureq asks for it.
 impl<C> fmt::Debug for PoolConnector<C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PoolConnector").field("pool", &self.pool).finish_non_exhaustive()
+        formatter.write_str("PoolConnector")
     }
 }
 
@@ -175,13 +174,19 @@ impl<C> PoolConnector<C> {
 }
 
 /// A connection in use. It goes back to the pool if ureq finds that it may be used again.
-#[derive(Debug)]
 pub(super) struct Pooled {
     pool: Arc<Pool>,
     number: u64,
     /// There until the connection is dropped.
     transport: Option<Box<dyn Transport>>,
     is_reusable: bool,
+}
+
+/// Never shown: ureq asks for it.
+impl fmt::Debug for Pooled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Pooled")
+    }
 }
 
 impl Pooled {

@@ -1,5 +1,6 @@
 //! The bottom of a connection: a TCP socket that counts what the kernel takes and keeps to the clock.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 #[cfg(unix)]
 use std::mem::MaybeUninit;
@@ -33,7 +34,6 @@ pub(super) fn timed_out() -> Error {
 
 /// A TCP connection. The request is kept until an answer is awaited, so that head and body leave in one write, and
 /// what came before it can still be seen.
-#[derive(Debug)]
 pub(super) struct Wire {
     stream: Arc<TcpStream>,
     buffers: WireBuffers,
@@ -41,6 +41,13 @@ pub(super) struct Wire {
     write_timeout: Option<Duration>,
     /// A write that failed after the kernel had taken a part: an answer may still come, and says more.
     write_failed: Option<io::Error>,
+}
+
+/// Never shown: ureq asks for it.
+impl fmt::Debug for Wire {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Wire")
+    }
 }
 
 impl Wire {
@@ -200,7 +207,7 @@ fn first_part(left: Duration) -> Duration {
 }
 
 /// How large the buffers of a kept connection are, and how much room `output` always has.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 struct Sizes {
     input: usize,
     output: usize,
@@ -213,7 +220,7 @@ const UNDER_HTTP: Sizes = Sizes { input: BUFFER_SIZE, output: BUFFER_SIZE + (8 <
 const UNDER_TLS: Sizes = Sizes { input: 4 << 10, output: 8 << 10, room: 1 };
 
 /// Buffers whose `output` grows until what is in it is sent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct WireBuffers {
     sizes: Sizes,
     output: Vec<u8>,
