@@ -278,6 +278,10 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
         let line = Line::new(stream, number, Arc::clone(shared));
         state.open += 1;
         let shared = Arc::clone(shared);
+        // A thread that nobody joins keeps its stack.
+        if number % 1000 == 0 {
+            state.threads.retain(|thread| !thread.is_finished());
+        }
         state.threads.push(thread::spawn(move || {
             line.run();
             shared.lock().open -= 1;
