@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::body::{self, Recipient};
 use crate::config::Config;
+use crate::decode;
 use crate::error::Error;
 use crate::message::{AttachmentKind, Message};
-use crate::response::{self, Response};
+use crate::response::Response;
 use crate::transport::{Edge, Transport};
 use crate::webhook::{Event, ReplyTarget};
 
@@ -104,7 +105,7 @@ impl Client {
     }
 
     fn post(&self, edge: Edge, body: &[u8]) -> Result<Response, Error> {
-        response::judge(self.transport.post(edge, body)?, self.transport.url(edge), self.transport.access_token())
+        decode::judge(self.transport.post(edge, body)?, self.transport.url(edge), self.transport.access_token())
     }
 }
 

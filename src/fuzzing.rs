@@ -2,9 +2,10 @@
 
 use crate::body::{self, Recipient};
 use crate::config::Config;
+use crate::decode;
 use crate::error::Error;
 use crate::message::Message;
-use crate::response::{self, Response};
+use crate::response::Response;
 use crate::transport::Answer;
 
 /// Judges an answer as a send would.
@@ -16,7 +17,7 @@ pub fn judge(
     body: Vec<u8>,
     token: &str,
 ) -> Result<Response, Error> {
-    response::judge(
+    decode::judge(
         Answer { status, retry_after, app_usage, business_usage, body, cut: None },
         "https://example.net/1/messages",
         token,

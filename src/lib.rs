@@ -49,9 +49,9 @@ mod body;
 #[cfg(feature = "capi")]
 #[doc(hidden)]
 pub mod capi;
-mod classify;
 mod client;
 mod config;
+mod decode;
 mod env_file;
 mod error;
 #[cfg(fuzzing)]
@@ -60,7 +60,6 @@ pub mod fuzzing;
 mod json;
 mod message;
 mod response;
-mod secret;
 mod text;
 mod transport;
 mod url;

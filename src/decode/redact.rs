@@ -13,7 +13,7 @@ const LAYERS: usize = 8;
 ///
 /// One layer of escapes after the other is taken off, and each time the token is looked for. Backslashes are passed over:
 /// where layers are mixed, nobody knows which of them belong to the token.
-pub(crate) fn hide(reply: String, token: &str) -> String {
+pub(super) fn hide(reply: String, token: &str) -> String {
     let wanted: Vec<u8> = token.bytes().filter(|byte| *byte != b'\\').collect();
     if wanted.is_empty() {
         // The token is nothing but backslashes.

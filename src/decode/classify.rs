@@ -6,19 +6,19 @@ use crate::error::ErrorKind::{self, *};
 
 /// What an answer that is no success says about itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Refusal<'a> {
-    pub(crate) http_status: u16,
+pub(super) struct Refusal<'a> {
+    pub(super) http_status: u16,
     /// Meta's code and subcode, where the answer is in Meta's envelope.
-    pub(crate) meta: Option<(i32, Option<i32>)>,
+    pub(super) meta: Option<(i32, Option<i32>)>,
     /// Whether Meta's envelope calls the error transient.
-    pub(crate) is_transient: bool,
-    pub(crate) gateway_code: Option<&'a str>,
-    pub(crate) body: Body,
+    pub(super) is_transient: bool,
+    pub(super) gateway_code: Option<&'a str>,
+    pub(super) body: Body,
 }
 
 /// What the body says about who wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum Body {
+pub(super) enum Body {
     /// It is in an envelope of Meta's or the gateway's, or it did not come whole and may have been.
     #[default]
     Theirs,
@@ -114,7 +114,7 @@ const GATEWAY_CODES: &[(&str, ErrorKind)] =
     &[("SESSION_WINDOW_CLOSED", WindowClosed), ("SANDBOX_RECIPIENT_MISMATCH", Recipient)];
 
 /// The subcode decides before the code, the code before the gateway's own, and that before the HTTP status.
-pub(crate) fn classify(refusal: Refusal<'_>) -> ErrorKind {
+pub(super) fn classify(refusal: Refusal<'_>) -> ErrorKind {
     let by_meta = refusal.meta.and_then(|(code, subcode)| {
         let in_pairs = PAIRS.iter().find(|row| Some((row.0, row.1)) == subcode.map(|subcode| (code, subcode)));
         let in_subcodes = || SUBCODES.iter().find(|row| Some(row.0) == subcode).map(|row| row.1);
@@ -232,7 +232,7 @@ mod tests {
     /// `docs/protocol.md` 6.3 lists is in the tables above.
     #[test]
     fn every_row_of_the_protocol_is_in_the_table() {
-        let document = include_str!("../docs/protocol.md");
+        let document = include_str!("../../docs/protocol.md");
         let section = document.split("### 6.3").nth(1).and_then(|text| text.split("### 6.4").next()).unwrap();
         let mut rows = 0;
         for row in section.lines().filter(|line| line.starts_with("| ")) {
