@@ -4,9 +4,9 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use crate::body::{self, Recipient};
 use crate::config::Config;
 use crate::decode;
+use crate::encode::{self, Recipient};
 use crate::error::Error;
 use crate::message::{AttachmentKind, Message};
 use crate::response::Response;
@@ -54,17 +54,17 @@ impl Client {
     /// Sends a text of 1 to 1000 bytes of UTF-8 to the user with this Instagram-scoped id (IGSID, the `sender.id` of
     /// a webhook).
     pub fn send_text(&self, recipient_id: &str, text: &str) -> Result<Response, Error> {
-        self.post(Edge::Messages, &body::text_body(Recipient::User(recipient_id), text)?)
+        self.post(Edge::Messages, &encode::text_body(Recipient::User(recipient_id), text)?)
     }
 
     /// Sends a message to the user with this Instagram-scoped id (IGSID).
     pub fn send(&self, recipient_id: &str, message: &Message) -> Result<Response, Error> {
-        self.post(Edge::Messages, &body::message_body(Recipient::User(recipient_id), message)?)
+        self.post(Edge::Messages, &encode::message_body(Recipient::User(recipient_id), message)?)
     }
 
     /// Answers a comment with a message to its author (Meta's private reply): one for each comment, within 7 days.
     pub fn send_private_reply(&self, comment_id: &str, message: &Message) -> Result<Response, Error> {
-        self.post(Edge::Messages, &body::message_body(Recipient::Comment(comment_id), message)?)
+        self.post(Edge::Messages, &encode::message_body(Recipient::Comment(comment_id), message)?)
     }
 
     /// Answers an event of a webhook with a message: to the user, or to a comment's author by private reply.
@@ -82,7 +82,7 @@ impl Client {
     /// Sends a request body as it is, byte for byte, for what [`Message`] does not say. It must be a JSON object; the
     /// error for one that is not names line and column. Half of a surrogate pair (`\ud83d` alone) is refused, too.
     pub fn send_json(&self, body: &str) -> Result<Response, Error> {
-        body::check_json_body(body)?;
+        encode::check_json_body(body)?;
         self.post(Edge::Messages, body.as_bytes())
     }
 
@@ -91,7 +91,7 @@ impl Client {
     /// sent: repeating the call is harmless, also after [`Delivery::Unknown`](crate::Delivery::Unknown), and at worst
     /// Meta keeps the media twice.
     pub fn upload(&self, kind: AttachmentKind, url: &str) -> Result<Response, Error> {
-        self.post(Edge::Uploads, &body::upload_body(kind, url)?)
+        self.post(Edge::Uploads, &encode::upload_body(kind, url)?)
     }
 
     /// Ends all sends of this client and its clones, in whatever thread they block, and lets none begin: for a daemon

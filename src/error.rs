@@ -6,8 +6,8 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
+use crate::nul_string::Text;
 use crate::response::Response;
-use crate::text::Text;
 
 /// What became of a message whose send failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

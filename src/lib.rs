@@ -45,24 +45,22 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod body;
 #[cfg(feature = "capi")]
 #[doc(hidden)]
 pub mod capi;
 mod client;
 mod config;
 mod decode;
-mod env_file;
+mod encode;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
 mod message;
+mod nul_string;
 mod response;
-mod text;
 mod transport;
-mod url;
 pub mod webhook;
 pub mod window;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::text::Text;
+use crate::nul_string::Text;
 
 /// What the gateway answered, whether it accepted or refused.
 ///

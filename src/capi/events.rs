@@ -9,7 +9,7 @@ use super::status::hma_status;
 use super::webhook::time_out;
 use super::{ErrorOut, SendOut, bytes_in, guard, text_out, write_null};
 use crate::error::Error;
-use crate::text::Text;
+use crate::nul_string::Text;
 use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
 
 /// The events of one webhook delivery, in the order in which they came.

@@ -26,8 +26,8 @@ use std::ptr;
 use std::slice;
 
 use crate::error::{Error, ErrorKind};
+use crate::nul_string::Text;
 use crate::response::Response;
-use crate::text::Text;
 use response::hma_response;
 use status::{HMA_OK, hma_status};
 

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use crate::error::{Error, ErrorKind};
 use crate::json::Json;
+use crate::nul_string::Text;
 use crate::response::Response;
-use crate::text::Text;
 use crate::transport::Answer;
 use classify::{Body, Refusal, classify};
 use retry_after::{Usage, wait_seconds};

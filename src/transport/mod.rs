@@ -33,9 +33,8 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector};
 use ureq::{Agent, Body, Proxy};
 
-use crate::config::{CaFile, Settings};
+use crate::config::{CaFile, Host, Settings};
 use crate::error::{Error, ErrorKind};
-use crate::url::Host;
 use attempt::{Attempt, Step};
 use connect::{Place, WireConnector};
 use layers::{Guard, RecordsConnector};

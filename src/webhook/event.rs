@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::Text;
+use crate::nul_string::Text;
 use crate::window;
 
 /// What happened. The number of each kind is its C constant.

@@ -1,15 +1,19 @@
 //! Where to send, as whom, and how long to wait.
 
+pub(crate) mod env_file;
+mod url;
+
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::env_file::EnvFile;
 use crate::error::{Error, ErrorKind};
-use crate::text::Text;
-use crate::url::{BaseUrl, Host, LONGEST_SETTING, ProxyUrl, bypasses, check_visible_ascii};
+use crate::nul_string::Text;
+use env_file::EnvFile;
+pub(crate) use url::Host;
+use url::{BaseUrl, LONGEST_SETTING, ProxyUrl, bypasses, check_visible_ascii};
 
 const API_URL: &str = "INSTAGRAM_API_URL";
 const GRAPH_API_URL: &str = "INSTAGRAM_GRAPH_API_URL";

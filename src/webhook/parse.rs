@@ -10,7 +10,7 @@ use ring::digest;
 use super::event::{Attachment, Event, EventKind, Events, Reaction, Referral, Story};
 use crate::error::Error;
 use crate::json::Json;
-use crate::text::Text;
+use crate::nul_string::Text;
 
 /// Below this, a time is in seconds.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
