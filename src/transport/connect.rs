@@ -1,7 +1,7 @@
 //! Opening a TCP connection: the first of several addresses that answers, as RFC 8305 ("Happy Eyeballs") has it.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,9 +11,10 @@ use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, Transport};
 
 use super::attempt::{self, Step};
-use super::lookup::{Failure, Lookup};
+use super::dns::{Failure, Lookup};
 use super::pool::Pool;
-use super::wire::{Wire, time_left, timed_out};
+use super::tcp::{Wire, time_left, timed_out};
+use crate::config::{Host, Settings};
 
 /// How long an address has to answer before the next one is tried beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -36,6 +37,19 @@ pub(super) enum Place {
     Address(SocketAddr),
     /// A name, and the address of it that answered last.
     Name(Lookup, Mutex<Option<SocketAddr>>),
+}
+
+/// The one place that is connected to: the proxy if there is one, else the gateway.
+pub(super) fn place(settings: &Settings) -> Place {
+    let (host, port) = match &settings.proxy {
+        Some(proxy) => (&proxy.host, proxy.port),
+        None => (&settings.host, settings.port),
+    };
+    match host {
+        Host::Name(name) => Place::Name(Lookup::new(name.clone(), port), Mutex::default()),
+        Host::V4(address) => Place::Address(SocketAddr::new(IpAddr::V4(*address), port)),
+        Host::V6(address) => Place::Address(SocketAddr::new(IpAddr::V6(*address), port)),
+    }
 }
 
 impl<In: Transport> Connector<In> for WireConnector {
