@@ -3,11 +3,11 @@
 use std::ffi::{c_char, c_void};
 
 use super::client::{built, given, hma_client};
+use super::ffi::{ErrorOut, bytes_in, guard, text_out, write_null};
 use super::message::hma_message;
-use super::response::hma_response;
+use super::response::{SendOut, hma_response};
 use super::status::hma_status;
 use super::webhook::time_out;
-use super::{ErrorOut, SendOut, bytes_in, guard, text_out, write_null};
 use crate::error::Error;
 use crate::nul_string::Text;
 use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use super::free_string;
+use super::owned_string::free_string;
 use crate::error::{Delivery, SENTENCES};
 
 /// What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
