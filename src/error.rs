@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
-use crate::nul_string::Text;
+use crate::nul_string::NulString;
 use crate::response::Response;
 
 /// What became of a message whose send failed.
@@ -115,7 +115,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    message: Text,
+    message: NulString,
     response: Option<Response>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -131,7 +131,7 @@ impl Error {
 
     /// For a message with a printed reply in it, which is one line as `JSON.stringify` makes it.
     pub(crate) fn of_reply(kind: ErrorKind, message: impl AsRef<str>) -> Error {
-        Error(Box::new(Inner { kind, message: Text::new(message), response: None, source: None }))
+        Error(Box::new(Inner { kind, message: NulString::new(message), response: None, source: None }))
     }
 
     pub(crate) fn argument(message: impl Into<String>) -> Error {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::nul_string::Text;
+use crate::nul_string::NulString;
 
 /// What the gateway answered, whether it accepted or refused.
 ///
@@ -12,15 +12,15 @@ use crate::nul_string::Text;
 #[derive(Clone)]
 pub struct Response {
     pub(crate) http_status: u16,
-    pub(crate) message_id: Option<Text>,
-    pub(crate) recipient_id: Option<Text>,
-    pub(crate) attachment_id: Option<Text>,
+    pub(crate) message_id: Option<NulString>,
+    pub(crate) recipient_id: Option<NulString>,
+    pub(crate) attachment_id: Option<NulString>,
     pub(crate) meta_code: Option<i32>,
     pub(crate) meta_subcode: Option<i32>,
-    pub(crate) gateway_code: Option<Text>,
-    pub(crate) error_message: Option<Text>,
-    pub(crate) user_message: Option<Text>,
-    pub(crate) trace_id: Option<Text>,
+    pub(crate) gateway_code: Option<NulString>,
+    pub(crate) error_message: Option<NulString>,
+    pub(crate) user_message: Option<NulString>,
+    pub(crate) trace_id: Option<NulString>,
     pub(crate) retry_after: Option<u32>,
     pub(crate) usage_percent: Option<u32>,
     /// With a NUL behind it, for C.
@@ -35,17 +35,17 @@ impl Response {
 
     /// The id of the message that was sent. Opaque; of any length.
     pub fn message_id(&self) -> Option<&str> {
-        self.message_id.as_ref().map(Text::as_str)
+        self.message_id.as_ref().map(NulString::as_str)
     }
 
     /// The id of the user that it was sent to.
     pub fn recipient_id(&self) -> Option<&str> {
-        self.recipient_id.as_ref().map(Text::as_str)
+        self.recipient_id.as_ref().map(NulString::as_str)
     }
 
     /// The id under which uploaded or reusable media can be sent again.
     pub fn attachment_id(&self) -> Option<&str> {
-        self.attachment_id.as_ref().map(Text::as_str)
+        self.attachment_id.as_ref().map(NulString::as_str)
     }
 
     /// Meta's error code, such as 10.
@@ -60,22 +60,22 @@ impl Response {
 
     /// The gateway's own error code, such as `SESSION_WINDOW_CLOSED`.
     pub fn gateway_code(&self) -> Option<&str> {
-        self.gateway_code.as_ref().map(Text::as_str)
+        self.gateway_code.as_ref().map(NulString::as_str)
     }
 
     /// Meta's or the gateway's own words about an error, as they came.
     pub fn error_message(&self) -> Option<&str> {
-        self.error_message.as_ref().map(Text::as_str)
+        self.error_message.as_ref().map(NulString::as_str)
     }
 
     /// Meta's words about an error that are meant for people (`error_user_msg`).
     pub fn user_message(&self) -> Option<&str> {
-        self.user_message.as_ref().map(Text::as_str)
+        self.user_message.as_ref().map(NulString::as_str)
     }
 
     /// The id that Meta's support asks for (`fbtrace_id`).
     pub fn trace_id(&self) -> Option<&str> {
-        self.trace_id.as_ref().map(Text::as_str)
+        self.trace_id.as_ref().map(NulString::as_str)
     }
 
     /// How long to wait before the next call, in whole seconds: what `Retry-After` says, else the longest time that

@@ -9,7 +9,7 @@ use super::response::{SendOut, hma_response};
 use super::status::hma_status;
 use super::webhook::time_out;
 use crate::error::Error;
-use crate::nul_string::Text;
+use crate::nul_string::NulString;
 use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
 
 /// The events of one webhook delivery, in the order in which they came.
@@ -427,7 +427,7 @@ fn event(events: Option<&hma_events>, index: usize) -> Option<&Event> {
     events?.0.get(index)
 }
 
-fn text(events: Option<&hma_events>, index: usize, find: fn(&Event) -> Option<&Text>) -> *const c_char {
+fn text(events: Option<&hma_events>, index: usize, find: fn(&Event) -> Option<&NulString>) -> *const c_char {
     text_out(event(events, index).and_then(find))
 }
 

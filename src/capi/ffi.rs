@@ -9,7 +9,7 @@ use std::slice;
 use super::owned_string::string_out;
 use super::status::{HMA_OK, hma_status};
 use crate::error::{Error, ErrorKind};
-use crate::nul_string::Text;
+use crate::nul_string::NulString;
 
 pub(super) const PANICKED: &str = concat!(
     "a bug in hookmyapp ",
@@ -113,6 +113,6 @@ pub(super) unsafe fn write_null<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut 
 }
 
 /// A text that C borrows.
-pub(super) fn text_out(text: Option<&Text>) -> *const c_char {
-    text.map_or(ptr::null(), Text::as_ptr)
+pub(super) fn text_out(text: Option<&NulString>) -> *const c_char {
+    text.map_or(ptr::null(), NulString::as_ptr)
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::error::{Error, ErrorKind};
 use crate::json::Json;
-use crate::nul_string::Text;
+use crate::nul_string::NulString;
 use crate::response::Response;
 use crate::transport::Answer;
 use classify::{Body, Refusal, classify};
@@ -85,8 +85,8 @@ fn unusable(answer: &Answer) -> String {
 /// Everything but the body, which `reply` still borrows.
 fn read(answer: &Answer, reply: &Reply<'_>) -> Response {
     // An empty id says nothing.
-    let id = |value: Option<Json<'_>>| value?.text_or_number().filter(|id| !id.is_empty()).map(Text::new);
-    let text = |value: Option<Json<'_>>| value?.text().map(Text::new);
+    let id = |value: Option<Json<'_>>| value?.text_or_number().filter(|id| !id.is_empty()).map(NulString::new);
+    let text = |value: Option<Json<'_>>| value?.text().map(NulString::new);
     let meta_code = reply.in_error("code").and_then(Json::integer);
     let usage = Usage::of(answer);
     Response {
@@ -96,7 +96,7 @@ fn read(answer: &Answer, reply: &Reply<'_>) -> Response {
         attachment_id: id(reply.attachment_id),
         meta_code,
         meta_subcode: reply.in_error("error_subcode").and_then(Json::integer).filter(|_| meta_code.is_some()),
-        gateway_code: own_code(reply.code).or_else(|| own_code(reply.in_error("code"))).map(Text::new),
+        gateway_code: own_code(reply.code).or_else(|| own_code(reply.in_error("code"))).map(NulString::new),
         error_message: text(reply.in_error("message")).or_else(|| text(reply.error)).or_else(|| text(reply.message)),
         user_message: text(reply.in_error("error_user_msg")),
         trace_id: text(reply.in_error("fbtrace_id")),
