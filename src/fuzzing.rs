@@ -6,7 +6,7 @@ use crate::encode::{self, Recipient};
 use crate::error::Error;
 use crate::message::Message;
 use crate::response::Response;
-use crate::transport::Answer;
+use crate::transport::HttpReply;
 
 /// Judges an answer as a send would.
 pub fn judge(
@@ -18,7 +18,7 @@ pub fn judge(
     token: &str,
 ) -> Result<Response, Error> {
     decode::judge(
-        Answer { status, retry_after, app_usage, business_usage, body, cut: None },
+        HttpReply { status, retry_after, app_usage, business_usage, body, truncated: None },
         "https://example.net/1/messages",
         token,
     )

@@ -10,23 +10,23 @@ use crate::error::{Error, ErrorKind};
 use crate::json::Json;
 use crate::nul_string::NulString;
 use crate::response::Response;
-use crate::transport::Answer;
+use crate::transport::HttpReply;
 use classify::{Body, Refusal, classify};
 use retry_after::{Usage, wait_seconds};
 
 /// Turns the answer to a POST to `url` into what the send returns. `token` is hidden should the answer repeat it.
-pub(crate) fn judge(answer: Answer, url: &str, token: &str) -> Result<Response, Error> {
+pub(crate) fn judge(answer: HttpReply, url: &str, token: &str) -> Result<Response, Error> {
     let text = match std::str::from_utf8(&answer.body) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(&answer.body),
     };
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
-    let json = if answer.cut.is_none() { Json::parse(text).ok() } else { None };
+    let json = if answer.truncated.is_none() { Json::parse(text).ok() } else { None };
     let reply = json.map(Reply::read).unwrap_or_default();
     let mut response = read(&answer, &reply);
     let is_object = json.is_some_and(Json::is_object);
     let failure = if !is_success(answer.status) || reply.denies(&response) {
-        let body = match answer.cut {
+        let body = match answer.truncated {
             None if !is_object => Body::NoObject,
             None if !reply.is_in_an_envelope(&response) => Body::StrangeObject,
             _ => Body::Theirs,
@@ -70,8 +70,8 @@ fn not_a_gateway(url: &str) -> String {
     format!("; POST {url} was not answered by a gateway: correct the base URL and the account id")
 }
 
-fn unusable(answer: &Answer) -> String {
-    let what = match &answer.cut {
+fn unusable(answer: &HttpReply) -> String {
+    let what = match &answer.truncated {
         Some(reason) => format!("but {reason}"),
         None if answer.body.is_empty() => "with an empty body".to_owned(),
         None => "with something that is not a JSON object".to_owned(),
@@ -83,7 +83,7 @@ fn unusable(answer: &Answer) -> String {
 }
 
 /// Everything but the body, which `reply` still borrows.
-fn read(answer: &Answer, reply: &Reply<'_>) -> Response {
+fn read(answer: &HttpReply, reply: &Reply<'_>) -> Response {
     // An empty id says nothing.
     let id = |value: Option<Json<'_>>| value?.text_or_number().filter(|id| !id.is_empty()).map(NulString::new);
     let text = |value: Option<Json<'_>>| value?.text().map(NulString::new);
@@ -169,9 +169,9 @@ mod tests {
 
     const URL: &str = "https://example.net/v1/1/messages";
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> HttpReply {
         let body = body.as_bytes().to_vec();
-        Answer { status, retry_after: None, app_usage: None, business_usage: None, body, cut: None }
+        HttpReply { status, retry_after: None, app_usage: None, business_usage: None, body, truncated: None }
     }
 
     #[test]
@@ -196,8 +196,8 @@ mod tests {
                 correct the base URL and the account id";
             assert_eq!(error.to_string().ends_with(advice), !is_a_gateways, "{error}");
             assert!(error.to_string().starts_with(&format!("Instagram API error {status}: ")), "{error}");
-            let cut = Answer { cut: Some("it was cut".to_owned()), ..answer(status, body) };
-            assert_eq!(judge(cut, URL, "token").unwrap_err().kind(), ErrorKind::Rejected, "{status} {body}");
+            let truncated = HttpReply { truncated: Some("it was truncated".to_owned()), ..answer(status, body) };
+            assert_eq!(judge(truncated, URL, "token").unwrap_err().kind(), ErrorKind::Rejected, "{status} {body}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::json::Json;
-use crate::transport::Answer;
+use crate::transport::HttpReply;
 
 /// What Meta's usage headers say. A header that cannot be read says nothing.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) fn of(answer: &Answer) -> Usage {
+    pub(super) fn of(answer: &HttpReply) -> Usage {
         let mut usage = Usage::default();
         if let Some(app) = answer.app_usage.as_deref().and_then(|text| Json::parse(text).ok()) {
             usage.add(app);

@@ -24,14 +24,14 @@ use super::tls_framing::RecordsConnector;
 use crate::config::{CaFile, Settings};
 use crate::error::Error;
 
-const OUR_USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
+const HOOKMYAPP_USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
 
 /// Whoever sends through it shares the connections of `pool`.
-pub(super) fn agent(config: Config, place: &Arc<Place>, pool: &Arc<Pool>, loopback_only: bool) -> Agent {
-    let wire = WireConnector { place: Arc::clone(place), pool: Arc::clone(pool), loopback_only };
+pub(super) fn build(config: Config, place: &Arc<Place>, pool: &Arc<Pool>, loopback_only: bool) -> Agent {
+    let tcp = WireConnector { place: Arc::clone(place), pool: Arc::clone(pool), loopback_only };
     let chain =
         ().chain(ConnectProxyConnector::default())
-            .chain(wire)
+            .chain(tcp)
             .chain(RecordsConnector)
             .chain(RustlsConnector::default())
             .chain(Guard);
@@ -50,7 +50,7 @@ impl Resolver for NoResolver {
     }
 }
 
-pub(super) fn ureq_config(settings: &Settings) -> Result<Config, Error> {
+pub(super) fn config(settings: &Settings) -> Result<Config, Error> {
     let proxy = settings.proxy.as_ref().map(|proxy| {
         Proxy::new(&proxy.url).map_err(|_| Error::config(format!("the URL of the proxy {} is wrong", proxy.place())))
     });
@@ -58,12 +58,14 @@ pub(super) fn ureq_config(settings: &Settings) -> Result<Config, Error> {
     Ok(Agent::config_builder()
         .https_only(settings.secure)
         .proxy(proxy.transpose()?)
-        .tls_config(TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(crypto()).build())
+        .tls_config(
+            TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(crypto_provider()).build(),
+        )
         .http_status_as_error(false)
         // A redirect would turn the message into a GET and take the headers along.
         .max_redirects(0)
         // For the proxy; the gateway gets `headers`.
-        .user_agent(OUR_USER_AGENT)
+        .user_agent(HOOKMYAPP_USER_AGENT)
         .accept_encoding("")
         // Ours keeps them.
         .max_idle_connections(0)
@@ -76,32 +78,32 @@ pub(super) fn ureq_config(settings: &Settings) -> Result<Config, Error> {
 }
 
 /// Ring, whatever the rest of the process chose for rustls, and without what signs with a key: a client shows none.
-fn crypto() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() })
+fn crypto_provider() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { key_provider: &NoClientKeys, ..ring::default_provider() })
 }
 
 #[derive(Debug)]
-struct NoKeys;
+struct NoClientKeys;
 
-impl KeyProvider for NoKeys {
+impl KeyProvider for NoClientKeys {
     fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
         Err(rustls::Error::General("there are no keys".to_owned()))
     }
 }
 
 fn root_certificates(file: &CaFile) -> Result<RootCerts, Error> {
-    let wrong = |reason: &str| Error::config(format!("the CA file {} {reason}", file.path.display()));
+    let invalid = |reason: &str| Error::config(format!("the CA file {} {reason}", file.path.display()));
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.pem).collect();
-    let certificates = certificates.map_err(|error| wrong(&format!("is not PEM: {error}")))?;
+    let certificates = certificates.map_err(|error| invalid(&format!("is not PEM: {error}")))?;
     if certificates.is_empty() {
-        return Err(wrong("holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
+        return Err(invalid("holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
     }
     // ureq would pass over what it cannot read, and every send would then fail.
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
         store
             .add(certificate.clone())
-            .map_err(|error| wrong(&format!("holds a certificate that cannot be read: {error}")))?;
+            .map_err(|error| invalid(&format!("holds a certificate that cannot be read: {error}")))?;
     }
     let certificates: Vec<_> = certificates.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
     Ok(RootCerts::new_with_certs(&certificates))
@@ -113,18 +115,18 @@ pub(super) fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
     bearer.set_sensitive(true);
     let mut headers = HeaderMap::new();
     // Else ureq would put it together anew for every request.
-    headers.insert(HOST, host(settings)?);
+    headers.insert(HOST, host_header(settings)?);
     headers.insert(AUTHORIZATION, bearer);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(OUR_USER_AGENT));
+    headers.insert(USER_AGENT, HeaderValue::from_static(HOOKMYAPP_USER_AGENT));
     if settings.keep_alive.is_some_and(|idle| idle.is_zero()) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(headers)
 }
 
-fn host(settings: &Settings) -> Result<HeaderValue, Error> {
+fn host_header(settings: &Settings) -> Result<HeaderValue, Error> {
     let default_port = if settings.secure { 443 } else { 80 };
     let host = match settings.port {
         port if port == default_port => settings.host.to_string(),

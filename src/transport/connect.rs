@@ -40,7 +40,7 @@ pub(super) enum Place {
 }
 
 /// The one place that is connected to: the proxy if there is one, else the gateway.
-pub(super) fn place(settings: &Settings) -> Place {
+pub(super) fn connect_target(settings: &Settings) -> Place {
     let (host, port) = match &settings.proxy {
         Some(proxy) => (&proxy.host, proxy.port),
         None => (&settings.host, settings.port),

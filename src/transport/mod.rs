@@ -26,14 +26,14 @@ use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use attempt::{Attempt, Step};
 use connect::Place;
-use per_process::{Home, PerProcess};
-use reply::read_answer;
+use per_process::{Connections, PerProcess};
+use reply::read_reply;
 
-pub(crate) use reply::Answer;
+pub(crate) use reply::HttpReply;
 
 /// What is POSTed to.
 #[derive(Clone, Copy)]
-pub(crate) enum Edge {
+pub(crate) enum Endpoint {
     Messages,
     Uploads,
 }
@@ -53,25 +53,25 @@ impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Transport, Error> {
         let uri =
             |url: &str| Uri::try_from(url).map_err(|error| Error::config(format!("the URL {url} is wrong: {error}")));
-        let config = agent::ureq_config(&settings)?;
-        let home = Home::new(&settings, config.clone());
+        let config = agent::config(&settings)?;
+        let connections = Connections::new(&settings, config.clone());
         let messages = uri(&settings.messages_url)?;
-        home.warm_up(&messages);
+        connections.initialise_globals(&messages);
         Ok(Transport {
             messages,
             uploads: uri(&settings.uploads_url)?,
             headers: agent::headers(&settings)?,
             config,
-            connections: PerProcess::new(home),
+            connections: PerProcess::new(connections),
             is_shut_down: AtomicBool::new(false),
             settings,
         })
     }
 
-    pub(crate) fn url(&self, edge: Edge) -> &str {
-        match edge {
-            Edge::Messages => &self.settings.messages_url,
-            Edge::Uploads => &self.settings.uploads_url,
+    pub(crate) fn url(&self, endpoint: Endpoint) -> &str {
+        match endpoint {
+            Endpoint::Messages => &self.settings.messages_url,
+            Endpoint::Uploads => &self.settings.uploads_url,
         }
     }
 
@@ -80,64 +80,66 @@ impl Transport {
     }
 
     /// POSTs `body` once. A failure is `Connect` if nothing can have arrived, else `Lost`.
-    pub(crate) fn post(&self, edge: Edge, body: &[u8]) -> Result<Answer, Error> {
+    pub(crate) fn post(&self, endpoint: Endpoint, body: &[u8]) -> Result<HttpReply, Error> {
         if self.is_shut_down.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
         }
         let deadline = Instant::now() + self.settings.timeout;
-        self.with_home(|home| match self.attempt(home, edge, body, deadline, false) {
+        self.with_connections(|connections| match self.attempt_post(connections, endpoint, body, deadline, false) {
             // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is repeated.
-            Err(failure) if failure.attempt.may_be_repeated() => self.attempt(home, edge, body, deadline, true),
+            Err(failure) if failure.attempt.may_be_repeated() => {
+                self.attempt_post(connections, endpoint, body, deadline, true)
+            }
             outcome => outcome,
         })
-        .map_err(|failure| self.explain(*failure))
+        .map_err(|failure| self.to_error(*failure))
     }
 
     /// Ends the sends that are under way in this process, and lets none begin.
     pub(crate) fn shut_down(&self) {
         self.is_shut_down.store(true, Ordering::Relaxed);
-        self.with_home(|home| {
-            if let Place::Name(lookup, _) = &*home.place {
+        self.with_connections(|connections| {
+            if let Place::Name(lookup, _) = &*connections.place {
                 lookup.shut_down();
             }
-            home.pool.shut_down();
+            connections.pool.shut_down();
         });
     }
 
-    fn attempt(
+    fn attempt_post(
         &self,
-        home: &Home,
-        edge: Edge,
+        connections: &Connections,
+        endpoint: Endpoint,
         body: &[u8],
         deadline: Instant,
         wants_fresh: bool,
-    ) -> Result<Answer, Box<Failure>> {
+    ) -> Result<HttpReply, Box<FailedAttempt>> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = match edge {
-            Edge::Messages => self.messages.clone(),
-            Edge::Uploads => self.uploads.clone(),
+        *request.uri_mut() = match endpoint {
+            Endpoint::Messages => self.messages.clone(),
+            Endpoint::Uploads => self.uploads.clone(),
         };
         *request.headers_mut() = self.headers.clone();
-        let send = || home.agent.run(request).map(read_answer);
+        let send = || connections.agent.run(request).map(read_reply);
         let (outcome, attempt) = attempt::record(deadline, self.settings.connect_timeout, wants_fresh, send);
-        let (mut answer, keep_alive) = outcome.map_err(|cause| Box::new(Failure { cause, attempt }))?;
+        let (mut reply, keep_alive) = outcome.map_err(|cause| Box::new(FailedAttempt { cause, attempt }))?;
         if let (Some(connection), Some(keep_alive)) = (attempt.connection, keep_alive) {
-            home.pool.announce(connection, &keep_alive);
+            connections.pool.announce(connection, &keep_alive);
         }
         // Nobody can have accepted what did not leave; a refusal that comes early is one all the same.
-        if (200..300).contains(&answer.status) && !attempt.has_left_whole() {
-            answer.cut = Some("it came before the request had left whole".to_owned());
+        if (200..300).contains(&reply.status) && !attempt.has_left_whole() {
+            reply.truncated = Some("it came before the request had left whole".to_owned());
         }
-        Ok(answer)
+        Ok(reply)
     }
 
-    fn with_home<T>(&self, call: impl FnOnce(&Home) -> T) -> T {
-        self.connections.with(|| Home::new(&self.settings, self.config.clone()), call)
+    fn with_connections<T>(&self, call: impl FnOnce(&Connections) -> T) -> T {
+        self.connections.with(|| Connections::new(&self.settings, self.config.clone()), call)
     }
 
-    fn explain(&self, failure: Failure) -> Error {
-        let Failure { cause, attempt } = failure;
+    fn to_error(&self, failure: FailedAttempt) -> Error {
+        let FailedAttempt { cause, attempt } = failure;
         let timed_out = matches!(cause, ureq::Error::Timeout(_));
         let reason = match &cause {
             _ if self.is_shut_down.load(Ordering::Relaxed) => "the client was shut down".to_owned(),
@@ -170,7 +172,7 @@ impl Transport {
     }
 }
 
-struct Failure {
+struct FailedAttempt {
     cause: ureq::Error,
     attempt: Attempt,
 }
