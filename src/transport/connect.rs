@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, Transport};
 
-use super::attempt::{self, Step};
+use super::attempt::{self, Phase};
 use super::dns::{Failure, Lookup};
 use super::pool::Pool;
 use super::tcp::{Wire, time_left, timed_out};
@@ -61,7 +61,7 @@ impl<In: Transport> Connector<In> for WireConnector {
         }
         let stream = self.open()?;
         stream.set_nodelay(true)?;
-        attempt::update(|attempt| attempt.step = Step::Handshake);
+        attempt::enter(Phase::Handshake);
         Ok(Some(Either::B(Wire::new(stream, details.needs_tls()))))
     }
 }
@@ -88,7 +88,7 @@ impl WireConnector {
     fn open_any(&self, addresses: &[SocketAddr]) -> Result<(SocketAddr, Arc<TcpStream>), Error> {
         let mut race = Race { pool: &self.pool, opening: Vec::new(), failure: Error::HostNotFound };
         for (at, address) in addresses.iter().enumerate() {
-            attempt::update(|attempt| attempt.step = Step::Connect(*address));
+            attempt::enter(Phase::Connect(*address));
             if self.loopback_only && !address.ip().is_loopback() {
                 let elsewhere = "plain http is for this machine only, and this is another one";
                 race.failure = Error::Io(io::Error::other(elsewhere));
@@ -107,7 +107,7 @@ impl WireConnector {
 }
 
 fn look_up(lookup: &Lookup) -> Result<Vec<SocketAddr>, Error> {
-    attempt::update(|attempt| attempt.step = Step::LookUp);
+    attempt::enter(Phase::Resolve);
     lookup.addresses(time_left()?).map_err(|failure| match failure {
         Failure::TimedOut => timed_out(),
         Failure::ShutDown => Error::Io(ErrorKind::NotConnected.into()),

@@ -24,7 +24,7 @@ use ureq::http::{HeaderMap, Method, Request, Uri};
 
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
-use attempt::{Attempt, Step};
+use attempt::{Attempt, Phase};
 use connect::Place;
 use per_process::{Connections, PerProcess};
 use reply::read_reply;
@@ -87,7 +87,7 @@ impl Transport {
         let deadline = Instant::now() + self.settings.timeout;
         self.with_connections(|connections| match self.attempt_post(connections, endpoint, body, deadline, false) {
             // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is repeated.
-            Err(failure) if failure.attempt.may_be_repeated() => {
+            Err(failure) if failure.attempt.may_retry() => {
                 self.attempt_post(connections, endpoint, body, deadline, true)
             }
             outcome => outcome,
@@ -112,7 +112,7 @@ impl Transport {
         endpoint: Endpoint,
         body: &[u8],
         deadline: Instant,
-        wants_fresh: bool,
+        force_new_connection: bool,
     ) -> Result<HttpReply, Box<FailedAttempt>> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -122,13 +122,13 @@ impl Transport {
         };
         *request.headers_mut() = self.headers.clone();
         let send = || connections.agent.run(request).map(read_reply);
-        let (outcome, attempt) = attempt::record(deadline, self.settings.connect_timeout, wants_fresh, send);
+        let (outcome, attempt) = attempt::run(deadline, self.settings.connect_timeout, force_new_connection, send);
         let (mut reply, keep_alive) = outcome.map_err(|cause| Box::new(FailedAttempt { cause, attempt }))?;
-        if let (Some(connection), Some(keep_alive)) = (attempt.connection, keep_alive) {
+        if let (Some(connection), Some(keep_alive)) = (attempt.connection(), keep_alive) {
             connections.pool.announce(connection, &keep_alive);
         }
         // Nobody can have accepted what did not leave; a refusal that comes early is one all the same.
-        if (200..300).contains(&reply.status) && !attempt.has_left_whole() {
+        if (200..300).contains(&reply.status) && !attempt.is_fully_sent() {
             reply.truncated = Some("it came before the request had left whole".to_owned());
         }
         Ok(reply)
@@ -151,7 +151,7 @@ impl Transport {
             other => other.to_string(),
         };
         let gateway = format!("{}:{}", self.settings.host, self.settings.port);
-        let (kind, message) = if attempt.may_have_left() {
+        let (kind, message) = if attempt.may_have_been_sent() {
             let what =
                 if timed_out { "no complete answer came" } else { "the connection failed before an answer came" };
             let advice = "the message may have been delivered, so do not repeat it blindly";
@@ -159,12 +159,12 @@ impl Transport {
         } else {
             let proxy = self.settings.proxy.as_ref();
             let place = proxy.map_or_else(|| gateway.clone(), |proxy| format!("the proxy {}", proxy.place()));
-            let what = match attempt.step {
-                Step::LookUp => format!("cannot look up {place}"),
-                Step::Connect(address) => format!("cannot connect to {place} ({})", address.ip()),
-                Step::Handshake if proxy.is_some() => format!("no secure connection to {gateway} through {place}"),
-                Step::Handshake => format!("no secure connection to {gateway}"),
-                Step::Exchange => format!("the connection to {gateway} was not usable"),
+            let what = match attempt.phase() {
+                Phase::Resolve => format!("cannot look up {place}"),
+                Phase::Connect(address) => format!("cannot connect to {place} ({})", address.ip()),
+                Phase::Handshake if proxy.is_some() => format!("no secure connection to {gateway} through {place}"),
+                Phase::Handshake => format!("no secure connection to {gateway}"),
+                Phase::Request => format!("the connection to {gateway} was not usable"),
             };
             (ErrorKind::Connect, format!("{what}: {reason}; nothing was sent"))
         };

@@ -110,7 +110,7 @@ impl Connections {
         let mut request = Request::new(&[][..]);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
-        let _ = attempt::without_record(|| self.agent.run(request));
+        let _ = attempt::run_unrecorded(|| self.agent.run(request));
     }
 }
 

@@ -153,15 +153,14 @@ impl<C: Connector> Connector for PoolConnector<C> {
     type Out = Pooled;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Pooled>, Error> {
-        let attempt = attempt::current();
-        if attempt.is_some_and(|attempt| !attempt.is_connecting() && !attempt.wants_fresh) {
+        if attempt::current().is_some_and(|attempt| attempt.may_reuse_connection()) {
             if let Some((number, transport)) = self.pool.take() {
                 return Ok(Some(self.pooled(number, transport)));
             }
         }
-        attempt::update(|attempt| attempt.chain_begins());
+        attempt::connect_started();
         let transport = self.chain.connect(details, chained)?;
-        attempt::update(|attempt| attempt.chain_ends());
+        attempt::connect_finished();
         let number = self.pool.opened.fetch_add(1, Ordering::Relaxed);
         Ok(transport.map(|transport| self.pooled(number, transport.boxed())))
     }
@@ -169,7 +168,7 @@ impl<C: Connector> Connector for PoolConnector<C> {
 
 impl<C> PoolConnector<C> {
     fn pooled(&self, number: u64, transport: Box<dyn Transport>) -> Pooled {
-        attempt::update(|attempt| attempt.connection = Some(number));
+        attempt::connection_chosen(number);
         Pooled { pool: Arc::clone(&self.pool), number, transport: Some(transport), is_reusable: false }
     }
 }

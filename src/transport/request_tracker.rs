@@ -35,15 +35,15 @@ impl<T: Transport> Guarded<T> {
     /// Bytes that came before the first byte of the request left answer something else. This is the last moment to
     /// see them: the request stands in the socket's buffer, and none of it has left.
     fn check_that_nothing_came(&mut self, is_reused: bool) -> Result<(), Error> {
-        let probe = if is_reused { Probe::Kept } else { Probe::Fresh };
+        let probe = if is_reused { Probe::ReusedConnection } else { Probe::NewConnection };
         let came = match self.inner.buffers().input() {
-            [] => attempt::probing(probe, || self.inner.await_input(NextTimeout::default())),
+            [] => attempt::with_probe(probe, || self.inner.await_input(NextTimeout::default())),
             _ => Ok(true),
         };
         match came {
             _ if is_clean(&came) => Ok(()),
             Ok(true) => {
-                attempt::update(|attempt| attempt.spoil());
+                attempt::early_bytes_received();
                 Err(Error::Io(io::Error::other("bytes came before the request was sent")))
             }
             Ok(false) => Err(Error::Io(io::Error::other("the other side had closed it"))),
@@ -53,7 +53,7 @@ impl<T: Transport> Guarded<T> {
 
     /// What TLS had read before it met what it cannot read; then that failure.
     fn read_what_is_left(&mut self) -> Result<bool, Error> {
-        match attempt::probing(Probe::Buffers, || self.inner.await_input(NextTimeout::default())) {
+        match attempt::with_probe(Probe::BuffersOnly, || self.inner.await_input(NextTimeout::default())) {
             Ok(true) => Ok(true),
             _ => Err(Error::Io(self.broken.take().unwrap_or(io::ErrorKind::InvalidData.into()))),
         }
@@ -68,11 +68,11 @@ impl<T: Transport> Transport for Guarded<T> {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let is_request = !self.is_tunnel && attempt::current().is_some_and(|attempt| !attempt.is_connecting());
         if is_request {
-            attempt::update(|attempt| attempt.offer());
+            attempt::request_started();
         }
         let outcome = self.inner.transmit_output(amount, timeout);
         if is_request {
-            attempt::update(|attempt| attempt.offered());
+            attempt::request_buffered();
         }
         outcome
     }
@@ -81,7 +81,9 @@ impl<T: Transport> Transport for Guarded<T> {
         if self.broken.is_some() {
             return self.read_what_is_left();
         }
-        if let Some(attempt) = attempt::current().filter(|attempt| attempt.is_offered() && !attempt.may_have_left()) {
+        if let Some(attempt) =
+            attempt::current().filter(|attempt| attempt.is_request_started() && !attempt.may_have_been_sent())
+        {
             if !self.is_tunnel {
                 self.check_that_nothing_came(attempt.is_reused())?;
             }
@@ -100,7 +102,7 @@ impl<T: Transport> Transport for Guarded<T> {
     fn is_open(&mut self) -> bool {
         self.broken.is_none()
             && self.inner.buffers().input().is_empty()
-            && is_clean(&attempt::probing(Probe::Buffers, || self.inner.await_input(NextTimeout::default())))
+            && is_clean(&attempt::with_probe(Probe::BuffersOnly, || self.inner.await_input(NextTimeout::default())))
     }
 
     fn is_tls(&self) -> bool {

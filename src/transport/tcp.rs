@@ -60,7 +60,7 @@ impl Wire {
     fn exchange(&mut self) -> Result<bool, Error> {
         while !self.buffers.unsent().is_empty() && self.write_failed.is_none() {
             self.write()?;
-            if !self.buffers.unsent().is_empty() && may_have_left() && self.has_answer() {
+            if !self.buffers.unsent().is_empty() && may_have_been_sent() && self.has_answer() {
                 break;
             }
         }
@@ -77,11 +77,11 @@ impl Wire {
         // Only `write` keeps a closed connection from raising SIGPIPE; a vectored write would not.
         match (&*self.stream).write(self.buffers.unsent()) {
             Ok(taken) => {
-                attempt::update(|attempt| attempt.accept(taken));
+                attempt::bytes_written(taken);
                 self.buffers.sent(taken);
             }
             Err(error) if is_worth_waiting(&error) => {}
-            Err(error) if may_have_left() => self.write_failed = Some(error),
+            Err(error) if may_have_been_sent() => self.write_failed = Some(error),
             Err(error) => return Err(Error::Io(error)),
         }
         Ok(())
@@ -121,14 +121,14 @@ impl Wire {
     /// Reads without writing; `WouldBlock` means that there is nothing.
     fn probe(&mut self, probe: Probe) -> Result<bool, Error> {
         match probe {
-            Probe::Buffers => {
+            Probe::BuffersOnly => {
                 let is_idle = self.buffers.is_empty() && self.write_failed.is_none();
                 if is_idle { Err(Error::Io(ErrorKind::WouldBlock.into())) } else { Ok(false) }
             }
             Probe::RestOfRecord => self.receive(),
-            Probe::Kept | Probe::Fresh => match peek(&self.stream)? {
+            Probe::ReusedConnection | Probe::NewConnection => match peek(&self.stream)? {
                 // Whoever closes a new connection at once may still read: the request tells.
-                0 if probe == Probe::Fresh => Err(Error::Io(ErrorKind::WouldBlock.into())),
+                0 if probe == Probe::NewConnection => Err(Error::Io(ErrorKind::WouldBlock.into())),
                 0 => Ok(false),
                 _ => self.receive(),
             },
@@ -143,7 +143,7 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
         self.buffers.keep(amount);
-        attempt::update(|attempt| attempt.queue(amount));
+        attempt::bytes_buffered(amount);
         Ok(())
     }
 
@@ -155,7 +155,7 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        is_clean(&self.probe(Probe::Kept))
+        is_clean(&self.probe(Probe::ReusedConnection))
     }
 }
 
@@ -184,8 +184,8 @@ fn is_worth_waiting(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-fn may_have_left() -> bool {
-    attempt::current().is_some_and(|attempt| attempt.may_have_left())
+fn may_have_been_sent() -> bool {
+    attempt::current().is_some_and(|attempt| attempt.may_have_been_sent())
 }
 
 /// How long to wait at first. The kernel may end a long wait late, by up to an eighth of its length, so a part of it

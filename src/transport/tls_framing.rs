@@ -46,8 +46,8 @@ impl<T: Transport> Transport for Records<T> {
         }
         let unread = self.inner.buffers().input().len();
         let outcome = match attempt::probe() {
-            Some(Probe::Fresh) if !self.end.is_reached() => {
-                attempt::probing(Probe::RestOfRecord, || self.inner.await_input(timeout))
+            Some(Probe::NewConnection) if !self.end.is_reached() => {
+                attempt::with_probe(Probe::RestOfRecord, || self.inner.await_input(timeout))
             }
             Some(_) if !self.end.is_reached() => return Ok(false),
             _ => self.inner.await_input(timeout),
