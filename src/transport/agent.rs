@@ -16,25 +16,25 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout
 use ureq::{Agent, Proxy};
 
 use super::attempt;
-use super::connect::{Place, WireConnector};
+use super::connect::{ConnectTarget, TcpConnector};
 use super::pool::{Pool, PoolConnector};
-use super::request_tracker::Guard;
+use super::request_tracker::RequestTracker;
 use super::tcp::BUFFER_SIZE;
-use super::tls_framing::RecordsConnector;
+use super::tls_framing::TlsFramingConnector;
 use crate::config::{CaFile, Settings};
 use crate::error::Error;
 
 const HOOKMYAPP_USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
 
 /// Whoever sends through it shares the connections of `pool`.
-pub(super) fn build(config: Config, place: &Arc<Place>, pool: &Arc<Pool>, loopback_only: bool) -> Agent {
-    let tcp = WireConnector { place: Arc::clone(place), pool: Arc::clone(pool), loopback_only };
+pub(super) fn build(config: Config, target: &Arc<ConnectTarget>, pool: &Arc<Pool>, loopback_only: bool) -> Agent {
+    let tcp = TcpConnector { target: Arc::clone(target), pool: Arc::clone(pool), loopback_only };
     let chain =
         ().chain(ConnectProxyConnector::default())
             .chain(tcp)
-            .chain(RecordsConnector)
+            .chain(TlsFramingConnector)
             .chain(RustlsConnector::default())
-            .chain(Guard);
+            .chain(RequestTracker);
     let connector = PoolConnector { pool: Arc::clone(pool), chain };
     Agent::with_parts(config, connector, NoResolver)
 }

@@ -25,7 +25,7 @@ use ureq::http::{HeaderMap, Method, Request, Uri};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use attempt::{Attempt, Phase};
-use connect::Place;
+use connect::ConnectTarget;
 use per_process::{Connections, PerProcess};
 use reply::read_reply;
 
@@ -99,7 +99,7 @@ impl Transport {
     pub(crate) fn shut_down(&self) {
         self.is_shut_down.store(true, Ordering::Relaxed);
         self.with_connections(|connections| {
-            if let Place::Name(lookup, _) = &*connections.place {
+            if let ConnectTarget::Name(lookup, _) = &*connections.target {
                 lookup.shut_down();
             }
             connections.pool.shut_down();
@@ -125,7 +125,7 @@ impl Transport {
         let (outcome, attempt) = attempt::run(deadline, self.settings.connect_timeout, force_new_connection, send);
         let (mut reply, keep_alive) = outcome.map_err(|cause| Box::new(FailedAttempt { cause, attempt }))?;
         if let (Some(connection), Some(keep_alive)) = (attempt.connection(), keep_alive) {
-            connections.pool.announce(connection, &keep_alive);
+            connections.pool.apply_keep_alive(connection, &keep_alive);
         }
         // Nobody can have accepted what did not leave; a refusal that comes early is one all the same.
         if (200..300).contains(&reply.status) && !attempt.is_fully_sent() {
@@ -158,11 +158,11 @@ impl Transport {
             (ErrorKind::Lost, format!("{what}: {reason}; the request had left and {advice}"))
         } else {
             let proxy = self.settings.proxy.as_ref();
-            let place = proxy.map_or_else(|| gateway.clone(), |proxy| format!("the proxy {}", proxy.place()));
+            let peer = proxy.map_or_else(|| gateway.clone(), |proxy| format!("the proxy {}", proxy.place()));
             let what = match attempt.phase() {
-                Phase::Resolve => format!("cannot look up {place}"),
-                Phase::Connect(address) => format!("cannot connect to {place} ({})", address.ip()),
-                Phase::Handshake if proxy.is_some() => format!("no secure connection to {gateway} through {place}"),
+                Phase::Resolve => format!("cannot look up {peer}"),
+                Phase::Connect(address) => format!("cannot connect to {peer} ({})", address.ip()),
+                Phase::Handshake if proxy.is_some() => format!("no secure connection to {gateway} through {peer}"),
                 Phase::Handshake => format!("no secure connection to {gateway}"),
                 Phase::Request => format!("the connection to {gateway} was not usable"),
             };

@@ -11,7 +11,7 @@ use ureq::config::Config;
 use ureq::http::{Method, Request, Uri};
 
 use super::agent;
-use super::connect::{Place, connect_target};
+use super::connect::{ConnectTarget, connect_target};
 use super::pool::Pool;
 use super::{attempt, fork};
 use crate::config::Settings;
@@ -72,7 +72,7 @@ impl PerProcess {
 /// The connections of one process.
 pub(super) struct Connections {
     process: u64,
-    pub(super) place: Arc<Place>,
+    pub(super) target: Arc<ConnectTarget>,
     pub(super) pool: Arc<Pool>,
     pub(super) agent: Agent,
     /// How many threads are inside a call.
@@ -81,10 +81,10 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(settings: &Settings, config: Config) -> Connections {
-        let place = Arc::new(connect_target(settings));
+        let target = Arc::new(connect_target(settings));
         let pool = Arc::new(Pool::new(settings.keep_alive));
-        let agent = agent::build(config, &place, &pool, !settings.secure);
-        Connections { process: fork::generation(), place, pool, agent, active_calls: AtomicUsize::new(0) }
+        let agent = agent::build(config, &target, &pool, !settings.secure);
+        Connections { process: fork::generation(), target, pool, agent, active_calls: AtomicUsize::new(0) }
     }
 
     fn is_of_this_process(&self) -> bool {

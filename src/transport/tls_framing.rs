@@ -10,28 +10,28 @@ use super::attempt::{self, Probe};
 /// Half a record could be left inside TLS, and its rest would be taken for the answer to the next send. On a new
 /// connection it may be half a session ticket, which some servers send with the handshake: its rest is waited for.
 #[derive(Debug)]
-pub(super) struct RecordsConnector;
+pub(super) struct TlsFramingConnector;
 
 #[derive(Debug)]
-pub(super) struct Records<T> {
+pub(super) struct TlsFraming<T> {
     inner: T,
     is_tls: bool,
-    end: RecordEnd,
+    boundary: RecordBoundary,
 }
 
-impl<In: Transport> Connector<In> for RecordsConnector {
-    type Out = Records<In>;
+impl<In: Transport> Connector<In> for TlsFramingConnector {
+    type Out = TlsFraming<In>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         Ok(chained.map(|mut inner| {
-            let mut end = RecordEnd::default();
-            end.pass(inner.buffers().input());
-            Records { inner, is_tls: details.needs_tls(), end }
+            let mut boundary = RecordBoundary::default();
+            boundary.advance(inner.buffers().input());
+            TlsFraming { inner, is_tls: details.needs_tls(), boundary }
         }))
     }
 }
 
-impl<T: Transport> Transport for Records<T> {
+impl<T: Transport> Transport for TlsFraming<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
     }
@@ -46,13 +46,13 @@ impl<T: Transport> Transport for Records<T> {
         }
         let unread = self.inner.buffers().input().len();
         let outcome = match attempt::probe() {
-            Some(Probe::NewConnection) if !self.end.is_reached() => {
+            Some(Probe::NewConnection) if !self.boundary.is_reached() => {
                 attempt::with_probe(Probe::RestOfRecord, || self.inner.await_input(timeout))
             }
-            Some(_) if !self.end.is_reached() => return Ok(false),
+            Some(_) if !self.boundary.is_reached() => return Ok(false),
             _ => self.inner.await_input(timeout),
         };
-        self.end.pass(&self.inner.buffers().input()[unread..]);
+        self.boundary.advance(&self.inner.buffers().input()[unread..]);
         outcome
     }
 
@@ -67,19 +67,19 @@ impl<T: Transport> Transport for Records<T> {
 
 /// Follows TLS records through a stream: five bytes of header, the last two of them the length of what follows.
 #[derive(Debug, Default)]
-struct RecordEnd {
+struct RecordBoundary {
     header_bytes: usize,
     length: usize,
     body_left: usize,
 }
 
-impl RecordEnd {
-    fn pass(&mut self, mut bytes: &[u8]) {
+impl RecordBoundary {
+    fn advance(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {
             if self.body_left > 0 {
-                let passed = self.body_left.min(bytes.len());
-                self.body_left -= passed;
-                bytes = &bytes[passed..];
+                let skipped = self.body_left.min(bytes.len());
+                self.body_left -= skipped;
+                bytes = &bytes[skipped..];
                 continue;
             }
             self.header_bytes += 1;
@@ -109,12 +109,12 @@ mod tests {
         let records = [&[23, 3, 3, 0, 3, 1, 2, 3][..], &[21, 3, 3, 0, 0], &[23, 3, 3, 1, 0], &[7; 256]].concat();
         let ends = [0, 8, 13, 13 + 5 + 256];
         for step in 1..records.len() {
-            let mut end = RecordEnd::default();
+            let mut boundary = RecordBoundary::default();
             let mut passed = 0;
             for piece in records.chunks(step) {
-                end.pass(piece);
+                boundary.advance(piece);
                 passed += piece.len();
-                assert_eq!(end.is_reached(), ends.contains(&passed), "{passed} bytes in steps of {step}");
+                assert_eq!(boundary.is_reached(), ends.contains(&passed), "{passed} bytes in steps of {step}");
             }
         }
     }
