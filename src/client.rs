@@ -105,7 +105,11 @@ impl Client {
     }
 
     fn post(&self, endpoint: Endpoint, body: &[u8]) -> Result<Response, Error> {
-        decode::judge(self.transport.post(endpoint, body)?, self.transport.url(endpoint), self.transport.access_token())
+        decode::interpret(
+            self.transport.post(endpoint, body)?,
+            self.transport.url(endpoint),
+            self.transport.access_token(),
+        )
     }
 }
 

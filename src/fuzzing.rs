@@ -9,7 +9,7 @@ use crate::response::Response;
 use crate::transport::HttpReply;
 
 /// Judges an answer as a send would.
-pub fn judge(
+pub fn interpret(
     status: u16,
     retry_after: Option<String>,
     app_usage: Option<String>,
@@ -17,7 +17,7 @@ pub fn judge(
     body: Vec<u8>,
     token: &str,
 ) -> Result<Response, Error> {
-    decode::judge(
+    decode::interpret(
         HttpReply { status, retry_after, app_usage, business_usage, body, truncated: None },
         "https://example.net/1/messages",
         token,

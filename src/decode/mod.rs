@@ -11,36 +11,36 @@ use crate::json::Json;
 use crate::nul_string::NulString;
 use crate::response::Response;
 use crate::transport::HttpReply;
-use classify::{Body, Refusal, classify};
-use retry_after::{Usage, wait_seconds};
+use classify::{BodyFormat, ErrorCodes, classify};
+use retry_after::{Usage, parse_retry_after};
 
 /// Turns the answer to a POST to `url` into what the send returns. `token` is hidden should the answer repeat it.
-pub(crate) fn judge(answer: HttpReply, url: &str, token: &str) -> Result<Response, Error> {
-    let text = match std::str::from_utf8(&answer.body) {
+pub(crate) fn interpret(reply: HttpReply, url: &str, token: &str) -> Result<Response, Error> {
+    let text = match std::str::from_utf8(&reply.body) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(&answer.body),
+        Err(_) => String::from_utf8_lossy(&reply.body),
     };
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
-    let json = if answer.truncated.is_none() { Json::parse(text).ok() } else { None };
-    let reply = json.map(Reply::read).unwrap_or_default();
-    let mut response = read(&answer, &reply);
+    let json = if reply.truncated.is_none() { Json::parse(text).ok() } else { None };
+    let fields = json.map(ReplyFields::find).unwrap_or_default();
+    let mut response = build_response(&reply, &fields);
     let is_object = json.is_some_and(Json::is_object);
-    let failure = if !is_success(answer.status) || reply.denies(&response) {
-        let body = match answer.truncated {
-            None if !is_object => Body::NoObject,
-            None if !reply.is_in_an_envelope(&response) => Body::StrangeObject,
-            _ => Body::Theirs,
+    let failure = if !is_success(reply.status) || fields.reports_error(&response) {
+        let body = match reply.truncated {
+            None if !is_object => BodyFormat::NotAnObject,
+            None if !fields.has_known_error_format(&response) => BodyFormat::UnknownObject,
+            _ => BodyFormat::Known,
         };
-        let kind = kind_of(&reply, &response, body);
-        let printed = json.map_or_else(|| "{}".to_owned(), |json| redact::hide(json.print(), token));
-        let advice = if kind == ErrorKind::Endpoint { not_a_gateway(url) } else { String::new() };
-        Some(Error::of_reply(kind, format!("Instagram API error {}: {printed}{advice}", answer.status)))
+        let kind = error_kind(&fields, &response, body);
+        let compact = json.map_or_else(|| "{}".to_owned(), |json| redact::redact(json.print(), token));
+        let advice = if kind == ErrorKind::Endpoint { endpoint_advice(url) } else { String::new() };
+        Some(Error::verbatim(kind, format!("Instagram API error {}: {compact}{advice}", reply.status)))
     } else if is_object {
         None
     } else {
-        Some(Error::new(ErrorKind::Lost, unusable(&answer)))
+        Some(Error::new(ErrorKind::Lost, no_usable_reply(&reply)))
     };
-    response.body = answer.body;
+    response.body = reply.body;
     response.body.push(0);
     match failure {
         Some(error) => Err(error.with_response(response)),
@@ -52,55 +52,55 @@ fn is_success(http_status: u16) -> bool {
     (200..300).contains(&http_status)
 }
 
-fn kind_of(reply: &Reply<'_>, response: &Response, body: Body) -> ErrorKind {
+fn error_kind(fields: &ReplyFields<'_>, response: &Response, body: BodyFormat) -> ErrorKind {
     if is_success(response.http_status) && response.message_id.is_some() {
         // The id says that the message went out, the rest that it did not.
         return ErrorKind::Server;
     }
-    classify(Refusal {
+    classify(ErrorCodes {
         http_status: response.http_status,
         meta: response.meta_code.map(|code| (code, response.meta_subcode)),
-        is_transient: reply.in_error("is_transient").is_some_and(Json::is_true),
+        is_transient: fields.in_error("is_transient").is_some_and(Json::is_true),
         gateway_code: response.gateway_code(),
         body,
     })
 }
 
-fn not_a_gateway(url: &str) -> String {
+fn endpoint_advice(url: &str) -> String {
     format!("; POST {url} was not answered by a gateway: correct the base URL and the account id")
 }
 
-fn unusable(answer: &HttpReply) -> String {
-    let what = match &answer.truncated {
+fn no_usable_reply(reply: &HttpReply) -> String {
+    let what = match &reply.truncated {
         Some(reason) => format!("but {reason}"),
-        None if answer.body.is_empty() => "with an empty body".to_owned(),
+        None if reply.body.is_empty() => "with an empty body".to_owned(),
         None => "with something that is not a JSON object".to_owned(),
     };
     format!(
         "the gateway answered {} {what}; the message may have been delivered, so do not repeat it blindly",
-        answer.status
+        reply.status
     )
 }
 
 /// Everything but the body, which `reply` still borrows.
-fn read(answer: &HttpReply, reply: &Reply<'_>) -> Response {
+fn build_response(reply: &HttpReply, fields: &ReplyFields<'_>) -> Response {
     // An empty id says nothing.
     let id = |value: Option<Json<'_>>| value?.text_or_number().filter(|id| !id.is_empty()).map(NulString::new);
     let text = |value: Option<Json<'_>>| value?.text().map(NulString::new);
-    let meta_code = reply.in_error("code").and_then(Json::integer);
-    let usage = Usage::of(answer);
+    let meta_code = fields.in_error("code").and_then(Json::integer);
+    let usage = Usage::from_reply(reply);
     Response {
-        http_status: answer.status,
-        message_id: id(reply.message_id),
-        recipient_id: id(reply.recipient_id),
-        attachment_id: id(reply.attachment_id),
+        http_status: reply.status,
+        message_id: id(fields.message_id),
+        recipient_id: id(fields.recipient_id),
+        attachment_id: id(fields.attachment_id),
         meta_code,
-        meta_subcode: reply.in_error("error_subcode").and_then(Json::integer).filter(|_| meta_code.is_some()),
-        gateway_code: own_code(reply.code).or_else(|| own_code(reply.in_error("code"))).map(NulString::new),
-        error_message: text(reply.in_error("message")).or_else(|| text(reply.error)).or_else(|| text(reply.message)),
-        user_message: text(reply.in_error("error_user_msg")),
-        trace_id: text(reply.in_error("fbtrace_id")),
-        retry_after: answer.retry_after.as_deref().and_then(wait_seconds).or(usage.regain_seconds),
+        meta_subcode: fields.in_error("error_subcode").and_then(Json::integer).filter(|_| meta_code.is_some()),
+        gateway_code: gateway_code(fields.code).or_else(|| gateway_code(fields.in_error("code"))).map(NulString::new),
+        error_message: text(fields.in_error("message")).or_else(|| text(fields.error)).or_else(|| text(fields.message)),
+        user_message: text(fields.in_error("error_user_msg")),
+        trace_id: text(fields.in_error("fbtrace_id")),
+        retry_after: reply.retry_after.as_deref().and_then(parse_retry_after).or(usage.regain_seconds),
         usage_percent: usage.percent,
         body: Vec::new(),
     }
@@ -108,7 +108,7 @@ fn read(answer: &HttpReply, reply: &Reply<'_>) -> Response {
 
 /// The members of the reply that mean something, found in one walk.
 #[derive(Default)]
-struct Reply<'a> {
+struct ReplyFields<'a> {
     message_id: Option<Json<'a>>,
     recipient_id: Option<Json<'a>>,
     attachment_id: Option<Json<'a>>,
@@ -118,23 +118,23 @@ struct Reply<'a> {
     message: Option<Json<'a>>,
 }
 
-impl<'a> Reply<'a> {
-    fn read(json: Json<'a>) -> Reply<'a> {
-        let mut reply = Reply::default();
+impl<'a> ReplyFields<'a> {
+    fn find(json: Json<'a>) -> ReplyFields<'a> {
+        let mut fields = ReplyFields::default();
         for (name, value) in json.members() {
             let member = match name.text().as_deref() {
-                Some("message_id") => &mut reply.message_id,
-                Some("recipient_id") => &mut reply.recipient_id,
-                Some("attachment_id") => &mut reply.attachment_id,
-                Some("success") => &mut reply.success,
-                Some("error") => &mut reply.error,
-                Some("code") => &mut reply.code,
-                Some("message") => &mut reply.message,
+                Some("message_id") => &mut fields.message_id,
+                Some("recipient_id") => &mut fields.recipient_id,
+                Some("attachment_id") => &mut fields.attachment_id,
+                Some("success") => &mut fields.success,
+                Some("error") => &mut fields.error,
+                Some("code") => &mut fields.code,
+                Some("message") => &mut fields.message,
                 _ => continue,
             };
             *member = Some(value);
         }
-        reply
+        fields
     }
 
     /// A member of Meta's envelope.
@@ -143,23 +143,23 @@ impl<'a> Reply<'a> {
     }
 
     /// Whether Meta's number or a code of the gateway's says who wrote this.
-    fn is_in_an_envelope(&self, response: &Response) -> bool {
-        response.meta_code.is_some() || own_code(self.code).is_some()
+    fn has_known_error_format(&self, response: &Response) -> bool {
+        response.meta_code.is_some() || gateway_code(self.code).is_some()
     }
 
     /// Whether a 2xx says that it is none. A code of the gateway's alone does, in its flat envelope; beside an id it may
     /// as well be "OK".
-    fn denies(&self, response: &Response) -> bool {
+    fn reports_error(&self, response: &Response) -> bool {
         let ids = [&response.message_id, &response.recipient_id, &response.attachment_id];
         let accepts = ids.iter().any(|id| id.is_some()) || self.success.is_some_and(Json::is_true);
         self.error.is_some_and(|error| !error.is_null())
             || self.success.is_some_and(Json::is_false)
-            || (own_code(self.code).is_some() && !accepts)
+            || (gateway_code(self.code).is_some() && !accepts)
     }
 }
 
 /// A code of the gateway's: a text, but not Meta's number as a text.
-fn own_code(value: Option<Json<'_>>) -> Option<Cow<'_, str>> {
+fn gateway_code(value: Option<Json<'_>>) -> Option<Cow<'_, str>> {
     value?.text().filter(|code| !code.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -169,7 +169,7 @@ mod tests {
 
     const URL: &str = "https://example.net/v1/1/messages";
 
-    fn answer(status: u16, body: &str) -> HttpReply {
+    fn reply(status: u16, body: &str) -> HttpReply {
         let body = body.as_bytes().to_vec();
         HttpReply { status, retry_after: None, app_usage: None, business_usage: None, body, truncated: None }
     }
@@ -189,24 +189,24 @@ mod tests {
             (403, "<html>", false),
             (403, "{}", true),
         ] {
-            let error = judge(answer(status, body), URL, "token").unwrap_err();
+            let error = interpret(reply(status, body), URL, "token").unwrap_err();
             let kind = if is_a_gateways { ErrorKind::Rejected } else { ErrorKind::Endpoint };
             assert_eq!(error.kind(), kind, "{status} {body}");
             let advice = "; POST https://example.net/v1/1/messages was not answered by a gateway: \
                 correct the base URL and the account id";
             assert_eq!(error.to_string().ends_with(advice), !is_a_gateways, "{error}");
             assert!(error.to_string().starts_with(&format!("Instagram API error {status}: ")), "{error}");
-            let truncated = HttpReply { truncated: Some("it was truncated".to_owned()), ..answer(status, body) };
-            assert_eq!(judge(truncated, URL, "token").unwrap_err().kind(), ErrorKind::Rejected, "{status} {body}");
+            let truncated = HttpReply { truncated: Some("it was truncated".to_owned()), ..reply(status, body) };
+            assert_eq!(interpret(truncated, URL, "token").unwrap_err().kind(), ErrorKind::Rejected, "{status} {body}");
         }
     }
 
     #[test]
     fn an_empty_id_is_none_and_accepts_nothing() {
-        let sent =
-            judge(answer(200, r#"{"message_id":"","recipient_id":"1","attachment_id":null}"#), URL, "token").unwrap();
+        let sent = interpret(reply(200, r#"{"message_id":"","recipient_id":"1","attachment_id":null}"#), URL, "token")
+            .unwrap();
         assert_eq!((sent.message_id(), sent.recipient_id(), sent.attachment_id()), (None, Some("1"), None));
-        let error = judge(answer(200, r#"{"message_id":"","code":"CLOSED"}"#), URL, "token").unwrap_err();
+        let error = interpret(reply(200, r#"{"message_id":"","code":"CLOSED"}"#), URL, "token").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Server);
     }
 
@@ -220,11 +220,15 @@ mod tests {
             (r#""recipient_id":1"#, true),
             (r#""attachment_id":"a""#, true),
         ] {
-            let judged = judge(answer(201, &format!("{{\"code\":\"NEW_CODE\",{beside}}}")), URL, "token");
-            assert_eq!(judged.err().map(|error| error.kind()), (!is_accepted).then_some(ErrorKind::Server), "{beside}");
+            let outcome = interpret(reply(201, &format!("{{\"code\":\"NEW_CODE\",{beside}}}")), URL, "token");
+            assert_eq!(
+                outcome.err().map(|error| error.kind()),
+                (!is_accepted).then_some(ErrorKind::Server),
+                "{beside}"
+            );
         }
         for code in ["\"200\"", "200", "\"\"", "null"] {
-            assert!(judge(answer(200, &format!("{{\"code\":{code}}}")), URL, "token").is_ok(), "{code}");
+            assert!(interpret(reply(200, &format!("{{\"code\":{code}}}")), URL, "token").is_ok(), "{code}");
         }
     }
 }

@@ -7,40 +7,40 @@ use memchr::memmem;
 use crate::json;
 
 /// A text in JSON may hold JSON again, such as the request that a gateway quotes, and so on. Nobody nests it deeper.
-const LAYERS: usize = 8;
+const MAX_LAYERS: usize = 8;
 
 /// A printed reply with `[token]` in each place where the token stands.
 ///
 /// One layer of escapes after the other is taken off, and each time the token is looked for. Backslashes are passed over:
 /// where layers are mixed, nobody knows which of them belong to the token.
-pub(super) fn hide(reply: String, token: &str) -> String {
-    let wanted: Vec<u8> = token.bytes().filter(|byte| *byte != b'\\').collect();
-    if wanted.is_empty() {
+pub(super) fn redact(reply: String, token: &str) -> String {
+    let needle: Vec<u8> = token.bytes().filter(|byte| *byte != b'\\').collect();
+    if needle.is_empty() {
         // The token is nothing but backslashes.
         return "{}".to_owned();
     }
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     let mut layer = Layer::outermost(&reply);
-    for _ in 0..LAYERS {
-        layer = layer.inner();
-        layer.find(&wanted, &mut places);
+    for _ in 0..MAX_LAYERS {
+        layer = layer.unescaped();
+        layer.find(&needle, &mut positions);
         if !layer.text.contains('\\') {
             break;
         }
     }
     // Several layers may have found it, in places that overlap.
-    places.sort_unstable();
-    let mut shown = String::with_capacity(reply.len());
+    positions.sort_unstable();
+    let mut redacted = String::with_capacity(reply.len());
     let mut done = 0;
-    for (start, end) in places {
+    for (start, end) in positions {
         if start >= done {
-            shown.push_str(&reply[done..start]);
-            shown.push_str("[token]");
+            redacted.push_str(&reply[done..start]);
+            redacted.push_str("[token]");
         }
         done = done.max(end);
     }
-    shown.push_str(&reply[done..]);
-    shown
+    redacted.push_str(&reply[done..]);
+    redacted
 }
 
 /// The reply with some layers of escapes taken off.
@@ -48,22 +48,24 @@ pub(super) fn hide(reply: String, token: &str) -> String {
 struct Layer {
     text: String,
     /// Where each byte of the text stands in the reply.
-    places: Vec<(usize, usize)>,
+    positions: Vec<(usize, usize)>,
 }
 
 impl Layer {
     fn outermost(reply: &str) -> Layer {
-        Layer { text: reply.to_owned(), places: (0..reply.len()).map(|at| (at, at + 1)).collect() }
+        Layer { text: reply.to_owned(), positions: (0..reply.len()).map(|at| (at, at + 1)).collect() }
     }
 
-    fn inner(&self) -> Layer {
+    fn unescaped(&self) -> Layer {
         let mut inner = Layer::default();
         let mut done = 0;
         for (escape, meaning) in json::escapes(&self.text) {
             inner.copy(self, done..escape.start);
             done = escape.end;
             inner.text.push(meaning.unwrap_or(char::REPLACEMENT_CHARACTER));
-            inner.places.resize(inner.text.len(), (self.places[escape.start].0, self.places[escape.end - 1].1));
+            inner
+                .positions
+                .resize(inner.text.len(), (self.positions[escape.start].0, self.positions[escape.end - 1].1));
         }
         inner.copy(self, done..self.text.len());
         inner
@@ -71,14 +73,14 @@ impl Layer {
 
     fn copy(&mut self, from: &Layer, part: Range<usize>) {
         self.text.push_str(&from.text[part.clone()]);
-        self.places.extend_from_slice(&from.places[part]);
+        self.positions.extend_from_slice(&from.positions[part]);
     }
 
-    fn find(&self, wanted: &[u8], places: &mut Vec<(usize, usize)>) {
-        let (bytes, stand_at): (Vec<u8>, Vec<(usize, usize)>) =
-            self.text.bytes().zip(&self.places).filter(|(byte, _)| *byte != b'\\').unzip();
-        let found = memmem::find_iter(&bytes, wanted);
-        places.extend(found.map(|at| (stand_at[at].0, stand_at[at + wanted.len() - 1].1)));
+    fn find(&self, needle: &[u8], positions: &mut Vec<(usize, usize)>) {
+        let (bytes, kept_positions): (Vec<u8>, Vec<(usize, usize)>) =
+            self.text.bytes().zip(&self.positions).filter(|(byte, _)| *byte != b'\\').unzip();
+        let found = memmem::find_iter(&bytes, needle);
+        positions.extend(found.map(|at| (kept_positions[at].0, kept_positions[at + needle.len() - 1].1)));
     }
 }
 
@@ -114,7 +116,7 @@ mod tests {
             let reply = format!(r#"{{"error":"no {spelled}, é\\n","a":["{spelled}","{spelled}{spelled}"]}}"#);
             let printed = Json::parse(&reply).unwrap().print();
             let expected = r#"{"error":"no [token], é\\n","a":["[token]","[token][token]"]}"#;
-            assert_eq!(hide(printed, TOKEN), expected, "{reply}");
+            assert_eq!(redact(printed, TOKEN), expected, "{reply}");
         }
     }
 
@@ -131,7 +133,7 @@ mod tests {
             (r#"{"a":"b"}"#, "c", r#"{"a":"b"}"#),
             (r#"{"a":"\\"}"#, r"\", "{}"),
         ] {
-            assert_eq!(hide(printed.to_owned(), token), expected, "{token}");
+            assert_eq!(redact(printed.to_owned(), token), expected, "{token}");
         }
     }
 
@@ -139,7 +141,7 @@ mod tests {
     fn nothing_but_escapes_is_no_burden() {
         for part in [r"\\", r"\\u005c", r#"\""#, r"\\u005cu005c", "x"] {
             let reply = format!("\"{}\"", part.repeat((64 << 10) / part.len()));
-            assert_eq!(hide(reply.clone(), "token"), reply);
+            assert_eq!(redact(reply.clone(), "token"), reply);
         }
     }
 }

@@ -13,12 +13,12 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) fn of(answer: &HttpReply) -> Usage {
+    pub(super) fn from_reply(reply: &HttpReply) -> Usage {
         let mut usage = Usage::default();
-        if let Some(app) = answer.app_usage.as_deref().and_then(|text| Json::parse(text).ok()) {
+        if let Some(app) = reply.app_usage.as_deref().and_then(|text| Json::parse(text).ok()) {
             usage.add(app);
         }
-        if let Some(business) = answer.business_usage.as_deref().and_then(|text| Json::parse(text).ok()) {
+        if let Some(business) = reply.business_usage.as_deref().and_then(|text| Json::parse(text).ok()) {
             business.members().flat_map(|(_, uses)| uses.items()).for_each(|one| usage.add(one));
         }
         usage
@@ -36,7 +36,7 @@ impl Usage {
 }
 
 /// `Retry-After` is a number of seconds or a date.
-pub(super) fn wait_seconds(value: &str) -> Option<u32> {
+pub(super) fn parse_retry_after(value: &str) -> Option<u32> {
     let value = value.trim();
     let seconds = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         value.parse().unwrap_or(u64::MAX)
@@ -56,8 +56,8 @@ fn http_date(text: &str) -> Option<u64> {
             let mut parts = word.split(':').map(|part| part.parse::<u64>().ok());
             let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
             time = (hour < 24 && minute < 60 && second <= 60).then(|| hour * 3600 + minute * 60 + second);
-        } else if let Some(at) = MONTHS.iter().position(|name| *name == word) {
-            month = Some(at as u64 + 1);
+        } else if let Some(index) = MONTHS.iter().position(|name| *name == word) {
+            month = Some(index as u64 + 1);
         } else if let Ok(number) = word.parse::<u64>() {
             match day {
                 None => day = (1..=31).contains(&number).then_some(number),
@@ -95,12 +95,12 @@ mod tests {
 
     #[test]
     fn a_pause_is_seconds_or_a_date_and_never_negative() {
-        assert_eq!(wait_seconds("30"), Some(30));
-        assert_eq!(wait_seconds(" 0 "), Some(0));
-        assert_eq!(wait_seconds("99999999999999999999"), Some(i32::MAX as u32));
-        assert_eq!(wait_seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0));
+        assert_eq!(parse_retry_after("30"), Some(30));
+        assert_eq!(parse_retry_after(" 0 "), Some(0));
+        assert_eq!(parse_retry_after("99999999999999999999"), Some(i32::MAX as u32));
+        assert_eq!(parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0));
         for text in ["", "soon", "-5", "1.5", "00000000000000008680000000000000:0000143:7"] {
-            assert_eq!(wait_seconds(text), None, "{text}");
+            assert_eq!(parse_retry_after(text), None, "{text}");
         }
     }
 }
