@@ -4,12 +4,13 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use crate::body::{self, Recipient};
 use crate::config::Config;
+use crate::decode;
+use crate::encode::{self, Recipient};
 use crate::error::Error;
 use crate::message::{AttachmentKind, Message};
-use crate::response::{self, Response};
-use crate::transport::{Edge, Transport};
+use crate::response::Response;
+use crate::transport::{Endpoint, Transport};
 use crate::webhook::{Event, ReplyTarget};
 
 /// Sends messages as one Instagram account.
@@ -53,17 +54,17 @@ impl Client {
     /// Sends a text of 1 to 1000 bytes of UTF-8 to the user with this Instagram-scoped id (IGSID, the `sender.id` of
     /// a webhook).
     pub fn send_text(&self, recipient_id: &str, text: &str) -> Result<Response, Error> {
-        self.post(Edge::Messages, &body::text_body(Recipient::User(recipient_id), text)?)
+        self.post(Endpoint::Messages, &encode::text_body(Recipient::User(recipient_id), text)?)
     }
 
     /// Sends a message to the user with this Instagram-scoped id (IGSID).
     pub fn send(&self, recipient_id: &str, message: &Message) -> Result<Response, Error> {
-        self.post(Edge::Messages, &body::message_body(Recipient::User(recipient_id), message)?)
+        self.post(Endpoint::Messages, &encode::message_body(Recipient::User(recipient_id), message)?)
     }
 
     /// Answers a comment with a message to its author (Meta's private reply): one for each comment, within 7 days.
     pub fn send_private_reply(&self, comment_id: &str, message: &Message) -> Result<Response, Error> {
-        self.post(Edge::Messages, &body::message_body(Recipient::Comment(comment_id), message)?)
+        self.post(Endpoint::Messages, &encode::message_body(Recipient::Comment(comment_id), message)?)
     }
 
     /// Answers an event of a webhook with a message: to the user, or to a comment's author by private reply.
@@ -81,16 +82,16 @@ impl Client {
     /// Sends a request body as it is, byte for byte, for what [`Message`] does not say. It must be a JSON object; the
     /// error for one that is not names line and column. Half of a surrogate pair (`\ud83d` alone) is refused, too.
     pub fn send_json(&self, body: &str) -> Result<Response, Error> {
-        body::check_json_body(body)?;
-        self.post(Edge::Messages, body.as_bytes())
+        encode::check_json_body(body)?;
+        self.post(Endpoint::Messages, body.as_bytes())
     }
 
     /// Uploads media for later use: the answer has an [`attachment_id`](Response::attachment_id) for
-    /// [`Message::attachment_id`]. Meta documents this edge; that the gateway passes it on is not proven. No message is
+    /// [`Message::attachment_id`]. Meta documents this endpoint; that the gateway passes it on is not proven. No message is
     /// sent: repeating the call is harmless, also after [`Delivery::Unknown`](crate::Delivery::Unknown), and at worst
     /// Meta keeps the media twice.
     pub fn upload(&self, kind: AttachmentKind, url: &str) -> Result<Response, Error> {
-        self.post(Edge::Uploads, &body::upload_body(kind, url)?)
+        self.post(Endpoint::Uploads, &encode::upload_body(kind, url)?)
     }
 
     /// Ends all sends of this client and its clones, in whatever thread they block, and lets none begin: for a daemon
@@ -103,13 +104,17 @@ impl Client {
         self.transport.shut_down();
     }
 
-    fn post(&self, edge: Edge, body: &[u8]) -> Result<Response, Error> {
-        response::judge(self.transport.post(edge, body)?, self.transport.url(edge), self.transport.access_token())
+    fn post(&self, endpoint: Endpoint, body: &[u8]) -> Result<Response, Error> {
+        decode::interpret(
+            self.transport.post(endpoint, body)?,
+            self.transport.url(endpoint),
+            self.transport.access_token(),
+        )
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Client").field("url", &self.transport.url(Edge::Messages)).finish_non_exhaustive()
+        formatter.debug_struct("Client").field("url", &self.transport.url(Endpoint::Messages)).finish_non_exhaustive()
     }
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
+use crate::nul_string::NulString;
 use crate::response::Response;
-use crate::text::Text;
 
 /// What became of a message whose send failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ pub enum ErrorKind {
 }
 
 /// Every kind with the sentence that tells people what happened and what to do.
-pub(crate) const SENTENCES: [(ErrorKind, &CStr); 15] = [
+pub(crate) const DESCRIPTIONS: [(ErrorKind, &CStr); 15] = [
     (ErrorKind::Argument, c"an argument is wrong and nothing was sent: correct it"),
     (ErrorKind::Config, c"a setting is missing or wrong and nothing was sent: correct the configuration"),
     (ErrorKind::Connect, c"there is no connection to the gateway and nothing was sent: try again later"),
@@ -99,8 +99,8 @@ impl Delivery {
 /// A sentence for people that also says what to do.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sentence = SENTENCES.iter().find(|(kind, _)| kind == self).map(|(_, sentence)| *sentence);
-        formatter.write_str(sentence.and_then(|sentence| sentence.to_str().ok()).unwrap_or_default())
+        let description = DESCRIPTIONS.iter().find(|(kind, _)| kind == self).map(|(_, description)| *description);
+        formatter.write_str(description.and_then(|description| description.to_str().ok()).unwrap_or_default())
     }
 }
 
@@ -115,7 +115,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    message: Text,
+    message: NulString,
     response: Option<Response>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -126,12 +126,12 @@ impl RefUnwindSafe for Error {}
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error::of_reply(kind, one_line(message.into()))
+        Error::verbatim(kind, one_line(message.into()))
     }
 
     /// For a message with a printed reply in it, which is one line as `JSON.stringify` makes it.
-    pub(crate) fn of_reply(kind: ErrorKind, message: impl AsRef<str>) -> Error {
-        Error(Box::new(Inner { kind, message: Text::new(message), response: None, source: None }))
+    pub(crate) fn verbatim(kind: ErrorKind, message: impl AsRef<str>) -> Error {
+        Error(Box::new(Inner { kind, message: NulString::new(message), response: None, source: None }))
     }
 
     pub(crate) fn argument(message: impl Into<String>) -> Error {
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_sentence_and_its_tens_digit_is_the_delivery() {
-        for (kind, sentence) in SENTENCES {
-            assert_eq!(kind.to_string(), sentence.to_str().unwrap());
+        for (kind, description) in DESCRIPTIONS {
+            assert_eq!(kind.to_string(), description.to_str().unwrap());
             let expected = match kind as i32 {
                 10..=19 => Delivery::NotSent,
                 20..=29 => Delivery::Rejected,
@@ -237,6 +237,6 @@ mod tests {
         let expected = format!("a{}\u{A0}\u{2027}  \u{202A}b", " ".repeat(33 + 33));
         assert_eq!(Error::argument(format!("a{controls}b")).to_string(), expected);
         let reply = "Instagram API error 400: {\"a\":\"\u{7F}\u{85}\u{2028}\"}";
-        assert_eq!(Error::of_reply(ErrorKind::Rejected, reply).to_string(), reply);
+        assert_eq!(Error::verbatim(ErrorKind::Rejected, reply).to_string(), reply);
     }
 }

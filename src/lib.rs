@@ -45,26 +45,23 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod body;
 #[cfg(feature = "capi")]
 #[doc(hidden)]
 pub mod capi;
-mod classify;
 mod client;
 mod config;
-mod env_file;
+mod decode;
+mod encode;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
 mod message;
+mod nul_string;
 mod response;
-mod secret;
-mod text;
 mod text_parts;
 mod transport;
-mod url;
 pub mod webhook;
 pub mod window;
 

@@ -3,10 +3,10 @@
 use std::ffi::c_char;
 
 use super::config::hma_config;
+use super::ffi::{ErrorOut, TextIn, guard, write_null};
 use super::message::{attachment_kind, hma_attachment_kind, hma_message};
-use super::response::hma_response;
+use super::response::{SendOut, hma_response};
 use super::status::hma_status;
-use super::{ErrorOut, SendOut, TextIn, guard, write_null};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;

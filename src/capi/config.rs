@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use super::{TextIn, guard, text_out};
+use super::ffi::{TextIn, guard, text_out};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 

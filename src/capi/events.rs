@@ -3,13 +3,13 @@
 use std::ffi::{c_char, c_void};
 
 use super::client::{built, given, hma_client};
+use super::ffi::{ErrorOut, bytes_in, guard, text_out, write_null};
 use super::message::hma_message;
-use super::response::hma_response;
+use super::response::{SendOut, hma_response};
 use super::status::hma_status;
 use super::webhook::time_out;
-use super::{ErrorOut, SendOut, bytes_in, guard, text_out, write_null};
 use crate::error::Error;
-use crate::text::Text;
+use crate::nul_string::NulString;
 use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
 
 /// The events of one webhook delivery, in the order in which they came.
@@ -427,7 +427,7 @@ fn event(events: Option<&hma_events>, index: usize) -> Option<&Event> {
     events?.0.get(index)
 }
 
-fn text(events: Option<&hma_events>, index: usize, find: fn(&Event) -> Option<&Text>) -> *const c_char {
+fn text(events: Option<&hma_events>, index: usize, find: fn(&Event) -> Option<&NulString>) -> *const c_char {
     text_out(event(events, index).and_then(find))
 }
 

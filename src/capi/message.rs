@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use super::{TextIn, guard};
+use super::ffi::{TextIn, guard};
 use crate::error::Error;
 use crate::message::{Action, AttachmentKind, ContactKind, Message};
 

@@ -3,7 +3,9 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use super::text_out;
+use super::ffi::{ErrorOut, guard, text_out, write_null};
+use super::status::hma_status;
+use crate::error::Error;
 use crate::response::Response;
 
 /// What the gateway answered, whether it accepted or refused.
@@ -118,4 +120,60 @@ pub extern "C" fn hma_response_free(response: Option<Box<hma_response>>) {
 
 fn number_or_minus_one(number: Option<u32>) -> i32 {
     number.and_then(|number| number.try_into().ok()).unwrap_or(-1)
+}
+
+/// Where C wants the outcome of a send.
+pub(super) struct SendOut<'a> {
+    response: Option<&'a mut *mut hma_response>,
+    error: ErrorOut<'a>,
+}
+
+impl SendOut<'_> {
+    /// # Safety
+    /// Each is NULL or points to a pointer that may be overwritten.
+    pub(super) unsafe fn new<'a>(response_out: *mut *mut hma_response, error_out: *mut *mut c_char) -> SendOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        unsafe { SendOut { response: write_null(response_out), error: ErrorOut::new(error_out) } }
+    }
+
+    pub(super) fn finish(self, send: impl FnOnce() -> Result<Response, Error>) -> hma_status {
+        self.hand_out(guard(send))
+    }
+
+    fn hand_out(self, outcome: Result<Response, Error>) -> hma_status {
+        let (response, outcome) = match outcome {
+            Ok(response) => (Some(response), Ok(())),
+            Err(mut error) => (error.take_response(), Err(error)),
+        };
+        if let (Some(response_out), Some(response)) = (self.response, response) {
+            *response_out = Box::into_raw(Box::new(hma_response(response)));
+        }
+        self.error.finish(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+    use crate::capi::ffi::PANICKED;
+    use crate::capi::owned_string::free_string;
+
+    #[test]
+    fn a_panic_inside_the_seam_becomes_an_internal_error_with_a_string() {
+        let mut error = ptr::null_mut();
+        let mut response = ptr::dangling_mut();
+        // SAFETY: both are pointers of this test.
+        let out = unsafe { SendOut::new(&mut response, &mut error) };
+        let status = out.finish(|| panic!("the token is hmat_live_secret"));
+        assert_eq!(status, 32);
+        assert!(response.is_null());
+        // SAFETY: the seam has made it.
+        unsafe {
+            assert_eq!(CStr::from_ptr(error).to_str(), Ok(PANICKED));
+            free_string(error);
+        }
+        assert_eq!(guard(|| Ok(1)).unwrap(), 1);
+    }
 }

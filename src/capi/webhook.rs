@@ -2,8 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
+use super::ffi::{ErrorOut, TextIn, bytes_in, guard};
 use super::status::hma_status;
-use super::{ErrorOut, TextIn, bytes_in, guard};
 use crate::error::Error;
 use crate::{webhook, window};
 

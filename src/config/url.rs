@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// No setting is longer: the head of a request must fit the buffer that it is written to.
-pub(crate) const LONGEST_SETTING: usize = 4096;
+pub(super) const LONGEST_SETTING: usize = 4096;
 
 /// A host as it stands in a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Host {
         }
     }
 
-    pub(crate) fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         match self {
             Host::Name(name) => name.eq_ignore_ascii_case("localhost"),
             Host::V4(address) => address.is_loopback(),
@@ -53,16 +53,16 @@ impl fmt::Display for Host {
 
 /// The address in front of the account id, without a trailing slash.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct BaseUrl {
-    pub(crate) url: String,
-    pub(crate) secure: bool,
-    pub(crate) host: Host,
-    pub(crate) port: u16,
+pub(super) struct BaseUrl {
+    pub(super) url: String,
+    pub(super) secure: bool,
+    pub(super) host: Host,
+    pub(super) port: u16,
 }
 
 impl BaseUrl {
     /// The reason completes a sentence that begins with the setting's name and "is".
-    pub(crate) fn parse(url: &str) -> Result<BaseUrl, String> {
+    pub(super) fn parse(url: &str) -> Result<BaseUrl, String> {
         let invalid = |reason: &str| format!("invalid: {reason}");
         check_visible_ascii(url).map_err(|reason| invalid(&reason))?;
         let (secure, rest) = split_scheme(url)
@@ -98,7 +98,7 @@ pub(crate) struct ProxyUrl {
 }
 
 impl ProxyUrl {
-    pub(crate) fn parse(url: &str) -> Result<ProxyUrl, String> {
+    pub(super) fn parse(url: &str) -> Result<ProxyUrl, String> {
         check_visible_ascii(url)?;
         let (secure, rest) = match url.contains("://") {
             true => split_scheme(url).ok_or("only http:// and https:// proxies are supported")?,
@@ -152,7 +152,7 @@ fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
 }
 
 /// Whether `NO_PROXY` names the host of the gateway.
-pub(crate) fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
+pub(super) fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
     let host = base.host.to_string().to_ascii_lowercase();
     let is_name = matches!(base.host, Host::Name(_));
     no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
@@ -170,7 +170,7 @@ pub(crate) fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
 }
 
 /// What may stand in a header or a URL. The text may be a secret, so the reason does not show it.
-pub(crate) fn check_visible_ascii(text: &str) -> Result<(), String> {
+pub(super) fn check_visible_ascii(text: &str) -> Result<(), String> {
     match text.chars().find(|c| !c.is_ascii_graphic()) {
         Some('\r' | '\n') => Err("it holds a line break".to_owned()),
         Some(c) if c.is_whitespace() => Err("it holds a blank".to_owned()),

@@ -6,34 +6,34 @@ use crate::error::ErrorKind::{self, *};
 
 /// What an answer that is no success says about itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Refusal<'a> {
-    pub(crate) http_status: u16,
+pub(super) struct ErrorCodes<'a> {
+    pub(super) http_status: u16,
     /// Meta's code and subcode, where the answer is in Meta's envelope.
-    pub(crate) meta: Option<(i32, Option<i32>)>,
+    pub(super) meta: Option<(i32, Option<i32>)>,
     /// Whether Meta's envelope calls the error transient.
-    pub(crate) is_transient: bool,
-    pub(crate) gateway_code: Option<&'a str>,
-    pub(crate) body: Body,
+    pub(super) is_transient: bool,
+    pub(super) gateway_code: Option<&'a str>,
+    pub(super) body: BodyFormat,
 }
 
 /// What the body says about who wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum Body {
+pub(super) enum BodyFormat {
     /// It is in an envelope of Meta's or the gateway's, or it did not come whole and may have been.
     #[default]
-    Theirs,
+    Known,
     /// It is a JSON object in neither envelope.
-    StrangeObject,
+    UnknownObject,
     /// It is no JSON object.
-    NoObject,
+    NotAnObject,
 }
 
 /// Subcodes that count under one code only. They are looked at first.
-const PAIRS: &[(i32, i32, ErrorKind)] =
+const BY_CODE_AND_SUBCODE: &[(i32, i32, ErrorKind)] =
     &[(1, 99, Account), (100, 33, Account), (613, 1996, RateLimited), (613, 2534040, RateLimited)];
 
 /// Subcodes that decide under whatever code they come.
-const SUBCODES: &[(i32, ErrorKind)] = &[
+const BY_SUBCODE: &[(i32, ErrorKind)] = &[
     (1357046, Server),      // "invalid JSON reply", yet the messages went out
     (1545133, Server),      // transient
     (2018344, Rejected),    // custom labels terms not accepted
@@ -78,7 +78,7 @@ const SUBCODES: &[(i32, ErrorKind)] = &[
 ];
 
 /// Codes without a subcode, or with one that is not listed.
-const CODES: &[(i32, ErrorKind)] = &[
+const BY_CODE: &[(i32, ErrorKind)] = &[
     (-1, Server),           // unknown
     (1, Server),            // unknown
     (2, Server),            // service trouble
@@ -110,31 +110,32 @@ const CODES: &[(i32, ErrorKind)] = &[
     (9000001, Rejected),    // message was deleted
 ];
 
-const GATEWAY_CODES: &[(&str, ErrorKind)] =
+const BY_GATEWAY_CODE: &[(&str, ErrorKind)] =
     &[("SESSION_WINDOW_CLOSED", WindowClosed), ("SANDBOX_RECIPIENT_MISMATCH", Recipient)];
 
 /// The subcode decides before the code, the code before the gateway's own, and that before the HTTP status.
-pub(crate) fn classify(refusal: Refusal<'_>) -> ErrorKind {
-    let by_meta = refusal.meta.and_then(|(code, subcode)| {
-        let in_pairs = PAIRS.iter().find(|row| Some((row.0, row.1)) == subcode.map(|subcode| (code, subcode)));
-        let in_subcodes = || SUBCODES.iter().find(|row| Some(row.0) == subcode).map(|row| row.1);
-        let in_codes = || CODES.iter().find(|row| row.0 == code).map(|row| row.1);
-        let transient = refusal.is_transient.then_some(Server);
-        in_pairs.map(|row| row.2).or_else(in_subcodes).or_else(in_codes).or(transient)
+pub(super) fn classify(codes: ErrorCodes<'_>) -> ErrorKind {
+    let by_meta = codes.meta.and_then(|(code, subcode)| {
+        let by_pair =
+            BY_CODE_AND_SUBCODE.iter().find(|row| Some((row.0, row.1)) == subcode.map(|subcode| (code, subcode)));
+        let by_subcode = || BY_SUBCODE.iter().find(|row| Some(row.0) == subcode).map(|row| row.1);
+        let by_code = || BY_CODE.iter().find(|row| row.0 == code).map(|row| row.1);
+        let transient = codes.is_transient.then_some(Server);
+        by_pair.map(|row| row.2).or_else(by_subcode).or_else(by_code).or(transient)
     });
     let by_gateway = || {
-        let code = refusal.gateway_code.filter(|_| !(200..300).contains(&refusal.http_status))?;
-        GATEWAY_CODES.iter().find(|row| row.0 == code).map(|row| row.1)
+        let code = codes.gateway_code.filter(|_| !(200..300).contains(&codes.http_status))?;
+        BY_GATEWAY_CODE.iter().find(|row| row.0 == code).map(|row| row.1)
     };
-    by_meta.or_else(by_gateway).unwrap_or_else(|| by_http_status(refusal))
+    by_meta.or_else(by_gateway).unwrap_or_else(|| by_http_status(codes))
 }
 
-fn by_http_status(refusal: Refusal<'_>) -> ErrorKind {
-    match refusal.http_status {
-        401 if refusal.meta.is_none() => Auth,
+fn by_http_status(codes: ErrorCodes<'_>) -> ErrorKind {
+    match codes.http_status {
+        401 if codes.meta.is_none() => Auth,
         // A server that knows nothing of the path, or a wall in between.
-        301 | 302 | 307 | 308 | 404 | 405 | 410 | 421 | 426 if refusal.body != Body::Theirs => Endpoint,
-        403 if refusal.body == Body::NoObject => Endpoint,
+        301 | 302 | 307 | 308 | 404 | 405 | 410 | 421 | 426 if codes.body != BodyFormat::Known => Endpoint,
+        403 if codes.body == BodyFormat::NotAnObject => Endpoint,
         429 => RateLimited,
         // Somebody gave up waiting, but whom it had asked may have gone on.
         408 | 460 | 499 => Server,
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     fn meta(http_status: u16, code: i32, subcode: Option<i32>) -> ErrorKind {
-        classify(Refusal { http_status, meta: Some((code, subcode)), ..Refusal::default() })
+        classify(ErrorCodes { http_status, meta: Some((code, subcode)), ..ErrorCodes::default() })
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!(meta(429, 778899, None), RateLimited);
         assert_eq!(meta(200, 778899, None), Server);
         assert_eq!(meta(503, 778899, None), Server);
-        assert_eq!(classify(Refusal { http_status: 401, ..Refusal::default() }), Auth);
+        assert_eq!(classify(ErrorCodes { http_status: 401, ..ErrorCodes::default() }), Auth);
     }
 
     #[test]
@@ -189,8 +190,8 @@ mod tests {
             (&[429], RateLimited),
         ] {
             for http_status in statuses {
-                let refusal = Refusal { http_status: *http_status, ..Refusal::default() };
-                assert_eq!(classify(refusal), expected, "{http_status}");
+                let codes = ErrorCodes { http_status: *http_status, ..ErrorCodes::default() };
+                assert_eq!(classify(codes), expected, "{http_status}");
             }
         }
     }
@@ -199,10 +200,11 @@ mod tests {
     fn a_refusal_in_nobodys_envelope_is_no_gateways() {
         let all = [301, 302, 307, 308, 403, 404, 405, 410, 421, 426];
         for http_status in [all.as_slice(), &[300, 303, 400, 401, 407, 413, 429, 500]].concat() {
-            for body in [Body::Theirs, Body::StrangeObject, Body::NoObject] {
-                let is_strange = body == Body::NoObject || (body == Body::StrangeObject && http_status != 403);
-                let kind = classify(Refusal { http_status, body, ..Refusal::default() });
-                assert_eq!(kind == Endpoint, all.contains(&http_status) && is_strange, "{http_status} {body:?}");
+            for body in [BodyFormat::Known, BodyFormat::UnknownObject, BodyFormat::NotAnObject] {
+                let is_unknown =
+                    body == BodyFormat::NotAnObject || (body == BodyFormat::UnknownObject && http_status != 403);
+                let kind = classify(ErrorCodes { http_status, body, ..ErrorCodes::default() });
+                assert_eq!(kind == Endpoint, all.contains(&http_status) && is_unknown, "{http_status} {body:?}");
             }
         }
     }
@@ -210,7 +212,12 @@ mod tests {
     #[test]
     fn a_transient_error_may_have_been_delivered_unless_its_code_is_listed() {
         let transient = |http_status, code, subcode| {
-            classify(Refusal { is_transient: true, meta: Some((code, subcode)), http_status, ..Refusal::default() })
+            classify(ErrorCodes {
+                is_transient: true,
+                meta: Some((code, subcode)),
+                http_status,
+                ..ErrorCodes::default()
+            })
         };
         assert_eq!(transient(400, 778899, None), Server);
         assert_eq!(transient(429, 778899, Some(7)), Server);
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn the_gateways_own_code_decides_outside_2xx() {
         let gateway =
-            |http_status, code| classify(Refusal { http_status, gateway_code: Some(code), ..Refusal::default() });
+            |http_status, code| classify(ErrorCodes { http_status, gateway_code: Some(code), ..ErrorCodes::default() });
         assert_eq!(gateway(403, "SESSION_WINDOW_CLOSED"), WindowClosed);
         assert_eq!(gateway(200, "SESSION_WINDOW_CLOSED"), Server);
         assert_eq!(gateway(401, "UNAUTHORIZED"), Auth);
@@ -232,7 +239,7 @@ mod tests {
     /// `docs/protocol.md` 6.3 lists is in the tables above.
     #[test]
     fn every_row_of_the_protocol_is_in_the_table() {
-        let document = include_str!("../docs/protocol.md");
+        let document = include_str!("../../docs/protocol.md");
         let section = document.split("### 6.3").nth(1).and_then(|text| text.split("### 6.4").next()).unwrap();
         let mut rows = 0;
         for row in section.lines().filter(|line| line.starts_with("| ")) {
@@ -241,14 +248,14 @@ mod tests {
                 |cell: &str| -> Vec<i32> { cell.split([',', ' ']).filter_map(|word| word.parse().ok()).collect() };
             let (codes, subcodes) = (numbers(cells[1]), numbers(cells[2]));
             for subcode in &subcodes {
-                let listed = SUBCODES.iter().any(|row| row.0 == *subcode)
-                    || PAIRS.iter().any(|row| codes.contains(&row.0) && row.1 == *subcode);
+                let listed = BY_SUBCODE.iter().any(|row| row.0 == *subcode)
+                    || BY_CODE_AND_SUBCODE.iter().any(|row| codes.contains(&row.0) && row.1 == *subcode);
                 assert!(listed, "{row}");
                 rows += 1;
             }
             if subcodes.is_empty() || cells[2].starts_with("none") {
                 for code in &codes {
-                    assert!(CODES.iter().any(|row| row.0 == *code), "{row}");
+                    assert!(BY_CODE.iter().any(|row| row.0 == *code), "{row}");
                     rows += 1;
                 }
             }

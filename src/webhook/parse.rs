@@ -10,7 +10,7 @@ use ring::digest;
 use super::event::{Attachment, Event, EventKind, Events, Reaction, Referral, Story};
 use crate::error::Error;
 use crate::json::Json;
-use crate::text::Text;
+use crate::nul_string::NulString;
 
 /// Below this, a time is in seconds.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
@@ -58,7 +58,7 @@ fn read_payload(payload: Json<'_>, events: &mut Events) {
 
 /// What an entry says about all its events.
 struct Entry {
-    account_id: Option<Text>,
+    account_id: Option<NulString>,
     timestamp_ms: Option<u64>,
 }
 
@@ -111,8 +111,8 @@ fn read_message(json: Json<'_>, is_standby: bool, entry: &Entry) -> Option<Event
     let (user, account) = if event.is_echo { (recipient, sender) } else { (sender, recipient) };
     event.user_id = Some(user?);
     event.account_id = account.or_else(|| entry.account_id.clone());
-    event.key = Some(Text::new(message_key(&event, own_time, json)));
-    event.json = Some(Text::new(json.raw()));
+    event.key = Some(NulString::new(message_key(&event, own_time, json)));
+    event.json = Some(NulString::new(json.raw()));
     Some(event)
 }
 
@@ -222,8 +222,8 @@ fn read_change(json: Json<'_>, field: Option<Json<'_>>, value: Option<Json<'_>>,
     if matches!(kind, EventKind::Comment | EventKind::LiveComment) && event.comment_id.is_none() {
         event.user_id.as_ref()?;
     }
-    event.key = Some(Text::new(change_key(&event, json)));
-    event.json = Some(Text::new(json.raw()));
+    event.key = Some(NulString::new(change_key(&event, json)));
+    event.json = Some(NulString::new(json.raw()));
     Some(event)
 }
 
@@ -307,13 +307,13 @@ fn members<'a, const N: usize>(json: Option<Json<'a>>, names: [&str; N]) -> [Opt
     json.unwrap_or_default().get_all(names)
 }
 
-fn text(json: Option<Json<'_>>) -> Option<Text> {
-    json?.text().map(Text::new)
+fn text(json: Option<Json<'_>>) -> Option<NulString> {
+    json?.text().map(NulString::new)
 }
 
 /// An id that is there: an empty one says nothing. Some senders write it as a number.
-fn id(json: Option<Json<'_>>) -> Option<Text> {
-    json?.text_or_number().filter(|id| !id.is_empty()).map(Text::new)
+fn id(json: Option<Json<'_>>) -> Option<NulString> {
+    json?.text_or_number().filter(|id| !id.is_empty()).map(NulString::new)
 }
 
 fn is_true(json: Option<Json<'_>>) -> bool {

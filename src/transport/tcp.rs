@@ -22,7 +22,7 @@ const TIMEOUT_STEP_MILLISECONDS: u64 = 32;
 /// The kernel ends a wait of this length in time.
 const SHORT_WAIT: Duration = Duration::from_millis(200);
 /// How long the rest of a large request waits to be taken before the answer is looked for.
-const WRITE_WAIT: Duration = Duration::from_millis(50);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
 
 pub(super) fn time_left() -> Result<Duration, Error> {
     attempt::current().and_then(|attempt| attempt.time_left()).ok_or_else(timed_out)
@@ -34,40 +34,40 @@ pub(super) fn timed_out() -> Error {
 
 /// A TCP connection. The request is kept until an answer is awaited, so that head and body leave in one write, and
 /// what came before it can still be seen.
-pub(super) struct Wire {
+pub(super) struct TcpTransport {
     stream: Arc<TcpStream>,
-    buffers: WireBuffers,
+    buffers: TcpBuffers,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     /// A write that failed after the kernel had taken a part: an answer may still come, and says more.
-    write_failed: Option<io::Error>,
+    write_error: Option<io::Error>,
 }
 
-/// Never shown: ureq asks for it.
-impl fmt::Debug for Wire {
+/// ureq requires it. Nothing prints it, so the fields, which would enlarge the library, are left out.
+impl fmt::Debug for TcpTransport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Wire")
+        formatter.write_str("TcpTransport")
     }
 }
 
-impl Wire {
-    pub(super) fn new(stream: Arc<TcpStream>, is_under_tls: bool) -> Wire {
-        let sizes = if is_under_tls { UNDER_TLS } else { UNDER_HTTP };
-        Wire {
+impl TcpTransport {
+    pub(super) fn new(stream: Arc<TcpStream>, is_tls: bool) -> TcpTransport {
+        let sizes = if is_tls { TLS_SIZES } else { HTTP_SIZES };
+        TcpTransport {
             stream,
-            buffers: WireBuffers { sizes, ..WireBuffers::default() },
+            buffers: TcpBuffers { sizes, ..TcpBuffers::default() },
             read_timeout: None,
             write_timeout: None,
-            write_failed: None,
+            write_error: None,
         }
     }
 
     /// Writes what is kept and waits for an answer. Once a part has left, an answer that comes while the other side
     /// does not take the rest is read: it may be a refusal.
-    fn exchange(&mut self) -> Result<bool, Error> {
-        while !self.buffers.unsent().is_empty() && self.write_failed.is_none() {
+    fn flush_and_receive(&mut self) -> Result<bool, Error> {
+        while !self.buffers.unwritten().is_empty() && self.write_error.is_none() {
             self.write()?;
-            if !self.buffers.unsent().is_empty() && may_have_left() && self.has_answer() {
+            if !self.buffers.unwritten().is_empty() && may_have_been_sent() && self.has_input() {
                 break;
             }
         }
@@ -76,29 +76,29 @@ impl Wire {
 
     /// Lets the kernel take what it can within a short time.
     fn write(&mut self) -> Result<(), Error> {
-        let timeout = time_left()?.min(WRITE_WAIT);
+        let timeout = time_left()?.min(WRITE_TIMEOUT);
         if self.write_timeout != Some(timeout) {
             self.stream.set_write_timeout(Some(timeout))?;
             self.write_timeout = Some(timeout);
         }
         // Only `write` keeps a closed connection from raising SIGPIPE; a vectored write would not.
-        match (&*self.stream).write(self.buffers.unsent()) {
+        match (&*self.stream).write(self.buffers.unwritten()) {
             Ok(taken) => {
-                attempt::update(|attempt| attempt.accept(taken));
-                self.buffers.sent(taken);
+                attempt::bytes_written(taken);
+                self.buffers.mark_written(taken);
             }
-            Err(error) if is_worth_waiting(&error) => {}
-            Err(error) if may_have_left() => self.write_failed = Some(error),
+            Err(error) if is_transient(&error) => {}
+            Err(error) if may_have_been_sent() => self.write_error = Some(error),
             Err(error) => return Err(Error::Io(error)),
         }
         Ok(())
     }
 
-    fn has_answer(&mut self) -> bool {
+    fn has_input(&mut self) -> bool {
         match peek(&self.stream) {
-            Err(error) if is_worth_waiting(&error) => false,
+            Err(error) if is_transient(&error) => false,
             Err(error) => {
-                self.write_failed = Some(error);
+                self.write_error = Some(error);
                 true
             }
             Ok(_) => true,
@@ -108,19 +108,19 @@ impl Wire {
     fn receive(&mut self) -> Result<bool, Error> {
         let buffer = self.buffers.input_append_buf();
         loop {
-            let timeout = first_part(time_left()?);
+            let timeout = first_wait(time_left()?);
             if self.read_timeout != Some(timeout) {
                 self.stream.set_read_timeout(Some(timeout))?;
                 self.read_timeout = Some(timeout);
             }
             match (&*self.stream).read(buffer) {
-                Ok(0) => return self.write_failed.take().map_or(Ok(false), |error| Err(Error::Io(error))),
+                Ok(0) => return self.write_error.take().map_or(Ok(false), |error| Err(Error::Io(error))),
                 Ok(amount) => {
                     self.buffers.input_appended(amount);
                     return Ok(true);
                 }
-                Err(error) if is_worth_waiting(&error) => {}
-                Err(error) => return Err(Error::Io(self.write_failed.take().unwrap_or(error))),
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Err(Error::Io(self.write_error.take().unwrap_or(error))),
             }
         }
     }
@@ -128,14 +128,14 @@ impl Wire {
     /// Reads without writing; `WouldBlock` means that there is nothing.
     fn probe(&mut self, probe: Probe) -> Result<bool, Error> {
         match probe {
-            Probe::Buffers => {
-                let is_idle = self.buffers.is_empty() && self.write_failed.is_none();
+            Probe::BuffersOnly => {
+                let is_idle = self.buffers.is_empty() && self.write_error.is_none();
                 if is_idle { Err(Error::Io(ErrorKind::WouldBlock.into())) } else { Ok(false) }
             }
             Probe::RestOfRecord => self.receive(),
-            Probe::Kept | Probe::Fresh => match peek(&self.stream)? {
+            Probe::ReusedConnection | Probe::NewConnection => match peek(&self.stream)? {
                 // Whoever closes a new connection at once may still read: the request tells.
-                0 if probe == Probe::Fresh => Err(Error::Io(ErrorKind::WouldBlock.into())),
+                0 if probe == Probe::NewConnection => Err(Error::Io(ErrorKind::WouldBlock.into())),
                 0 => Ok(false),
                 _ => self.receive(),
             },
@@ -143,26 +143,26 @@ impl Wire {
     }
 }
 
-impl Transport for Wire {
+impl Transport for TcpTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        self.buffers.keep(amount);
-        attempt::update(|attempt| attempt.queue(amount));
+        self.buffers.enqueue(amount);
+        attempt::bytes_buffered(amount);
         Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
         match attempt::probe() {
             Some(probe) => self.probe(probe),
-            None => self.exchange(),
+            None => self.flush_and_receive(),
         }
     }
 
     fn is_open(&mut self) -> bool {
-        is_clean(&self.probe(Probe::Kept))
+        nothing_to_read(&self.probe(Probe::ReusedConnection))
     }
 }
 
@@ -182,22 +182,22 @@ fn peek(stream: &TcpStream) -> io::Result<usize> {
 }
 
 /// Whether a probe found nothing to read on an open connection.
-pub(super) fn is_clean(probed: &Result<bool, Error>) -> bool {
+pub(super) fn nothing_to_read(probed: &Result<bool, Error>) -> bool {
     matches!(probed, Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock)
 }
 
 /// A signal, or a socket time-out that came before the clock's.
-fn is_worth_waiting(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-fn may_have_left() -> bool {
-    attempt::current().is_some_and(|attempt| attempt.may_have_left())
+fn may_have_been_sent() -> bool {
+    attempt::current().is_some_and(|attempt| attempt.may_have_been_sent())
 }
 
 /// How long to wait at first. The kernel may end a long wait late, by up to an eighth of its length, so a part of it
 /// is left for shorter waits.
-fn first_part(left: Duration) -> Duration {
+fn first_wait(left: Duration) -> Duration {
     let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     if left <= SHORT_WAIT {
         return Duration::from_millis(milliseconds + 1);
@@ -208,24 +208,25 @@ fn first_part(left: Duration) -> Duration {
 
 /// How large the buffers of a kept connection are, and how much room `output` always has.
 #[derive(Clone, Copy, Default)]
-struct Sizes {
+struct BufferSizes {
     input: usize,
     output: usize,
-    room: usize,
+    min_output_room: usize,
 }
 
 /// ureq writes whole lines of the head here.
-const UNDER_HTTP: Sizes = Sizes { input: BUFFER_SIZE, output: BUFFER_SIZE + (8 << 10), room: 8 << 10 };
+const HTTP_SIZES: BufferSizes =
+    BufferSizes { input: BUFFER_SIZE, output: BUFFER_SIZE + (8 << 10), min_output_room: 8 << 10 };
 /// TLS goes on where it stopped, and keeps in buffers of its own what it reads.
-const UNDER_TLS: Sizes = Sizes { input: 4 << 10, output: 8 << 10, room: 1 };
+const TLS_SIZES: BufferSizes = BufferSizes { input: 4 << 10, output: 8 << 10, min_output_room: 1 };
 
 /// Buffers whose `output` grows until what is in it is sent.
 #[derive(Default)]
-struct WireBuffers {
-    sizes: Sizes,
+struct TcpBuffers {
+    sizes: BufferSizes,
     output: Vec<u8>,
     /// The part of `output` that is to be sent.
-    sent: usize,
+    written: usize,
     queued: usize,
     input: Vec<u8>,
     /// The part of `input` that is filled and not consumed.
@@ -234,34 +235,34 @@ struct WireBuffers {
     made_progress: bool,
 }
 
-impl WireBuffers {
+impl TcpBuffers {
     fn is_empty(&self) -> bool {
-        self.unsent().is_empty() && self.input().is_empty()
+        self.unwritten().is_empty() && self.input().is_empty()
     }
 
-    fn unsent(&self) -> &[u8] {
-        &self.output[self.sent..self.queued]
+    fn unwritten(&self) -> &[u8] {
+        &self.output[self.written..self.queued]
     }
 
-    fn keep(&mut self, amount: usize) {
+    fn enqueue(&mut self, amount: usize) {
         self.queued = (self.queued + amount).min(self.output.len());
     }
 
-    fn sent(&mut self, amount: usize) {
-        self.sent += amount;
-        if self.sent < self.queued {
+    fn mark_written(&mut self, amount: usize) {
+        self.written += amount;
+        if self.written < self.queued {
             return;
         }
-        (self.sent, self.queued) = (0, 0);
+        (self.written, self.queued) = (0, 0);
         if self.output.len() > self.sizes.output {
             self.output = Vec::new();
         }
     }
 }
 
-impl Buffers for WireBuffers {
+impl Buffers for TcpBuffers {
     fn output(&mut self) -> &mut [u8] {
-        if self.output.len() - self.queued < self.sizes.room {
+        if self.output.len() - self.queued < self.sizes.min_output_room {
             self.output.resize((self.output.len() * 2).max(self.sizes.output), 0);
         }
         &mut self.output[self.queued..]
@@ -313,17 +314,17 @@ mod tests {
         for seconds in [1, 20, 80, 100_000] {
             let (mut left, mut parts) = (Duration::from_secs(seconds), 0);
             loop {
-                let part = first_part(left);
+                let part = first_wait(left);
                 parts += 1;
                 match left.checked_sub(part + part / 8) {
                     Some(rest) if !rest.is_zero() => left = rest,
                     _ => break,
                 }
             }
-            let late = first_part(left) + first_part(left) / 8 - left;
+            let late = first_wait(left) + first_wait(left) / 8 - left;
             assert!(late <= Duration::from_millis(50), "{seconds} s: {late:?} late");
             assert!(parts < 20, "{seconds} s: {parts} parts");
         }
-        assert_eq!(first_part(Duration::from_nanos(1)), Duration::from_millis(1));
+        assert_eq!(first_wait(Duration::from_nanos(1)), Duration::from_millis(1));
     }
 }

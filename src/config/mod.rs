@@ -1,15 +1,19 @@
 //! Where to send, as whom, and how long to wait.
 
+pub(crate) mod env_file;
+mod url;
+
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::env_file::EnvFile;
 use crate::error::{Error, ErrorKind};
-use crate::text::Text;
-use crate::url::{BaseUrl, Host, LONGEST_SETTING, ProxyUrl, bypasses, check_visible_ascii};
+use crate::nul_string::NulString;
+use env_file::EnvFile;
+pub(crate) use url::Host;
+use url::{BaseUrl, LONGEST_SETTING, ProxyUrl, bypasses, check_visible_ascii};
 
 const API_URL: &str = "INSTAGRAM_API_URL";
 const GRAPH_API_URL: &str = "INSTAGRAM_GRAPH_API_URL";
@@ -41,16 +45,16 @@ pub struct Config {
     account_id: String,
     access_token: String,
     /// What a send POSTs to; kept here so that C can borrow it.
-    url: Option<Text>,
+    url: Option<NulString>,
     timeout: Duration,
     connect_timeout: Duration,
     keep_alive: Option<Duration>,
     ca_file: Option<PathBuf>,
     proxy: Option<ProxyUrl>,
     no_proxy: String,
-    webhook_secret: Option<Text>,
+    webhook_secret: Option<NulString>,
     warnings: Vec<Warning>,
-    warning_lines: Option<Text>,
+    warning_lines: Option<NulString>,
     mistakes: Vec<Mistake>,
 }
 
@@ -174,7 +178,7 @@ impl Config {
         if let Some((_, value)) = find(&["NO_PROXY", "no_proxy"]) {
             config.set_no_proxy(&value);
         }
-        config.webhook_secret = find(&[WEBHOOK_SECRET]).map(|(_, value)| Text::new(value));
+        config.webhook_secret = find(&[WEBHOOK_SECRET]).map(|(_, value)| NulString::new(value));
 
         if find(&[API_URL]).is_some() && find(&[GRAPH_API_URL]).is_some() {
             config.warnings.push(Warning::BothBaseUrls);
@@ -185,7 +189,7 @@ impl Config {
             }
         }
         let lines: Vec<String> = config.warnings.iter().map(Warning::to_string).collect();
-        config.warning_lines = (!lines.is_empty()).then(|| Text::new(lines.join("\n")));
+        config.warning_lines = (!lines.is_empty()).then(|| NulString::new(lines.join("\n")));
         config
     }
 
@@ -241,7 +245,7 @@ impl Config {
     /// What a send will POST to, `{base}/{account id}/messages`, or `None` while a setting is wrong. It holds no
     /// secret, so it can be logged.
     pub fn url(&self) -> Option<&str> {
-        self.url_text().map(Text::as_str)
+        self.url_text().map(NulString::as_str)
     }
 
     /// The secret for [`webhook::verify`](crate::webhook::verify): `WEBHOOK_HMAC_SECRET`, as [`Config::from_env`],
@@ -250,7 +254,7 @@ impl Config {
     /// Older setups sign with `VERIFY_TOKEN`. It is never taken instead: a receiver tells it to everybody who asks with
     /// a GET, and who knows the key can forge deliveries. Where it really is the key, give it to `verify` by hand.
     pub fn webhook_secret(&self) -> Option<&str> {
-        self.webhook_secret.as_ref().map(Text::as_str)
+        self.webhook_secret.as_ref().map(NulString::as_str)
     }
 
     /// What in the environment is probably not what was meant.
@@ -258,18 +262,18 @@ impl Config {
         &self.warnings
     }
 
-    pub(crate) fn url_text(&self) -> Option<&Text> {
+    pub(crate) fn url_text(&self) -> Option<&NulString> {
         self.url.as_ref().filter(|_| self.mistakes.is_empty())
     }
 
     #[cfg(feature = "capi")]
-    pub(crate) fn webhook_secret_text(&self) -> Option<&Text> {
+    pub(crate) fn webhook_secret_text(&self) -> Option<&NulString> {
         self.webhook_secret.as_ref()
     }
 
     /// The warnings, one a line.
     #[cfg(feature = "capi")]
-    pub(crate) fn warning_lines(&self) -> Option<&Text> {
+    pub(crate) fn warning_lines(&self) -> Option<&NulString> {
         self.warning_lines.as_ref()
     }
 
@@ -326,7 +330,7 @@ impl Config {
 
     fn join_url(&mut self) {
         let base = self.base.as_ref().filter(|_| !self.account_id.is_empty());
-        self.url = base.map(|base| Text::new(format!("{}/{}/messages", base.url, self.account_id)));
+        self.url = base.map(|base| NulString::new(format!("{}/{}/messages", base.url, self.account_id)));
     }
 
     /// Without any setting; not a mistake yet.

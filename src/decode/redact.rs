@@ -5,39 +5,39 @@ use std::ops::Range;
 use crate::json;
 
 /// A text in JSON may hold JSON again, such as the request that a gateway quotes, and so on. Nobody nests it deeper.
-const LAYERS: usize = 8;
+const MAX_LAYERS: usize = 8;
 
 /// A printed reply with `[token]` in each place where the token stands.
 ///
 /// One layer of escapes after the other is taken off, and each time the token is looked for. Backslashes are passed over:
 /// where layers are mixed, nobody knows which of them belong to the token.
-pub(crate) fn hide(reply: String, token: &str) -> String {
-    let wanted = token.replace('\\', "");
-    if wanted.is_empty() {
+pub(super) fn redact(reply: String, token: &str) -> String {
+    let needle = token.replace('\\', "");
+    if needle.is_empty() {
         // The token is nothing but backslashes.
         return "{}".to_owned();
     }
     // Several layers may find it, in places that overlap.
     let mut end_of_token_at = vec![0; reply.len()];
     let mut layer = Layer::outermost(&reply);
-    for _ in 0..LAYERS {
-        layer = layer.inner();
-        layer.find(&wanted, |start, end| end_of_token_at[start] = end.max(end_of_token_at[start]));
+    for _ in 0..MAX_LAYERS {
+        layer = layer.unescaped();
+        layer.find(&needle, |start, end| end_of_token_at[start] = end.max(end_of_token_at[start]));
         if !layer.text.contains('\\') {
             break;
         }
     }
-    let mut shown = String::with_capacity(reply.len());
+    let mut redacted = String::with_capacity(reply.len());
     let mut done = 0;
     for (start, end) in end_of_token_at.into_iter().enumerate().filter(|(_, end)| *end > 0) {
         if start >= done {
-            shown.push_str(&reply[done..start]);
-            shown.push_str("[token]");
+            redacted.push_str(&reply[done..start]);
+            redacted.push_str("[token]");
         }
         done = done.max(end);
     }
-    shown.push_str(&reply[done..]);
-    shown
+    redacted.push_str(&reply[done..]);
+    redacted
 }
 
 /// The reply with some layers of escapes taken off.
@@ -45,22 +45,24 @@ pub(crate) fn hide(reply: String, token: &str) -> String {
 struct Layer {
     text: String,
     /// Where each byte of the text stands in the reply.
-    places: Vec<(usize, usize)>,
+    positions: Vec<(usize, usize)>,
 }
 
 impl Layer {
     fn outermost(reply: &str) -> Layer {
-        Layer { text: reply.to_owned(), places: (0..reply.len()).map(|at| (at, at + 1)).collect() }
+        Layer { text: reply.to_owned(), positions: (0..reply.len()).map(|at| (at, at + 1)).collect() }
     }
 
-    fn inner(&self) -> Layer {
+    fn unescaped(&self) -> Layer {
         let mut inner = Layer::default();
         let mut done = 0;
         for (escape, meaning) in json::escapes(&self.text) {
             inner.copy(self, done..escape.start);
             done = escape.end;
             inner.text.push(meaning.unwrap_or(char::REPLACEMENT_CHARACTER));
-            inner.places.resize(inner.text.len(), (self.places[escape.start].0, self.places[escape.end - 1].1));
+            inner
+                .positions
+                .resize(inner.text.len(), (self.positions[escape.start].0, self.positions[escape.end - 1].1));
         }
         inner.copy(self, done..self.text.len());
         inner
@@ -68,15 +70,15 @@ impl Layer {
 
     fn copy(&mut self, from: &Layer, part: Range<usize>) {
         self.text.push_str(&from.text[part.clone()]);
-        self.places.extend_from_slice(&from.places[part]);
+        self.positions.extend_from_slice(&from.positions[part]);
     }
 
-    fn find(&self, wanted: &str, mut found: impl FnMut(usize, usize)) {
+    fn find(&self, needle: &str, mut found: impl FnMut(usize, usize)) {
         let text = self.text.replace('\\', "");
-        let kept = self.text.bytes().zip(&self.places).filter(|(byte, _)| *byte != b'\\');
-        let places: Vec<(usize, usize)> = kept.map(|(_, place)| *place).collect();
-        for (at, _) in text.match_indices(wanted) {
-            found(places[at].0, places[at + wanted.len() - 1].1);
+        let kept = self.text.bytes().zip(&self.positions).filter(|(byte, _)| *byte != b'\\');
+        let positions: Vec<(usize, usize)> = kept.map(|(_, position)| *position).collect();
+        for (at, _) in text.match_indices(needle) {
+            found(positions[at].0, positions[at + needle.len() - 1].1);
         }
     }
 }
@@ -113,7 +115,7 @@ mod tests {
             let reply = format!(r#"{{"error":"no {spelled}, é\\n","a":["{spelled}","{spelled}{spelled}"]}}"#);
             let printed = Json::parse(&reply).unwrap().print();
             let expected = r#"{"error":"no [token], é\\n","a":["[token]","[token][token]"]}"#;
-            assert_eq!(hide(printed, TOKEN), expected, "{reply}");
+            assert_eq!(redact(printed, TOKEN), expected, "{reply}");
         }
     }
 
@@ -130,7 +132,7 @@ mod tests {
             (r#"{"a":"b"}"#, "c", r#"{"a":"b"}"#),
             (r#"{"a":"\\"}"#, r"\", "{}"),
         ] {
-            assert_eq!(hide(printed.to_owned(), token), expected, "{token}");
+            assert_eq!(redact(printed.to_owned(), token), expected, "{token}");
         }
     }
 
@@ -138,7 +140,7 @@ mod tests {
     fn nothing_but_escapes_is_no_burden() {
         for part in [r"\\", r"\\u005c", r#"\""#, r"\\u005cu005c", "x"] {
             let reply = format!("\"{}\"", part.repeat((64 << 10) / part.len()));
-            assert_eq!(hide(reply.clone(), "token"), reply);
+            assert_eq!(redact(reply.clone(), "token"), reply);
         }
     }
 }

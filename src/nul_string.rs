@@ -6,11 +6,11 @@ use memchr::memchr;
 
 /// Keeps its trailing NUL, so that a C caller can borrow the same memory.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Text(String);
+pub(crate) struct NulString(String);
 
-impl Text {
+impl NulString {
     /// A NUL inside is shown as U+FFFD, since C would take it for the end.
-    pub(crate) fn new(text: impl AsRef<str>) -> Text {
+    pub(crate) fn new(text: impl AsRef<str>) -> NulString {
         let text = text.as_ref();
         let mut owned = String::with_capacity(text.len() + 1);
         if memchr(0, text.as_bytes()).is_some() {
@@ -19,7 +19,7 @@ impl Text {
             owned.push_str(text);
         }
         owned.push('\0');
-        Text(owned)
+        NulString(owned)
     }
 
     /// Good for as long as the text is.
@@ -33,7 +33,7 @@ impl Text {
     }
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for NulString {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), formatter)
     }
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_nul_inside_is_shown_as_the_replacement_character() {
-        assert_eq!(Text::new("a\0b").as_str(), "a\u{FFFD}b");
-        assert_eq!(Text::new("").as_str(), "");
+        assert_eq!(NulString::new("a\0b").as_str(), "a\u{FFFD}b");
+        assert_eq!(NulString::new("").as_str(), "");
     }
 }

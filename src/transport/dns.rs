@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The look-up of one host and port.
-pub(super) struct Lookup {
+pub(super) struct DnsLookup {
     host: String,
     port: u16,
     shared: Arc<Shared>,
@@ -25,42 +25,42 @@ struct State {
     is_running: bool,
     is_shut_down: bool,
     /// Counts the finished look-ups, so that a waiter knows its own.
-    finished: u64,
+    generation: u64,
     addresses: Result<Vec<SocketAddr>, String>,
 }
 
 /// Why there are no addresses.
-pub(super) enum Failure {
+pub(super) enum LookupError {
     TimedOut,
     ShutDown,
     NotFound(String),
     NoThread(io::Error),
 }
 
-impl Lookup {
-    pub(super) fn new(host: String, port: u16) -> Lookup {
-        let state = State { is_running: false, is_shut_down: false, finished: 0, addresses: Ok(Vec::new()) };
-        Lookup { host, port, shared: Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() }) }
+impl DnsLookup {
+    pub(super) fn new(host: String, port: u16) -> DnsLookup {
+        let state = State { is_running: false, is_shut_down: false, generation: 0, addresses: Ok(Vec::new()) };
+        DnsLookup { host, port, shared: Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() }) }
     }
 
     /// The addresses, with IPv6 and IPv4 in turn, the resolver's favourite first.
-    pub(super) fn addresses(&self, time: Duration) -> Result<Vec<SocketAddr>, Failure> {
+    pub(super) fn addresses(&self, time: Duration) -> Result<Vec<SocketAddr>, LookupError> {
         let mut state = self.shared.lock();
-        let mine = state.finished;
+        let generation = state.generation;
         if !state.is_running {
-            self.start().map_err(Failure::NoThread)?;
+            self.start().map_err(LookupError::NoThread)?;
             state.is_running = true;
         }
         let (state, _) = self
             .shared
             .done
-            .wait_timeout_while(state, time, |state| state.finished == mine && !state.is_shut_down)
+            .wait_timeout_while(state, time, |state| state.generation == generation && !state.is_shut_down)
             .unwrap_or_else(PoisonError::into_inner);
         match &state.addresses {
-            _ if state.is_shut_down => Err(Failure::ShutDown),
-            _ if state.finished == mine => Err(Failure::TimedOut),
-            Ok(addresses) => Ok(in_turn(addresses.clone())),
-            Err(reason) => Err(Failure::NotFound(reason.clone())),
+            _ if state.is_shut_down => Err(LookupError::ShutDown),
+            _ if state.generation == generation => Err(LookupError::TimedOut),
+            Ok(addresses) => Ok(interleave_families(addresses.clone())),
+            Err(reason) => Err(LookupError::NotFound(reason.clone())),
         }
     }
 
@@ -77,7 +77,7 @@ impl Lookup {
             let found = (host.as_str(), port).to_socket_addrs();
             let mut state = shared.lock();
             state.addresses = found.map(Iterator::collect).map_err(|error| error.to_string());
-            state.finished += 1;
+            state.generation += 1;
             state.is_running = false;
             shared.done.notify_all();
         })?;
@@ -91,10 +91,9 @@ impl Shared {
     }
 }
 
-fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let favourite_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == favourite_is_v6);
+fn interleave_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let mut second = second.into_iter();
     let mut all = Vec::new();
     for address in first {
@@ -113,13 +112,13 @@ mod tests {
     fn families_take_turns_and_the_favourite_begins() {
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
         assert_eq!(
-            in_turn(addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"])),
+            interleave_families(addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"])),
             addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"])
         );
         assert_eq!(
-            in_turn(addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])),
+            interleave_families(addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])),
             addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])
         );
-        assert!(in_turn(Vec::new()).is_empty());
+        assert!(interleave_families(Vec::new()).is_empty());
     }
 }
