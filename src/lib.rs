@@ -67,7 +67,7 @@ pub mod window;
 
 pub use client::Client;
 pub use config::{Config, Warning};
-pub use error::{Delivery, Error, ErrorKind};
+pub use error::{Delivery, Error, ErrorKind, Scope};
 pub use message::{Action, AttachmentKind, ContactKind, Message};
 pub use response::Response;
 pub use text_parts::{TextParts, text_parts};

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 use super::owned_string::free_string;
-use crate::error::{DESCRIPTIONS, Delivery};
+use crate::error::{Delivery, KINDS};
 
 /// What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
 ///
@@ -82,9 +82,9 @@ pub extern "C" fn hma_version() -> *const c_char {
 /// is static: do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_status_text(status: hma_status) -> *const c_char {
-    let known = DESCRIPTIONS.iter().find(|(kind, _)| *kind as hma_status == status);
+    let known = KINDS.iter().find(|facts| facts.kind as hma_status == status);
     let text = match known {
-        Some((_, description)) => description,
+        Some(facts) => facts.description,
         None if status == HMA_OK => c"the gateway accepted the message",
         None => match hma_status_delivery(status) {
             HMA_DELIVERY_NOT_SENT => c"an unknown status: nothing was sent, sending again is safe",
