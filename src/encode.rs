@@ -25,6 +25,29 @@ pub(crate) enum Recipient<'a> {
     Comment(&'a str),
 }
 
+impl Message {
+    /// The request body that [`Client::send`](crate::Client::send) would send to this user: for a queue, a log, or to
+    /// check a message without sending it. It contains neither token nor address.
+    ///
+    /// Fails as the send would, with the same text. [`Client::send_json`](crate::Client::send_json) sends it later, byte
+    /// for byte what `send` would have sent. A queue must remember which bodies it had begun to send: after a crash those
+    /// may have been delivered.
+    pub fn to_json(&self, recipient_id: &str) -> Result<String, Error> {
+        into_text(message_body(Recipient::User(recipient_id), self)?)
+    }
+
+    /// The request body that [`Client::send_private_reply`](crate::Client::send_private_reply) would send in answer to this
+    /// comment; see [`Message::to_json`].
+    pub fn to_private_reply_json(&self, comment_id: &str) -> Result<String, Error> {
+        into_text(message_body(Recipient::Comment(comment_id), self)?)
+    }
+}
+
+fn into_text(body: Vec<u8>) -> Result<String, Error> {
+    // It is made of texts.
+    String::from_utf8(body).map_err(|error| Error::argument(format!("message: {error}")))
+}
+
 /// The body that sends `message` to `recipient`.
 pub(crate) fn message_body(recipient: Recipient<'_>, message: &Message) -> Result<Vec<u8>, Error> {
     message.check()?;

@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn every_kind_has_a_sentence_and_its_tens_digit_is_the_delivery() {
         let mut names = HashSet::new();
-        for KindFacts { kind, scope, name, description } in &KINDS {
+        for &KindFacts { kind, scope, name, description } in &KINDS {
             assert_eq!(kind.to_string(), description.to_str().unwrap());
             assert_eq!((kind.name(), kind.scope()), (name.to_str().unwrap(), scope));
             assert!(names.insert(kind.name()) && kind.name().chars().all(|c| c.is_ascii_uppercase() || c == '_'));

@@ -59,6 +59,7 @@ pub mod fuzzing;
 mod json;
 mod message;
 mod nul_string;
+mod request_path;
 mod response;
 mod text_parts;
 mod transport;

@@ -27,7 +27,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(80);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 5 seconds after which common servers close an idle connection.
 /// The longest time that C can say; about 49 days.
-const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
+pub(crate) const MAX_DURATION: Duration = Duration::from_millis(u32::MAX as u64);
 const ENV_FILE_LIMIT: u64 = 1 << 20;
 /// Mozilla's whole set has a quarter of a mebibyte.
 const CA_FILE_LIMIT: u64 = 16 << 20;
@@ -278,17 +278,17 @@ impl Config {
     }
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout.min(LONGEST);
+        self.timeout = timeout.min(MAX_DURATION);
         self.note("timeout", not_zero("timeout", timeout));
     }
 
     pub(crate) fn set_connect_timeout(&mut self, timeout: Duration) {
-        self.connect_timeout = timeout.min(LONGEST);
+        self.connect_timeout = timeout.min(MAX_DURATION);
         self.note("connect_timeout", not_zero("connect timeout", timeout));
     }
 
     pub(crate) fn set_keep_alive(&mut self, idle: Duration) {
-        self.keep_alive = Some(idle.min(LONGEST));
+        self.keep_alive = Some(idle.min(MAX_DURATION));
         self.note("keep_alive", Ok(()));
     }
 
@@ -376,6 +376,7 @@ impl Config {
         };
         let proxy = self.proxy.as_ref().filter(|_| !base.host.is_loopback() && !bypasses(&self.no_proxy, base));
         Ok(Settings {
+            base_url: base.url.clone(),
             messages_url: format!("{}/{}/messages", base.url, self.account_id),
             uploads_url: format!("{}/{}/message_attachments", base.url, self.account_id),
             secure: base.secure,
@@ -418,6 +419,7 @@ pub(crate) struct CaFile {
 
 /// A configuration without mistakes.
 pub(crate) struct Settings {
+    pub(crate) base_url: String,
     pub(crate) messages_url: String,
     pub(crate) uploads_url: String,
     pub(crate) secure: bool,

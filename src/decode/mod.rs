@@ -10,12 +10,12 @@ use crate::error::{Error, ErrorKind};
 use crate::json::Json;
 use crate::nul_string::NulString;
 use crate::response::Response;
-use crate::transport::HttpReply;
+use crate::transport::{Call, HttpReply};
 use classify::{BodyFormat, ErrorCodes, classify};
 use retry_after::{Usage, parse_retry_after};
 
-/// Turns the answer to a POST to `url` into what the send returns. `token` is hidden should the answer repeat it.
-pub(crate) fn interpret(reply: HttpReply, url: &str, token: &str) -> Result<Response, Error> {
+/// Turns the answer to a call of `url` into what the call returns. `token` is hidden should the answer repeat it.
+pub(crate) fn interpret(reply: HttpReply, call: Call<'_>, url: &str, token: &str) -> Result<Response, Error> {
     let text = match std::str::from_utf8(&reply.body) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(&reply.body),
@@ -25,20 +25,20 @@ pub(crate) fn interpret(reply: HttpReply, url: &str, token: &str) -> Result<Resp
     let fields = json.map(ReplyFields::find).unwrap_or_default();
     let mut response = build_response(&reply, &fields);
     let is_object = json.is_some_and(Json::is_object);
-    let failure = if !is_success(reply.status) || fields.reports_error(&response) {
+    let failure = if !is_success(reply.status) || fields.reports_error(&response, call) {
         let body = match reply.truncated {
             None if !is_object => BodyFormat::NotAnObject,
             None if !fields.has_known_error_format(&response) => BodyFormat::UnknownObject,
             _ => BodyFormat::Known,
         };
-        let kind = error_kind(&fields, &response, body);
+        let kind = error_kind(&fields, &response, body, call);
         let compact = json.map_or_else(|| "{}".to_owned(), |json| redact::redact(json.print(), token));
-        let advice = if kind == ErrorKind::Endpoint { endpoint_advice(url) } else { String::new() };
+        let advice = if kind == ErrorKind::Endpoint { endpoint_advice(call, url) } else { String::new() };
         Some(Error::verbatim(kind, format!("Instagram API error {}: {compact}{advice}", reply.status)))
     } else if is_object {
         None
     } else {
-        Some(Error::new(ErrorKind::Lost, no_usable_reply(&reply)))
+        Some(Error::new(ErrorKind::Lost, no_usable_reply(&reply, call)))
     };
     response.body = reply.body;
     response.body.push(0);
@@ -52,8 +52,8 @@ fn is_success(http_status: u16) -> bool {
     (200..300).contains(&http_status)
 }
 
-fn error_kind(fields: &ReplyFields<'_>, response: &Response, body: BodyFormat) -> ErrorKind {
-    if is_success(response.http_status) && response.message_id.is_some() {
+fn error_kind(fields: &ReplyFields<'_>, response: &Response, body: BodyFormat, call: Call<'_>) -> ErrorKind {
+    if is_success(response.http_status) && response.message_id.is_some() && !call.is_read() {
         // The id says that the message went out, the rest that it did not.
         return ErrorKind::Server;
     }
@@ -66,20 +66,17 @@ fn error_kind(fields: &ReplyFields<'_>, response: &Response, body: BodyFormat) -
     })
 }
 
-fn endpoint_advice(url: &str) -> String {
-    format!("; POST {url} was not answered by a gateway: correct the base URL and the account id")
+fn endpoint_advice(call: Call<'_>, url: &str) -> String {
+    format!("; {} {url} was not answered by a gateway: correct the base URL and the account id", call.method())
 }
 
-fn no_usable_reply(reply: &HttpReply) -> String {
+fn no_usable_reply(reply: &HttpReply, call: Call<'_>) -> String {
     let what = match &reply.truncated {
         Some(reason) => format!("but {reason}"),
         None if reply.body.is_empty() => "with an empty body".to_owned(),
         None => "with something that is not a JSON object".to_owned(),
     };
-    format!(
-        "the gateway answered {} {what}; the message may have been delivered, so do not repeat it blindly",
-        reply.status
-    )
+    format!("the gateway answered {} {what}; {}", reply.status, call.advice_if_unknown())
 }
 
 /// Everything but the body, which `reply` still borrows.
@@ -149,9 +146,9 @@ impl<'a> ReplyFields<'a> {
 
     /// Whether a 2xx says that it is none. A code of the gateway's alone does, in its flat envelope; beside an id it may
     /// as well be "OK".
-    fn reports_error(&self, response: &Response) -> bool {
+    fn reports_error(&self, response: &Response, call: Call<'_>) -> bool {
         let ids = [&response.message_id, &response.recipient_id, &response.attachment_id];
-        let accepts = ids.iter().any(|id| id.is_some()) || self.success.is_some_and(Json::is_true);
+        let accepts = ids.iter().any(|id| id.is_some() && !call.is_read()) || self.success.is_some_and(Json::is_true);
         self.error.is_some_and(|error| !error.is_null())
             || self.success.is_some_and(Json::is_false)
             || (gateway_code(self.code).is_some() && !accepts)
@@ -189,7 +186,7 @@ mod tests {
             (403, "<html>", false),
             (403, "{}", true),
         ] {
-            let error = interpret(reply(status, body), URL, "token").unwrap_err();
+            let error = interpret(reply(status, body), Call::Message(b""), URL, "token").unwrap_err();
             let kind = if is_a_gateways { ErrorKind::Rejected } else { ErrorKind::Endpoint };
             assert_eq!(error.kind(), kind, "{status} {body}");
             let advice = "; POST https://example.net/v1/1/messages was not answered by a gateway: \
@@ -197,16 +194,26 @@ mod tests {
             assert_eq!(error.to_string().ends_with(advice), !is_a_gateways, "{error}");
             assert!(error.to_string().starts_with(&format!("Instagram API error {status}: ")), "{error}");
             let truncated = HttpReply { truncated: Some("it was truncated".to_owned()), ..reply(status, body) };
-            assert_eq!(interpret(truncated, URL, "token").unwrap_err().kind(), ErrorKind::Rejected, "{status} {body}");
+            assert_eq!(
+                interpret(truncated, Call::Message(b""), URL, "token").unwrap_err().kind(),
+                ErrorKind::Rejected,
+                "{status} {body}"
+            );
         }
     }
 
     #[test]
     fn an_empty_id_is_none_and_accepts_nothing() {
-        let sent = interpret(reply(200, r#"{"message_id":"","recipient_id":"1","attachment_id":null}"#), URL, "token")
-            .unwrap();
+        let sent = interpret(
+            reply(200, r#"{"message_id":"","recipient_id":"1","attachment_id":null}"#),
+            Call::Message(b""),
+            URL,
+            "token",
+        )
+        .unwrap();
         assert_eq!((sent.message_id(), sent.recipient_id(), sent.attachment_id()), (None, Some("1"), None));
-        let error = interpret(reply(200, r#"{"message_id":"","code":"CLOSED"}"#), URL, "token").unwrap_err();
+        let error = interpret(reply(200, r#"{"message_id":"","code":"CLOSED"}"#), Call::Message(b""), URL, "token")
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Server);
     }
 
@@ -220,7 +227,8 @@ mod tests {
             (r#""recipient_id":1"#, true),
             (r#""attachment_id":"a""#, true),
         ] {
-            let outcome = interpret(reply(201, &format!("{{\"code\":\"NEW_CODE\",{beside}}}")), URL, "token");
+            let outcome =
+                interpret(reply(201, &format!("{{\"code\":\"NEW_CODE\",{beside}}}")), Call::Message(b""), URL, "token");
             assert_eq!(
                 outcome.err().map(|error| error.kind()),
                 (!is_accepted).then_some(ErrorKind::Server),
@@ -228,7 +236,10 @@ mod tests {
             );
         }
         for code in ["\"200\"", "200", "\"\"", "null"] {
-            assert!(interpret(reply(200, &format!("{{\"code\":{code}}}")), URL, "token").is_ok(), "{code}");
+            assert!(
+                interpret(reply(200, &format!("{{\"code\":{code}}}")), Call::Message(b""), URL, "token").is_ok(),
+                "{code}"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
-//! One POST over a kept connection, and how far it got. The only module that knows ureq.
+//! One request over a kept connection, and how far it got. The only module that knows ureq.
 //!
-//! ureq speaks HTTP and TLS; the layers below and above (`tcp`, `tls_framing`, `request_tracker`, `pool`) make sure of what it does not promise:
-//! one deadline for everything, name look-ups only for new connections, one write a message, no reuse of a connection
-//! with unread bytes, and an exact record (`attempt`) of whether the request may have left.
+//! ureq speaks HTTP and TLS; the layers below and above (`tcp`, `tls_framing`, `request_tracker`, `pool`) make sure of
+//! what it does not promise: one deadline for everything, name look-ups only for new connections, one write a message, no
+//! reuse of a connection with unread bytes, and an exact record (`attempt`) of whether the request may have left.
 
 mod agent;
 mod attempt;
@@ -16,10 +16,12 @@ mod request_tracker;
 mod tcp;
 mod tls_framing;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use ureq::config::Config;
+use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderMap, Method, Request, Uri};
 
 use crate::config::Settings;
@@ -31,11 +33,42 @@ use reply::read_reply;
 
 pub(crate) use reply::HttpReply;
 
-/// What is POSTed to.
+/// How long calls may take to end that were woken for it.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// One request.
 #[derive(Clone, Copy)]
-pub(crate) enum Endpoint {
-    Messages,
-    Uploads,
+pub(crate) enum Call<'a> {
+    /// POSTs this body to the account's messages.
+    Message(&'a [u8]),
+    /// POSTs this body to the account's uploads.
+    Upload(&'a [u8]),
+    /// GETs this path behind the base URL.
+    Read(&'a str),
+}
+
+impl Call<'_> {
+    pub(crate) fn is_read(self) -> bool {
+        matches!(self, Call::Read(_))
+    }
+
+    pub(crate) fn method(self) -> &'static str {
+        if self.is_read() { "GET" } else { "POST" }
+    }
+
+    /// What to do if nobody knows whether the gateway did what was asked.
+    pub(crate) fn advice_if_unknown(self) -> &'static str {
+        if self.is_read() {
+            "it may be asked again"
+        } else {
+            "the message may have been delivered, so do not repeat it blindly"
+        }
+    }
+
+    /// More bytes of an answer's body are not read; no answer to a message comes near its limit.
+    fn max_reply(self) -> usize {
+        if self.is_read() { 1 << 20 } else { 64 << 10 }
+    }
 }
 
 /// The way to one gateway, with its kept connections.
@@ -46,7 +79,12 @@ pub(crate) struct Transport {
     headers: HeaderMap,
     config: Config,
     connections: PerProcess,
+    /// No call begins.
+    is_closed: AtomicBool,
+    /// Calls that are under way are ended.
     is_shut_down: AtomicBool,
+    /// How many calls were ended with an unknown outcome.
+    lost_by_shutdown: AtomicUsize,
 }
 
 impl Transport {
@@ -63,41 +101,53 @@ impl Transport {
             headers: agent::headers(&settings)?,
             config,
             connections: PerProcess::new(connections),
+            is_closed: AtomicBool::new(false),
             is_shut_down: AtomicBool::new(false),
+            lost_by_shutdown: AtomicUsize::new(0),
             settings,
         })
     }
 
-    pub(crate) fn url(&self, endpoint: Endpoint) -> &str {
-        match endpoint {
-            Endpoint::Messages => &self.settings.messages_url,
-            Endpoint::Uploads => &self.settings.uploads_url,
+    pub(crate) fn url(&self, call: Call<'_>) -> Cow<'_, str> {
+        match call {
+            Call::Message(_) => Cow::Borrowed(&self.settings.messages_url),
+            Call::Upload(_) => Cow::Borrowed(&self.settings.uploads_url),
+            Call::Read(path) => Cow::Owned(format!("{}/{path}", self.settings.base_url)),
         }
+    }
+
+    /// The limit of a call for which the program sets no other.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     pub(crate) fn access_token(&self) -> &str {
         &self.settings.access_token
     }
 
-    /// POSTs `body` once. A failure is `Connect` if nothing can have arrived, else `Lost`.
-    pub(crate) fn post(&self, endpoint: Endpoint, body: &[u8]) -> Result<HttpReply, Error> {
-        if self.is_shut_down.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
-        }
-        let deadline = Instant::now() + self.settings.timeout;
-        self.with_connections(|connections| match self.attempt_post(connections, endpoint, body, deadline, false) {
-            // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is repeated.
-            Err(failure) if failure.attempt.may_retry() => {
-                self.attempt_post(connections, endpoint, body, deadline, true)
+    /// Makes the call once. A failure is `Connect` if nothing can have arrived, else `Lost`.
+    pub(crate) fn run(&self, call: Call<'_>, timeout: Duration) -> Result<HttpReply, Error> {
+        let uri = self.uri(call)?;
+        let deadline = Instant::now() + timeout;
+        self.with_connections(|connections| {
+            // Asked once the call is counted, so that no drain overlooks it.
+            if self.is_closed.load(Ordering::SeqCst) {
+                return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
             }
-            outcome => outcome,
+            let outcome = match self.attempt(connections, call, &uri, deadline, false) {
+                // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is
+                // repeated.
+                Err(failure) if failure.attempt.may_retry() => self.attempt(connections, call, &uri, deadline, true),
+                outcome => outcome,
+            };
+            outcome.map_err(|failure| self.to_error(*failure, call, timeout))
         })
-        .map_err(|failure| self.to_error(*failure))
     }
 
-    /// Ends the sends that are under way in this process, and lets none begin.
+    /// Ends the calls that are under way in this process, and lets none begin.
     pub(crate) fn shut_down(&self) {
-        self.is_shut_down.store(true, Ordering::Relaxed);
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.is_shut_down.store(true, Ordering::SeqCst);
         self.with_connections(|connections| {
             if let ConnectTarget::Name(lookup, _) = &*connections.target {
                 lookup.shut_down();
@@ -106,22 +156,53 @@ impl Transport {
         });
     }
 
-    fn attempt_post(
+    /// Lets no call begin, waits for those under way, and ends the others when the limit is over. Gives how many of them
+    /// ended with an unknown outcome because of that.
+    pub(crate) fn drain(&self, limit: Duration) -> usize {
+        self.is_closed.store(true, Ordering::SeqCst);
+        let calls = self.with_connections(|connections| connections.calls());
+        calls.wait_until_over(limit);
+        self.shut_down();
+        // They are awake, and need no more than the time to notice.
+        let unfinished = calls.wait_until_over(LAST_WAIT);
+        self.lost_by_shutdown.load(Ordering::SeqCst) + unfinished
+    }
+
+    fn uri(&self, call: Call<'_>) -> Result<Cow<'_, Uri>, Error> {
+        match call {
+            Call::Message(_) => Ok(Cow::Borrowed(&self.messages)),
+            Call::Upload(_) => Ok(Cow::Borrowed(&self.uploads)),
+            Call::Read(_) => match Uri::try_from(&*self.url(call)) {
+                Ok(uri) => Ok(Cow::Owned(uri)),
+                Err(error) => Err(Error::argument(format!("path: not a URL's: {error}"))),
+            },
+        }
+    }
+
+    fn attempt(
         &self,
         connections: &Connections,
-        endpoint: Endpoint,
-        body: &[u8],
+        call: Call<'_>,
+        uri: &Uri,
         deadline: Instant,
         force_new_connection: bool,
     ) -> Result<HttpReply, Box<FailedAttempt>> {
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = match endpoint {
-            Endpoint::Messages => self.messages.clone(),
-            Endpoint::Uploads => self.uploads.clone(),
-        };
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.clone();
         *request.headers_mut() = self.headers.clone();
-        let send = || connections.agent.run(request).map(read_reply);
+        let send = || {
+            let response = match call {
+                Call::Message(body) | Call::Upload(body) => {
+                    *request.method_mut() = Method::POST;
+                    connections.agent.run(request.map(|()| body))
+                }
+                Call::Read(_) => {
+                    request.headers_mut().remove(CONTENT_TYPE);
+                    connections.agent.run(request)
+                }
+            };
+            response.map(|response| read_reply(response, call.max_reply()))
+        };
         let (outcome, attempt) = attempt::run(deadline, self.settings.connect_timeout, force_new_connection, send);
         let (mut reply, keep_alive) = outcome.map_err(|cause| Box::new(FailedAttempt { cause, attempt }))?;
         if let (Some(connection), Some(keep_alive)) = (attempt.connection(), keep_alive) {
@@ -138,13 +219,13 @@ impl Transport {
         self.connections.with(|| Connections::new(&self.settings, self.config.clone()), call)
     }
 
-    fn to_error(&self, failure: FailedAttempt) -> Error {
+    fn to_error(&self, failure: FailedAttempt, call: Call<'_>, timeout: Duration) -> Error {
         let FailedAttempt { cause, attempt } = failure;
         let timed_out = matches!(cause, ureq::Error::Timeout(_));
         let reason = match &cause {
-            _ if self.is_shut_down.load(Ordering::Relaxed) => "the client was shut down".to_owned(),
+            _ if self.is_shut_down.load(Ordering::SeqCst) => "the client was shut down".to_owned(),
             ureq::Error::Timeout(_) if attempt.is_past_deadline() => {
-                format!("the time-out of {:?} is over", self.settings.timeout)
+                format!("the time-out of {timeout:?} is over")
             }
             ureq::Error::Timeout(_) => format!("the connect time-out of {:?} is over", self.settings.connect_timeout),
             ureq::Error::Io(error) => error.to_string(),
@@ -154,8 +235,10 @@ impl Transport {
         let (kind, message) = if attempt.may_have_been_sent() {
             let what =
                 if timed_out { "no complete answer came" } else { "the connection failed before an answer came" };
-            let advice = "the message may have been delivered, so do not repeat it blindly";
-            (ErrorKind::Lost, format!("{what}: {reason}; the request had left and {advice}"))
+            if self.is_shut_down.load(Ordering::SeqCst) {
+                self.lost_by_shutdown.fetch_add(1, Ordering::SeqCst);
+            }
+            (ErrorKind::Lost, format!("{what}: {reason}; the request had left and {}", call.advice_if_unknown()))
         } else {
             let proxy = self.settings.proxy.as_ref();
             let peer = proxy.map_or_else(|| gateway.clone(), |proxy| format!("the proxy {}", proxy.place()));

@@ -1,8 +1,8 @@
 //! One set of connections for each process: a forked child neither uses nor waits for what its parent holds.
 
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,8 +75,48 @@ pub(super) struct Connections {
     pub(super) target: Arc<ConnectTarget>,
     pub(super) pool: Arc<Pool>,
     pub(super) agent: Agent,
-    /// How many threads are inside a call.
-    active_calls: AtomicUsize,
+    calls: Arc<ActiveCalls>,
+}
+
+/// How many threads are inside a call.
+#[derive(Default)]
+pub(super) struct ActiveCalls {
+    number: AtomicUsize,
+    /// Whether somebody waits for the end of all of them.
+    is_awaited: AtomicBool,
+    lock: Mutex<()>,
+    ended: Condvar,
+}
+
+impl ActiveCalls {
+    /// Counts a call while it lasts.
+    fn run<T>(&self, call: impl FnOnce() -> T) -> T {
+        struct ActiveCall<'a>(&'a ActiveCalls);
+        impl Drop for ActiveCall<'_> {
+            fn drop(&mut self) {
+                self.0.number.fetch_sub(1, Ordering::SeqCst);
+                if self.0.is_awaited.load(Ordering::SeqCst) {
+                    drop(self.0.lock.lock());
+                    self.0.ended.notify_all();
+                }
+            }
+        }
+        self.number.fetch_add(1, Ordering::SeqCst);
+        let _call = ActiveCall(self);
+        call()
+    }
+
+    fn number(&self) -> usize {
+        self.number.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no thread is inside a call, at most this long; gives how many are still there.
+    pub(super) fn wait_until_over(&self, time: Duration) -> usize {
+        self.is_awaited.store(true, Ordering::SeqCst);
+        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.ended.wait_timeout_while(guard, time, |()| self.number() > 0));
+        self.number()
+    }
 }
 
 impl Connections {
@@ -84,24 +124,20 @@ impl Connections {
         let target = Arc::new(connect_target(settings));
         let pool = Arc::new(Pool::new(settings.keep_alive));
         let agent = agent::build(config, &target, &pool, !settings.secure);
-        Connections { process: fork::generation(), target, pool, agent, active_calls: AtomicUsize::new(0) }
+        Connections { process: fork::generation(), target, pool, agent, calls: Arc::default() }
     }
 
     fn is_of_this_process(&self) -> bool {
         self.process == fork::generation()
     }
 
-    /// Counts the call while it lasts.
     fn run<T>(&self, call: impl FnOnce(&Connections) -> T) -> T {
-        struct ActiveCall<'a>(&'a AtomicUsize);
-        impl Drop for ActiveCall<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
-        self.active_calls.fetch_add(1, Ordering::SeqCst);
-        let _call = ActiveCall(&self.active_calls);
-        call(self)
+        self.calls.run(|| call(self))
+    }
+
+    /// The count of this process, to be waited for outside a call.
+    pub(super) fn calls(&self) -> Arc<ActiveCalls> {
+        Arc::clone(&self.calls)
     }
 
     /// Lets ureq make its global values now, by a request that ends before it connects. If a fork caught another
@@ -118,7 +154,7 @@ impl Connections {
 /// if the fork caught another thread inside a call: that thread may have been changing it.
 impl Drop for Connections {
     fn drop(&mut self) {
-        if !self.is_of_this_process() && self.active_calls.load(Ordering::SeqCst) > 0 {
+        if !self.is_of_this_process() && self.calls.number() > 0 {
             mem::forget(self.agent.clone());
         }
     }

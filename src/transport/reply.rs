@@ -6,8 +6,6 @@ use ureq::Body;
 use ureq::http::header::RETRY_AFTER;
 use ureq::http::{HeaderName, Response};
 
-/// More of an answer is not read; no answer of the gateway comes near it.
-const MAX_BODY: usize = 64 << 10;
 const APP_USAGE: HeaderName = HeaderName::from_static("x-app-usage");
 const BUSINESS_USAGE: HeaderName = HeaderName::from_static("x-business-use-case-usage");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -23,9 +21,9 @@ pub(crate) struct HttpReply {
     pub(crate) truncated: Option<String>,
 }
 
-/// The answer, and what it says about the life of its connection. The head decides whatever becomes of the body, so that
-/// a body which does not come whole is no failure here.
-pub(super) fn read_reply(response: Response<Body>) -> (HttpReply, Option<String>) {
+/// The answer with at most `max_body` bytes of its body, and what it says about the life of its connection. The head
+/// decides whatever becomes of the body, so that a body which does not come whole is no failure here.
+pub(super) fn read_reply(response: Response<Body>, max_body: usize) -> (HttpReply, Option<String>) {
     let (head, mut body) = response.into_parts();
     // So few headers are sooner looked through than a name is hashed.
     let header = |wanted: HeaderName| {
@@ -33,15 +31,15 @@ pub(super) fn read_reply(response: Response<Body>) -> (HttpReply, Option<String>
         value.to_str().ok().map(str::to_owned)
     };
     let mut bytes = Vec::with_capacity(1 << 10);
-    let read = body.as_reader().take(MAX_BODY as u64 + 1).read_to_end(&mut bytes);
+    let read = body.as_reader().take(max_body as u64 + 1).read_to_end(&mut bytes);
     let truncated = match read {
         Err(error) => Some(format!("the rest of its answer did not come: {error}")),
-        Ok(_) if bytes.len() > MAX_BODY => {
-            Some("the rest of its answer was not read: it is longer than 64 KiB".to_owned())
+        Ok(_) if bytes.len() > max_body => {
+            Some(format!("the rest of its answer was not read: it is longer than {} KiB", max_body >> 10))
         }
         Ok(_) => None,
     };
-    bytes.truncate(MAX_BODY);
+    bytes.truncate(max_body);
     let reply = HttpReply {
         status: head.status.as_u16(),
         retry_after: header(RETRY_AFTER),

@@ -329,6 +329,20 @@ impl Event {
         self.json.as_ref().map_or("", NulString::as_str)
     }
 
+    /// Whether this is an echo of this text to this user, at or after `since_ms`: milliseconds since 1970, the caller's
+    /// clock just before the send, less what the clocks may differ. Spaces and line breaks at the ends of the texts do not
+    /// count.
+    ///
+    /// It is evidence that a send with an unknown outcome did arrive, not proof: the same text from another program looks
+    /// the same. That no such echo comes proves nothing. False for media and templates, for an edit, and for an echo
+    /// without a time.
+    pub fn echoes(&self, recipient_id: &str, text: &str, since_ms: u64) -> bool {
+        self.kind == EventKind::Echo
+            && self.user_id() == Some(recipient_id)
+            && self.text().is_some_and(|echoed| echoed.trim() == text.trim())
+            && self.timestamp_ms.is_some_and(|time| time >= since_ms)
+    }
+
     /// Whom an answer may go to, or why to nobody.
     pub(crate) fn answerable(&self) -> Result<ReplyTarget<'_>, &'static str> {
         if self.is_standby {

@@ -44,4 +44,4 @@ mod signature;
 
 pub use event::{Attachment, Event, EventKind, Events, Reaction, Referral, ReplyTarget, Story};
 pub use parse::parse;
-pub use signature::verify;
+pub use signature::{sign, verify};
