@@ -43,7 +43,7 @@ impl Client {
     /// Reads the environment: ureq looks at `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, also in small
     /// letters. What it finds is not used: the proxy is that of the configuration.
     pub fn new(config: &Config) -> Result<Client, Error> {
-        Ok(Client { transport: Arc::new(Transport::new(config.checked()?)?) })
+        Ok(Client { transport: Arc::new(Transport::new(config.validate()?)?) })
     }
 
     /// Makes a client from the environment, see [`Config::from_env`].

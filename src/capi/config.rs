@@ -49,7 +49,7 @@ pub unsafe extern "C" fn hma_config_new(
         }
         let mut config = Config::empty();
         for mistake in [texts.0.err(), texts.1.err(), texts.2.err()].into_iter().flatten() {
-            config.fail("arguments", ErrorKind::Config, mistake);
+            config.add_problem("arguments", ErrorKind::Config, mistake);
         }
         config
     })
@@ -202,7 +202,7 @@ fn build(make: impl FnOnce() -> Config) -> Box<hma_config> {
 #[cold]
 fn broken(kind: ErrorKind, mistake: String) -> Config {
     let mut config = Config::empty();
-    config.fail("arguments", kind, mistake);
+    config.add_problem("arguments", kind, mistake);
     config
 }
 
@@ -215,5 +215,5 @@ fn set(config: Option<&mut hma_config>, setting: &'static str, change: impl FnOn
 
 #[cold]
 fn spoil(config: &mut Config, setting: &'static str, error: Error) {
-    config.fail(setting, error.kind(), error.to_string());
+    config.add_problem(setting, error.kind(), error.to_string());
 }

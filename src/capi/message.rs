@@ -331,7 +331,7 @@ fn set(message: Option<&mut hma_message>, change: impl FnOnce(&mut Message) -> R
 
 #[cold]
 fn spoil(message: &mut Message, error: Error) {
-    message.fail(error.kind(), error.to_string());
+    message.record_error(error.kind(), error.to_string());
 }
 
 #[cfg(test)]

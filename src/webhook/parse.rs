@@ -252,7 +252,7 @@ fn message_key(event: &Event, own_time: Option<u64>, json: Json<'_>) -> String {
         _ => event.message_id(),
     };
     match (kind, id) {
-        (_, None) => format!("{side}{kind}:{}", hash(&json.print())),
+        (_, None) => format!("{side}{kind}:{}", hash(&json.to_compact_string())),
         (EventKind::Postback, Some(id)) => format!("{side}{kind}:{id}:{time}"),
         (EventKind::Edit, Some(id)) => match event.edit_count {
             Some(count) => format!("{side}{kind}:{id}:{count}"),
@@ -278,7 +278,9 @@ fn change_key(event: &Event, json: Json<'_>) -> String {
         (Some(comment_id), _) => format!("{kind}:{comment_id}"),
         (None, Some(media_id)) => format!("{kind}:{media_id}:{account_id}"),
         // The same may happen again, and only the time of the entry then differs.
-        (None, None) => format!("{kind}:{account_id}:{}:{}", event.timestamp_ms.unwrap_or(0), hash(&json.print())),
+        (None, None) => {
+            format!("{kind}:{account_id}:{}:{}", event.timestamp_ms.unwrap_or(0), hash(&json.to_compact_string()))
+        }
     }
 }
 
