@@ -257,7 +257,7 @@ pub extern "C" fn hma_events_attachment_type(
     index: usize,
     attachment_index: usize,
 ) -> *const c_char {
-    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.kind.as_ref()))
+    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.attachment_type.as_ref()))
 }
 
 /// Returns where to fetch an attachment, or NULL: disappearing media and the heart
@@ -350,7 +350,7 @@ pub extern "C" fn hma_events_referral_source(events: Option<&hma_events>, index:
 /// Returns Meta's type of the referral, such as "OPEN_THREAD", or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_referral_type(events: Option<&hma_events>, index: usize) -> *const c_char {
-    text(events, index, |event| event.referral.as_ref()?.kind.as_ref())
+    text(events, index, |event| event.referral.as_ref()?.referral_type.as_ref())
 }
 
 /// Returns the id of the ad that the user came from, or NULL.
