@@ -1,4 +1,4 @@
-//! The direction of imports: no file of `src/` imports one that stands above it, so that there is no circle.
+//! `ARCHITECTURE.md`: no file of `src/` imports one that stands above it, so that there is no circle of imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
