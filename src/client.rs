@@ -46,7 +46,7 @@ impl Client {
     /// Reads the environment: ureq looks at `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, also in small
     /// letters. What it finds is not used: the proxy is that of the configuration.
     pub fn new(config: &Config) -> Result<Client, Error> {
-        let transport = Transport::new(config.checked()?)?;
+        let transport = Transport::new(config.validate()?)?;
         Ok(Client { timeout: transport.timeout(), transport: Arc::new(transport) })
     }
 
@@ -76,7 +76,7 @@ impl Client {
     /// An event that may not be answered ([`Event::reply_target`]) is
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) with the reason, and nothing is sent.
     pub fn reply(&self, event: &Event, message: &Message) -> Result<Response, Error> {
-        match event.answerable() {
+        match event.reply_target_or_reason() {
             Ok(ReplyTarget::User(recipient_id)) => self.send(recipient_id, message),
             Ok(ReplyTarget::Comment(comment_id)) => self.send_private_reply(comment_id, message),
             Err(reason) => Err(Error::argument(format!("event: may not be answered: {reason}"))),

@@ -6,15 +6,15 @@ use crate::error::Error;
 use crate::json::{self, Json};
 use crate::message::{AttachmentKind, Button, Card, Content, Message, QuickReply, Source};
 
-const TEXT_BYTES: usize = 1000;
-const BUTTON_TEXT_CHARACTERS: usize = 640;
-const QUICK_REPLIES: usize = 13;
-const QUICK_REPLY_TITLE_CHARACTERS: usize = 20;
-const BUTTONS: usize = 3;
-const IMAGES: usize = 10;
-const CARDS: usize = 10;
-const CARD_TITLE_CHARACTERS: usize = 80;
-const CARD_SUBTITLE_CHARACTERS: usize = 80;
+const MAX_TEXT_BYTES: usize = 1000;
+const MAX_BUTTON_TEXT_CHARACTERS: usize = 640;
+const MAX_QUICK_REPLIES: usize = 13;
+const MAX_QUICK_REPLY_TITLE_CHARACTERS: usize = 20;
+const MAX_BUTTONS: usize = 3;
+const MAX_IMAGES: usize = 10;
+const MAX_CARDS: usize = 10;
+const MAX_CARD_TITLE_CHARACTERS: usize = 80;
+const MAX_CARD_SUBTITLE_CHARACTERS: usize = 80;
 
 /// Whom a message goes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,24 +51,24 @@ fn into_text(body: Vec<u8>) -> Result<String, Error> {
 /// The body that sends `message` to `recipient`.
 pub(crate) fn message_body(recipient: Recipient<'_>, message: &Message) -> Result<Vec<u8>, Error> {
     message.check()?;
-    finish(|body| body.message(recipient, message))
+    encode(|writer| writer.message(recipient, message))
 }
 
 /// The body that sends a plain text.
 pub(crate) fn text_body(recipient: Recipient<'_>, text: &str) -> Result<Vec<u8>, Error> {
-    finish(|body| {
-        body.raw("{").recipient(recipient)?;
-        body.raw(",\"message\":{").plain_text(text)?;
-        body.raw("}}");
+    encode(|writer| {
+        writer.raw("{").recipient(recipient)?;
+        writer.raw(",\"message\":{").plain_text(text)?;
+        writer.raw("}}");
         Ok(())
     })
 }
 
 /// The body that uploads media for later use.
 pub(crate) fn upload_body(kind: AttachmentKind, url: &str) -> Result<Vec<u8>, Error> {
-    finish(|body| {
-        body.raw("{\"message\":{").attachment(kind, &Source::Url(url.to_owned()), true)?;
-        body.raw("}}");
+    encode(|writer| {
+        writer.raw("{\"message\":{").attachment(kind, &Source::Url(url.to_owned()), true)?;
+        writer.raw("}}");
         Ok(())
     })
 }
@@ -82,51 +82,51 @@ pub(crate) fn check_json_body(body: &str) -> Result<(), Error> {
     }
     // Meta would refuse it.
     match json::escapes(body).find(|(_, meaning)| meaning.is_err()) {
-        Some((place, _)) => Err(Error::argument(format!("body: half of a surrogate pair at byte {}", place.start))),
+        Some((escape, _)) => Err(Error::argument(format!("body: half of a surrogate pair at byte {}", escape.start))),
         None => Ok(()),
     }
 }
 
-fn finish(write: impl FnOnce(&mut Body) -> Result<(), String>) -> Result<Vec<u8>, Error> {
-    let mut body = Body(Vec::with_capacity(256));
-    write(&mut body).map_err(Error::argument)?;
-    Ok(body.0)
+fn encode(write: impl FnOnce(&mut JsonWriter) -> Result<(), String>) -> Result<Vec<u8>, Error> {
+    let mut writer = JsonWriter(Vec::with_capacity(256));
+    write(&mut writer).map_err(Error::argument)?;
+    Ok(writer.0)
 }
 
 /// JSON being written. What can be wrong is checked where it is written; the mistake names the field, the limit and
 /// what was given.
-struct Body(Vec<u8>);
+struct JsonWriter(Vec<u8>);
 
-type Checked = Result<(), String>;
+type Validation = Result<(), String>;
 
-impl Body {
-    fn raw(&mut self, json: &str) -> &mut Body {
+impl JsonWriter {
+    fn raw(&mut self, json: &str) -> &mut JsonWriter {
         self.0.extend_from_slice(json.as_bytes());
         self
     }
 
-    fn text(&mut self, text: &str) -> &mut Body {
+    fn text(&mut self, text: &str) -> &mut JsonWriter {
         json::write_text(text, &mut self.0);
         self
     }
 
-    fn member(&mut self, before: &str, value: &str) -> &mut Body {
+    fn member(&mut self, before: &str, value: &str) -> &mut JsonWriter {
         self.raw(before).text(value)
     }
 
-    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Body, usize, &T) -> Checked) -> Checked {
+    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut JsonWriter, usize, &T) -> Validation) -> Validation {
         self.raw("[");
-        for (at, item) in items.iter().enumerate() {
-            if at > 0 {
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
                 self.raw(",");
             }
-            write(self, at, item)?;
+            write(self, index, item)?;
         }
         self.raw("]");
         Ok(())
     }
 
-    fn message(&mut self, recipient: Recipient<'_>, message: &Message) -> Checked {
+    fn message(&mut self, recipient: Recipient<'_>, message: &Message) -> Validation {
         self.raw("{").recipient(recipient)?;
         match &message.content {
             content @ (Content::Action(_) | Content::Reaction { .. }) if matches!(recipient, Recipient::Comment(_)) => {
@@ -157,17 +157,17 @@ impl Body {
         Ok(())
     }
 
-    fn recipient(&mut self, recipient: Recipient<'_>) -> Checked {
+    fn recipient(&mut self, recipient: Recipient<'_>) -> Validation {
         let (name, before, id) = match recipient {
             Recipient::User(id) => ("recipient_id", "\"recipient\":{\"id\":", id),
             Recipient::Comment(id) => ("comment_id", "\"recipient\":{\"comment_id\":", id),
         };
-        check_number_like_id(name, id)?;
+        check_object_id(name, id)?;
         self.member(before, id).raw("}");
         Ok(())
     }
 
-    fn reaction(&mut self, message_id: &str, reaction: Option<&str>) -> Checked {
+    fn reaction(&mut self, message_id: &str, reaction: Option<&str>) -> Validation {
         check_id("message_id", message_id)?;
         let action = if reaction.is_some() { "react" } else { "unreact" };
         self.member(",\"sender_action\":", action).member(",\"payload\":{\"message_id\":", message_id);
@@ -180,19 +180,19 @@ impl Body {
     }
 
     /// The members of `message`.
-    fn content(&mut self, content: &Content) -> Checked {
+    fn content(&mut self, content: &Content) -> Validation {
         match content {
             Content::Text { text, quick_replies, buttons } if buttons.is_empty() => {
                 self.plain_text(text)?;
                 if !quick_replies.is_empty() {
-                    check_count("quick_replies", quick_replies.len(), QUICK_REPLIES)?;
-                    self.raw(",\"quick_replies\":").list(quick_replies, Body::quick_reply)?;
+                    check_count("quick_replies", quick_replies.len(), MAX_QUICK_REPLIES)?;
+                    self.raw(",\"quick_replies\":").list(quick_replies, JsonWriter::quick_reply)?;
                 }
                 Ok(())
             }
             Content::Text { text, buttons, .. } => {
                 check_not_empty("text", text)?;
-                check_characters("text (of a message with buttons)", text, BUTTON_TEXT_CHARACTERS)?;
+                check_characters("text (of a message with buttons)", text, MAX_BUTTON_TEXT_CHARACTERS)?;
                 self.raw("\"attachment\":{\"type\":\"template\",\"payload\":{\"template_type\":\"button\"");
                 self.member(",\"text\":", text).buttons("buttons", buttons)?;
                 self.raw("}}");
@@ -200,26 +200,26 @@ impl Body {
             }
             Content::Attachment { kind, source, is_reusable } => self.attachment(*kind, source, *is_reusable),
             Content::Images(images) => {
-                check_count("images", images.len(), IMAGES)?;
-                self.raw("\"attachments\":").list(images, |body, at, image| {
-                    body.raw("{\"type\":\"image\",\"payload\":{").source(&format!("images[{at}]."), image)?;
-                    body.raw("}}");
+                check_count("images", images.len(), MAX_IMAGES)?;
+                self.raw("\"attachments\":").list(images, |writer, index, image| {
+                    writer.raw("{\"type\":\"image\",\"payload\":{").source(&format!("images[{index}]."), image)?;
+                    writer.raw("}}");
                     Ok(())
                 })
             }
             Content::Post(media_id) => {
-                check_number_like_id("media_id", media_id)?;
+                check_object_id("media_id", media_id)?;
                 self.raw("\"attachment\":{\"type\":\"MEDIA_SHARE\",\"payload\":{")
                     .member("\"id\":", media_id)
                     .raw("}}");
                 Ok(())
             }
             Content::Cards(cards) => {
-                check_count("cards", cards.len(), CARDS)?;
+                check_count("cards", cards.len(), MAX_CARDS)?;
                 self.raw(
                     "\"attachment\":{\"type\":\"template\",\"payload\":{\"template_type\":\"generic\",\"elements\":",
                 );
-                self.list(cards, Body::card)?;
+                self.list(cards, JsonWriter::card)?;
                 self.raw("}}");
                 Ok(())
             }
@@ -232,45 +232,45 @@ impl Body {
         }
     }
 
-    fn plain_text(&mut self, text: &str) -> Checked {
+    fn plain_text(&mut self, text: &str) -> Validation {
         check_not_empty("text", text)?;
-        if text.len() > TEXT_BYTES {
-            return Err(format!("text: at most {TEXT_BYTES} bytes of UTF-8, not {}", text.len()));
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(format!("text: at most {MAX_TEXT_BYTES} bytes of UTF-8, not {}", text.len()));
         }
         self.member("\"text\":", text);
         Ok(())
     }
 
-    fn attachment(&mut self, kind: AttachmentKind, source: &Source, is_reusable: bool) -> Checked {
+    fn attachment(&mut self, kind: AttachmentKind, source: &Source, is_reusable: bool) -> Validation {
         self.member("\"attachment\":{\"type\":", kind.name()).raw(",\"payload\":{").source("", source)?;
         self.raw(if is_reusable { ",\"is_reusable\":true}}" } else { "}}" });
         Ok(())
     }
 
-    fn source(&mut self, place: &str, source: &Source) -> Checked {
+    fn source(&mut self, path: &str, source: &Source) -> Validation {
         match source {
             Source::Url(url) => {
-                check_url(&format!("{place}url"), url)?;
+                check_url(&format!("{path}url"), url)?;
                 self.member("\"url\":", url);
             }
             Source::Id(id) => {
-                check_number_like_id(&format!("{place}attachment_id"), id)?;
+                check_object_id(&format!("{path}attachment_id"), id)?;
                 self.member("\"attachment_id\":", id);
             }
         }
         Ok(())
     }
 
-    fn quick_reply(&mut self, at: usize, reply: &QuickReply) -> Checked {
+    fn quick_reply(&mut self, index: usize, reply: &QuickReply) -> Validation {
         let (content_type, title, payload) = match reply {
             QuickReply::Text { title, payload } => ("text", Some(title), Some(payload)),
             QuickReply::Contact { kind, title, payload } => (kind.content_type(), title.as_ref(), payload.as_ref()),
         };
         self.member("{\"content_type\":", content_type);
         if let Some(title) = title {
-            let name = format!("quick_replies[{at}].title");
+            let name = format!("quick_replies[{index}].title");
             check_not_empty(&name, title)?;
-            check_characters(&name, title, QUICK_REPLY_TITLE_CHARACTERS)?;
+            check_characters(&name, title, MAX_QUICK_REPLY_TITLE_CHARACTERS)?;
             self.member(",\"title\":", title);
         }
         if let Some(payload) = payload {
@@ -280,17 +280,17 @@ impl Body {
         Ok(())
     }
 
-    fn card(&mut self, at: usize, card: &Card) -> Checked {
-        let name = |field: &str| format!("cards[{at}].{field}");
+    fn card(&mut self, index: usize, card: &Card) -> Validation {
+        let name = |field: &str| format!("cards[{index}].{field}");
         check_not_empty(&name("title"), &card.title)?;
-        check_characters(&name("title"), &card.title, CARD_TITLE_CHARACTERS)?;
+        check_characters(&name("title"), &card.title, MAX_CARD_TITLE_CHARACTERS)?;
         if card.subtitle.is_none() && card.image_url.is_none() && card.link_url.is_none() && card.buttons.is_empty() {
-            return Err(format!("cards[{at}]: needs a subtitle, an image, a link or a button besides its title"));
+            return Err(format!("cards[{index}]: needs a subtitle, an image, a link or a button besides its title"));
         }
         self.member("{\"title\":", &card.title);
         if let Some(subtitle) = &card.subtitle {
             check_not_empty(&name("subtitle"), subtitle)?;
-            check_characters(&name("subtitle"), subtitle, CARD_SUBTITLE_CHARACTERS)?;
+            check_characters(&name("subtitle"), subtitle, MAX_CARD_SUBTITLE_CHARACTERS)?;
             self.member(",\"subtitle\":", subtitle);
         }
         if let Some(url) = &card.image_url {
@@ -308,48 +308,48 @@ impl Body {
         Ok(())
     }
 
-    fn buttons(&mut self, place: &str, buttons: &[Button]) -> Checked {
-        check_count(place, buttons.len(), BUTTONS)?;
-        self.raw(",\"buttons\":").list(buttons, |body, at, button| {
+    fn buttons(&mut self, path: &str, buttons: &[Button]) -> Validation {
+        check_count(path, buttons.len(), MAX_BUTTONS)?;
+        self.raw(",\"buttons\":").list(buttons, |writer, index, button| {
             let (Button::Link { title, .. } | Button::Postback { title, .. }) = button;
-            check_not_empty(&format!("{place}[{at}].title"), title)?;
+            check_not_empty(&format!("{path}[{index}].title"), title)?;
             match button {
                 Button::Link { url, .. } => {
-                    check_url(&format!("{place}[{at}].url"), url)?;
-                    body.member("{\"type\":\"web_url\",\"url\":", url).member(",\"title\":", title);
+                    check_url(&format!("{path}[{index}].url"), url)?;
+                    writer.member("{\"type\":\"web_url\",\"url\":", url).member(",\"title\":", title);
                 }
                 Button::Postback { payload, .. } => {
-                    body.member("{\"type\":\"postback\",\"title\":", title).member(",\"payload\":", payload);
+                    writer.member("{\"type\":\"postback\",\"title\":", title).member(",\"payload\":", payload);
                 }
             }
-            body.raw("}");
+            writer.raw("}");
             Ok(())
         })
     }
 }
 
-fn check_not_empty(name: &str, text: &str) -> Checked {
+fn check_not_empty(name: &str, text: &str) -> Validation {
     if text.is_empty() { Err(format!("{name}: must not be empty")) } else { Ok(()) }
 }
 
 /// A character is a Unicode scalar value.
-fn check_characters(name: &str, text: &str, most: usize) -> Checked {
+fn check_characters(name: &str, text: &str, max: usize) -> Validation {
     match text.chars().count() {
-        count if count > most => Err(format!("{name}: at most {most} characters, not {count}")),
+        count if count > max => Err(format!("{name}: at most {max} characters, not {count}")),
         _ => Ok(()),
     }
 }
 
-fn check_count(name: &str, count: usize, most: usize) -> Checked {
-    if (1..=most).contains(&count) { Ok(()) } else { Err(format!("{name}: 1 to {most}, not {count}")) }
+fn check_count(name: &str, count: usize, max: usize) -> Validation {
+    if (1..=max).contains(&count) { Ok(()) } else { Err(format!("{name}: 1 to {max}, not {count}")) }
 }
 
 /// An id is opaque, but visible ASCII. A message id may hold slashes.
-fn check_id(name: &str, id: &str) -> Checked {
+fn check_id(name: &str, id: &str) -> Validation {
     check_not_empty(name, id)?;
     // What comes before is ASCII, so that a character begins there.
-    let wrong = id.bytes().position(|byte| !byte.is_ascii_graphic());
-    match wrong.and_then(|at| id[at..].chars().next()) {
+    let invalid = id.bytes().position(|byte| !byte.is_ascii_graphic());
+    match invalid.and_then(|index| id[index..].chars().next()) {
         Some(c) if c.is_whitespace() => Err(format!("{name}: must not hold a blank or line break")),
         Some(c) => Err(format!("{name}: must not hold {c:?}")),
         None => Ok(()),
@@ -357,7 +357,7 @@ fn check_id(name: &str, id: &str) -> Checked {
 }
 
 /// Ids of users, comments, posts and attachments: never a handle or a piece of a URL.
-fn check_number_like_id(name: &str, id: &str) -> Checked {
+fn check_object_id(name: &str, id: &str) -> Validation {
     check_id(name, id)?;
     if id.starts_with('@') {
         return Err(format!("{name}: must be an id, not a handle"));
@@ -366,7 +366,7 @@ fn check_number_like_id(name: &str, id: &str) -> Checked {
 }
 
 /// Meta fetches or opens it, so that it must be absolute.
-fn check_url(name: &str, url: &str) -> Checked {
+fn check_url(name: &str, url: &str) -> Validation {
     let rest = ["https://", "http://"].iter().find_map(|scheme| {
         let start = url.get(..scheme.len())?;
         start.eq_ignore_ascii_case(scheme).then(|| &url[scheme.len()..])

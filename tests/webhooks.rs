@@ -254,7 +254,7 @@ fn rust_facts(event: &Event) -> Map<String, Value> {
     let attachments = event
         .attachments()
         .iter()
-        .map(|one| json!({"type": one.kind(), "url": one.url(), "media_id": one.media_id(), "title": one.title()}));
+        .map(|one| json!({"type": one.attachment_type(), "url": one.url(), "media_id": one.media_id(), "title": one.title()}));
     let (reaction, story, referral) = (event.reaction(), event.story(), event.referral());
     let facts = json!({
         "kind": event.kind().to_string(),
@@ -287,7 +287,7 @@ fn rust_facts(event: &Event) -> Map<String, Value> {
         "referral": {
             "ref": referral.and_then(|referral| referral.reference()),
             "source": referral.and_then(|referral| referral.source()),
-            "type": referral.and_then(|referral| referral.kind()),
+            "type": referral.and_then(|referral| referral.referral_type()),
             "ad_id": referral.and_then(|referral| referral.ad_id()),
             "product_id": referral.and_then(|referral| referral.product_id()),
         },

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::config::hma_config;
-use super::ffi::{ErrorOut, TextIn, guard, write_null};
+use super::ffi::{ErrorOut, StrArg, catch_panic, init_out};
 use super::message::{attachment_kind, hma_attachment_kind, hma_message};
 use super::response::{SendOut, hma_response};
 use super::status::hma_status;
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn hma_client_new(
 ) -> hma_status {
     let make = || Client::new(&config.ok_or_else(|| Error::argument("config: must not be NULL"))?.0);
     // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
-    unsafe { client(make, client_out, error_out) }
+    unsafe { make_client(make, client_out, error_out) }
 }
 
 /// Makes a client from the environment: hma_config_from_env() and
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn hma_client_from_env(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
-    unsafe { client(|| Client::new(&Config::from_env()), client_out, error_out) }
+    unsafe { make_client(|| Client::new(&Config::from_env()), client_out, error_out) }
 }
 
 /// Ends all sends of this client, in whatever thread they block, and lets none
@@ -59,14 +59,14 @@ pub unsafe extern "C" fn hma_client_from_env(
 /// once the sends have returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_shutdown(client: Option<&hma_client>) {
-    let _ = guard(|| Ok(client.map(|client| client.0.shutdown())));
+    let _ = catch_panic(|| Ok(client.map(|client| client.0.shutdown())));
 }
 
 /// Frees a client and closes its connections. No other thread may be using it.
 /// NULL is allowed and does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_free(client: Option<Box<hma_client>>) {
-    let _ = guard(|| Ok(drop(client)));
+    let _ = catch_panic(|| Ok(drop(client)));
 }
 
 /// Sends a text to a user and waits for the answer.
@@ -89,9 +89,9 @@ pub unsafe extern "C" fn hma_send_text(
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
     let (recipient_id, text, out) = unsafe {
-        (TextIn::new("recipient_id", recipient_id), TextIn::new("text", text), SendOut::new(response_out, error_out))
+        (StrArg::new("recipient_id", recipient_id), StrArg::new("text", text), SendOut::new(response_out, error_out))
     };
-    out.finish(|| given(client)?.send_text(recipient_id.argument()?, text.argument()?))
+    out.finish(|| require_client(client)?.send_text(recipient_id.argument()?, text.argument()?))
 }
 
 /// Sends a message to a user and waits for the answer.
@@ -110,8 +110,8 @@ pub unsafe extern "C" fn hma_send(
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
     let (recipient_id, out) =
-        unsafe { (TextIn::new("recipient_id", recipient_id), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.send(recipient_id.argument()?, &built(message)?.0))
+        unsafe { (StrArg::new("recipient_id", recipient_id), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.send(recipient_id.argument()?, &require_message(message)?.0))
 }
 
 /// Answers a comment with a message to its author (Meta's private reply) and
@@ -129,8 +129,8 @@ pub unsafe extern "C" fn hma_send_private_reply(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
-    let (comment_id, out) = unsafe { (TextIn::new("comment_id", comment_id), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.send_private_reply(comment_id.argument()?, &built(message)?.0))
+    let (comment_id, out) = unsafe { (StrArg::new("comment_id", comment_id), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.send_private_reply(comment_id.argument()?, &require_message(message)?.0))
 }
 
 /// Sends a request body as it is, byte for byte, for what hma_message does not
@@ -146,8 +146,8 @@ pub unsafe extern "C" fn hma_send_json(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
-    let (body, out) = unsafe { (TextIn::new("body", body), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.send_json(body.argument()?))
+    let (body, out) = unsafe { (StrArg::new("body", body), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.send_json(body.argument()?))
 }
 
 /// Uploads media for later use and waits for the answer:
@@ -167,28 +167,28 @@ pub unsafe extern "C" fn hma_upload(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
-    let (url, out) = unsafe { (TextIn::new("url", url), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.upload(attachment_kind(kind).map_err(Error::argument)?, url.argument()?))
+    let (url, out) = unsafe { (StrArg::new("url", url), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.upload(attachment_kind(kind).map_err(Error::argument)?, url.argument()?))
 }
 
-pub(super) fn given(client: Option<&hma_client>) -> Result<&Client, Error> {
+pub(super) fn require_client(client: Option<&hma_client>) -> Result<&Client, Error> {
     client.map(|client| &client.0).ok_or_else(|| Error::argument("client: must not be NULL"))
 }
 
-pub(super) fn built(message: Option<&hma_message>) -> Result<&hma_message, Error> {
+pub(super) fn require_message(message: Option<&hma_message>) -> Result<&hma_message, Error> {
     message.ok_or_else(|| Error::argument("message: must not be NULL"))
 }
 
 /// # Safety
 /// Each is NULL or points to a pointer that may be overwritten.
-unsafe fn client(
+unsafe fn make_client(
     make: impl FnOnce() -> Result<Client, Error>,
     client_out: *mut *mut hma_client,
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: what this function asks of its caller.
-    let (client_out, error_out) = unsafe { (write_null(client_out), ErrorOut::new(error_out)) };
-    error_out.finish(guard(|| {
+    let (client_out, error_out) = unsafe { (init_out(client_out), ErrorOut::new(error_out)) };
+    error_out.finish(catch_panic(|| {
         let client_out = client_out.ok_or_else(|| Error::argument("client_out: must not be NULL"))?;
         *client_out = Box::into_raw(Box::new(hma_client(make()?)));
         Ok(())

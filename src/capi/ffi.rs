@@ -6,42 +6,42 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 
-use super::owned_string::string_out;
+use super::owned_string::new_string;
 use super::status::{HMA_OK, hma_status};
 use crate::error::{Error, ErrorKind};
 use crate::nul_string::NulString;
 
-pub(super) const PANICKED: &str = concat!(
+pub(super) const PANIC_MESSAGE: &str = concat!(
     "a bug in hookmyapp ",
     env!("CARGO_PKG_VERSION"),
     ": the call panicked, and what Rust says about it stands on standard error; the message may have been delivered"
 );
 
 /// Runs what may fail, and turns a panic into an error.
-pub(super) fn guard<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(panicked()))
+pub(super) fn catch_panic<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(internal_error()))
 }
 
 // Cold functions stay out of the many that they are called from.
 #[cold]
-fn panicked() -> Error {
-    Error::new(ErrorKind::Internal, PANICKED)
+fn internal_error() -> Error {
+    Error::new(ErrorKind::Internal, PANIC_MESSAGE)
 }
 
 /// A text that C hands in, with the name of the argument.
 #[derive(Clone, Copy)]
-pub(super) struct TextIn<'a> {
+pub(super) struct StrArg<'a> {
     name: &'static str,
     text: Option<&'a CStr>,
 }
 
-impl<'a> TextIn<'a> {
+impl<'a> StrArg<'a> {
     /// # Safety
     /// `pointer` is NULL or points to a NUL-terminated text that stays as it is during the call.
-    pub(super) unsafe fn new(name: &'static str, pointer: *const c_char) -> TextIn<'a> {
+    pub(super) unsafe fn new(name: &'static str, pointer: *const c_char) -> StrArg<'a> {
         // SAFETY: "Strings" in the header: NUL-terminated, and not changed during the call.
         let text = (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) });
-        TextIn { name, text }
+        StrArg { name, text }
     }
 
     /// The text; NULL is a mistake.
@@ -69,7 +69,7 @@ impl<'a> TextIn<'a> {
 ///
 /// # Safety
 /// `pointer` is NULL or points to `length` bytes that stay as they are during the call.
-pub(super) unsafe fn bytes_in<'a>(name: &str, pointer: *const c_void, length: usize) -> Result<&'a [u8], Error> {
+pub(super) unsafe fn bytes_arg<'a>(name: &str, pointer: *const c_void, length: usize) -> Result<&'a [u8], Error> {
     match length {
         0 => Ok(&[]),
         _ if pointer.is_null() => Err(Error::argument(format!("{name}: must not be NULL with a length of {length}"))),
@@ -87,13 +87,13 @@ impl ErrorOut<'_> {
     /// `error_out` is NULL or points to a pointer that may be overwritten.
     pub(super) unsafe fn new<'a>(error_out: *mut *mut c_char) -> ErrorOut<'a> {
         // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
-        ErrorOut(unsafe { write_null(error_out) })
+        ErrorOut(unsafe { init_out(error_out) })
     }
 
     pub(super) fn finish(self, outcome: Result<(), Error>) -> hma_status {
         let Err(error) = outcome else { return HMA_OK };
         if let Some(error_out) = self.0 {
-            *error_out = string_out(&error.to_string());
+            *error_out = new_string(&error.to_string());
         }
         error.kind() as hma_status
     }
@@ -101,7 +101,7 @@ impl ErrorOut<'_> {
 
 /// # Safety
 /// `out` is NULL or points to a pointer that may be overwritten.
-pub(super) unsafe fn write_null<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut T> {
+pub(super) unsafe fn init_out<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut T> {
     if out.is_null() {
         return None;
     }
@@ -113,6 +113,6 @@ pub(super) unsafe fn write_null<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut 
 }
 
 /// A text that C borrows.
-pub(super) fn text_out(text: Option<&NulString>) -> *const c_char {
+pub(super) fn str_ptr(text: Option<&NulString>) -> *const c_char {
     text.map_or(ptr::null(), NulString::as_ptr)
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::ffi::{ErrorOut, TextIn, bytes_in, guard};
+use super::ffi::{ErrorOut, StrArg, bytes_arg, catch_panic};
 use super::status::hma_status;
 use crate::error::Error;
 use crate::{webhook, window};
@@ -32,13 +32,13 @@ pub unsafe extern "C" fn hma_webhook_verify(
     // SAFETY: "Strings" and "Owning" in the header, and that `body` has `body_length` bytes.
     let (secret, signature, body, error_out) = unsafe {
         (
-            TextIn::new("secret", secret),
-            TextIn::new("signature", signature),
-            bytes_in("body", body, body_length),
+            StrArg::new("secret", secret),
+            StrArg::new("signature", signature),
+            bytes_arg("body", body, body_length),
             ErrorOut::new(error_out),
         )
     };
-    error_out.finish(guard(|| {
+    error_out.finish(catch_panic(|| {
         let secret = secret.optional().map_err(Error::argument)?.unwrap_or_default();
         webhook::verify(secret, signature.lossy().as_ref(), body?)
     }))
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn hma_webhook_verify(
 /// has the last word, and a send after the end is `HMA_ERROR_WINDOW_CLOSED`.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_window_closes_at(last_inbound_ms: i64) -> i64 {
-    time_out(u64::try_from(last_inbound_ms).ok().map(window::closes_at))
+    epoch_ms(u64::try_from(last_inbound_ms).ok().map(window::closes_at))
 }
 
 /// Returns when the 7 days end in which a person, not a program, may answer with
@@ -62,10 +62,10 @@ pub extern "C" fn hma_window_closes_at(last_inbound_ms: i64) -> i64 {
 /// unknown time, gives -1. Instagram has the last word.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_window_human_agent_closes_at(last_inbound_ms: i64) -> i64 {
-    time_out(u64::try_from(last_inbound_ms).ok().map(window::human_agent_closes_at))
+    epoch_ms(u64::try_from(last_inbound_ms).ok().map(window::human_agent_closes_at))
 }
 
 /// Milliseconds since 1970; -1 is unknown.
-pub(super) fn time_out(time: Option<u64>) -> i64 {
+pub(super) fn epoch_ms(time: Option<u64>) -> i64 {
     time.map_or(-1, |time| i64::try_from(time).unwrap_or(i64::MAX))
 }

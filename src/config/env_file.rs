@@ -28,24 +28,24 @@ impl EnvFile {
 
 /// Splits `  export NAME = ` off the front of a line.
 fn take_name(text: &str) -> Option<(&str, &str)> {
-    let text = skip_blanks(text);
+    let text = skip_spaces(text);
     let text = match text.strip_prefix("export") {
-        Some(after) if after.starts_with([' ', '\t']) => skip_blanks(after),
+        Some(after) if after.starts_with([' ', '\t']) => skip_spaces(after),
         _ => text,
     };
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))).unwrap_or(text.len());
     let (name, after) = text.split_at(end);
-    let after = skip_blanks(after).strip_prefix('=').or_else(|| after.strip_prefix(": "))?;
-    (!name.is_empty()).then_some((name, skip_blanks(after)))
+    let after = skip_spaces(after).strip_prefix('=').or_else(|| after.strip_prefix(": "))?;
+    (!name.is_empty()).then_some((name, skip_spaces(after)))
 }
 
 /// The value at the front, and what stands behind it.
 fn take_value(text: &str) -> (String, &str) {
     let (value, rest) = take_quoted(text).unwrap_or_else(|| {
         let (line, _) = text.split_once('\n').unwrap_or((text, ""));
-        (without_comment(line).trim(), &text[line.len()..])
+        (strip_comment(line).trim(), &text[line.len()..])
     });
-    (unquoted(value), rest)
+    (unquote(value), rest)
 }
 
 /// A quoted value may span lines. A quote behind a backslash ends it only if none without one does. A quote that is never
@@ -60,27 +60,27 @@ fn take_quoted(text: &str) -> Option<(&str, &str)> {
         }
     }
     ends.into_iter().rev().map(|end| text.split_at(end)).find(|(_, rest)| {
-        let behind = skip_blanks(rest);
-        behind.is_empty() || behind.starts_with(['\n', '#'])
+        let after = skip_spaces(rest);
+        after.is_empty() || after.starts_with(['\n', '#'])
     })
 }
 
 const QUOTES: [char; 3] = ['\'', '"', '`'];
 
 /// Without the quotes around it; behind a double quote, `\n` and `\r` stand for what they mean.
-fn unquoted(value: &str) -> String {
+fn unquote(value: &str) -> String {
     let quote = value.chars().next().filter(|c| QUOTES.contains(c));
     let inner = quote.and_then(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
     if quote == Some('"') { inner.replace("\\n", "\n").replace("\\r", "\r") } else { inner.to_owned() }
 }
 
 /// A comment begins with a `#` at the start or after a blank, so that a `#` inside a value is kept.
-fn without_comment(line: &str) -> &str {
+fn strip_comment(line: &str) -> &str {
     let comment = line.match_indices('#').find(|(at, _)| *at == 0 || line[..*at].ends_with([' ', '\t']));
     comment.map_or(line, |(at, _)| &line[..at])
 }
 
-fn skip_blanks(text: &str) -> &str {
+fn skip_spaces(text: &str) -> &str {
     text.trim_start_matches([' ', '\t'])
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::nul_string::NulString;
 use env_file::EnvFile;
 pub(crate) use url::Host;
-use url::{BaseUrl, LONGEST_SETTING, ProxyUrl, bypasses, check_visible_ascii};
+use url::{BaseUrl, MAX_SETTING_LEN, ProxyUrl, check_visible_ascii, matches_no_proxy};
 
 const API_URL: &str = "INSTAGRAM_API_URL";
 const GRAPH_API_URL: &str = "INSTAGRAM_GRAPH_API_URL";
@@ -28,9 +28,9 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 5 seconds after which common servers close an idle connection.
 /// The longest time that C can say; about 49 days.
 pub(crate) const MAX_DURATION: Duration = Duration::from_millis(u32::MAX as u64);
-const ENV_FILE_LIMIT: u64 = 1 << 20;
+const MAX_ENV_FILE: u64 = 1 << 20;
 /// Mozilla's whole set has a quarter of a mebibyte.
-const CA_FILE_LIMIT: u64 = 16 << 20;
+const MAX_CA_FILE: u64 = 16 << 20;
 
 /// Settings for a [`Client`](crate::Client): where to send, as whom, and how long to wait.
 ///
@@ -55,12 +55,12 @@ pub struct Config {
     webhook_secret: Option<NulString>,
     warnings: Vec<Warning>,
     warning_lines: Option<NulString>,
-    mistakes: Vec<Mistake>,
+    problems: Vec<Problem>,
 }
 
 /// What is wrong with one setting.
 #[derive(Clone, PartialEq, Eq)]
-struct Mistake {
+struct Problem {
     setting: &'static str,
     kind: ErrorKind,
     message: String,
@@ -114,7 +114,7 @@ impl Config {
     /// unless `NO_PROXY` or `no_proxy` names the host (see [`Config::no_proxy`]). `WEBHOOK_HMAC_SECRET` is kept for
     /// [`Config::webhook_secret`]. Values are trimmed, and an empty one counts as unset.
     pub fn from_env() -> Config {
-        Config::from_vars(environment)
+        Config::from_vars(env_var)
     }
 
     /// Starts a configuration from the file that `hookmyapp sandbox env --write` or `hookmyapp channels env --write`
@@ -133,12 +133,12 @@ impl Config {
                 let file = EnvFile::parse(&text);
                 Config::from_vars(|name| {
                     let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
-                    file.get(name).or_else(|| is_proxy.then(|| environment(name)).flatten())
+                    file.get(name).or_else(|| is_proxy.then(|| env_var(name)).flatten())
                 })
             }
             Err(reason) => {
                 let mut config = Config::empty();
-                config.note("env_file", Err(format!("cannot read the env file {}: {reason}", path.display())));
+                config.set_problem("env_file", Err(format!("cannot read the env file {}: {reason}", path.display())));
                 config
             }
         }
@@ -146,10 +146,10 @@ impl Config {
 
     /// Starts a configuration from whatever `lookup` gives for the names of [`Config::from_env`].
     pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Config {
-        Config::read(&lookup)
+        Config::from_lookup(&lookup)
     }
 
-    fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Config {
+    fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Config {
         let find = |names: &[&'static str]| -> Option<(&'static str, String)> {
             let trimmed = |name| lookup(name).map(|value: String| value.trim().to_owned());
             names.iter().find_map(|name| trimmed(name).filter(|value| !value.is_empty()).map(|value| (*name, value)))
@@ -170,7 +170,7 @@ impl Config {
             None => missing.push(ACCESS_TOKEN.to_owned()),
         }
         if !missing.is_empty() {
-            config.note("variables", Err(format!("missing: {}", missing.join(", "))));
+            config.set_problem("variables", Err(format!("missing: {}", missing.join(", "))));
         }
         if let Some((name, value)) = find(&["HTTPS_PROXY", "https_proxy"]) {
             config.set_proxy(name, Some(&value));
@@ -263,7 +263,7 @@ impl Config {
     }
 
     pub(crate) fn url_text(&self) -> Option<&NulString> {
-        self.url.as_ref().filter(|_| self.mistakes.is_empty())
+        self.url.as_ref().filter(|_| self.problems.is_empty())
     }
 
     #[cfg(feature = "capi")]
@@ -279,53 +279,53 @@ impl Config {
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout.min(MAX_DURATION);
-        self.note("timeout", not_zero("timeout", timeout));
+        self.set_problem("timeout", check_not_zero("timeout", timeout));
     }
 
     pub(crate) fn set_connect_timeout(&mut self, timeout: Duration) {
         self.connect_timeout = timeout.min(MAX_DURATION);
-        self.note("connect_timeout", not_zero("connect timeout", timeout));
+        self.set_problem("connect_timeout", check_not_zero("connect timeout", timeout));
     }
 
     pub(crate) fn set_keep_alive(&mut self, idle: Duration) {
         self.keep_alive = Some(idle.min(MAX_DURATION));
-        self.note("keep_alive", Ok(()));
+        self.set_problem("keep_alive", Ok(()));
     }
 
     pub(crate) fn set_ca_file(&mut self, path: Option<PathBuf>) {
         self.ca_file = path;
-        self.note("ca_file", Ok(()));
+        self.set_problem("ca_file", Ok(()));
     }
 
     pub(crate) fn set_proxy(&mut self, name: &'static str, url: Option<&str>) {
         let checked = url.map(ProxyUrl::parse).transpose();
         self.proxy = checked.as_ref().ok().cloned().flatten();
-        self.note("proxy", checked.map(drop).map_err(|reason| format!("{name} is invalid: {reason}")));
+        self.set_problem("proxy", checked.map(drop).map_err(|reason| format!("{name} is invalid: {reason}")));
     }
 
     pub(crate) fn set_no_proxy(&mut self, hosts: &str) {
         hosts.clone_into(&mut self.no_proxy);
-        self.note("no_proxy", Ok(()));
+        self.set_problem("no_proxy", Ok(()));
     }
 
     fn set_base_url(&mut self, name: &'static str, url: &str) {
         let checked = BaseUrl::parse(url);
         self.base = checked.as_ref().ok().cloned();
-        self.note("base_url", checked.map(drop).map_err(|reason| format!("{name} is {reason}")));
+        self.set_problem("base_url", checked.map(drop).map_err(|reason| format!("{name} is {reason}")));
         self.join_url();
     }
 
     fn set_account_id(&mut self, name: &'static str, id: &str) {
         let checked = check_account_id(id);
         self.account_id = if checked.is_ok() { id.to_owned() } else { String::new() };
-        self.note("account_id", checked.map_err(|reason| format!("{name} is invalid: {reason}")));
+        self.set_problem("account_id", checked.map_err(|reason| format!("{name} is invalid: {reason}")));
         self.join_url();
     }
 
     fn set_access_token(&mut self, name: &'static str, token: &str) {
         self.access_token = token.to_owned();
         let checked = check_visible_ascii(token);
-        self.note("access_token", checked.map_err(|reason| format!("{name} is invalid: {reason}")));
+        self.set_problem("access_token", checked.map_err(|reason| format!("{name} is invalid: {reason}")));
     }
 
     fn join_url(&mut self) {
@@ -349,32 +349,32 @@ impl Config {
             webhook_secret: None,
             warnings: Vec::new(),
             warning_lines: None,
-            mistakes: Vec::new(),
+            problems: Vec::new(),
         }
     }
 
-    fn note(&mut self, setting: &'static str, checked: Result<(), String>) {
-        self.mistakes.retain(|mistake| mistake.setting != setting);
-        if let Err(message) = checked {
-            self.fail(setting, ErrorKind::Config, message);
+    fn set_problem(&mut self, setting: &'static str, outcome: Result<(), String>) {
+        self.problems.retain(|problem| problem.setting != setting);
+        if let Err(message) = outcome {
+            self.add_problem(setting, ErrorKind::Config, message);
         }
     }
 
-    pub(crate) fn fail(&mut self, setting: &'static str, kind: ErrorKind, message: String) {
-        self.mistakes.push(Mistake { setting, kind, message });
+    pub(crate) fn add_problem(&mut self, setting: &'static str, kind: ErrorKind, message: String) {
+        self.problems.push(Problem { setting, kind, message });
     }
 
     /// The settings as a client needs them, or all mistakes in one error.
-    pub(crate) fn checked(&self) -> Result<Settings, Error> {
+    pub(crate) fn validate(&self) -> Result<Settings, Error> {
         let ca_file = self.ca_file.as_deref().map(read_ca_file).transpose();
-        let mistakes = self.mistakes.iter().map(|mistake| mistake.message.as_str());
-        let mistakes: Vec<&str> = mistakes.chain(ca_file.as_ref().err().map(String::as_str)).collect();
-        let message = mistakes.join("; ");
+        let problems = self.problems.iter().map(|problem| problem.message.as_str());
+        let problems: Vec<&str> = problems.chain(ca_file.as_ref().err().map(String::as_str)).collect();
+        let message = problems.join("; ");
         let (Some(base), Ok(ca_file), true) = (&self.base, ca_file, message.is_empty()) else {
-            let kind = self.mistakes.iter().map(|mistake| mistake.kind).max_by_key(|kind| *kind as i32);
+            let kind = self.problems.iter().map(|problem| problem.kind).max_by_key(|kind| *kind as i32);
             return Err(Error::new(kind.unwrap_or(ErrorKind::Config), message));
         };
-        let proxy = self.proxy.as_ref().filter(|_| !base.host.is_loopback() && !bypasses(&self.no_proxy, base));
+        let proxy = self.proxy.as_ref().filter(|_| !base.host.is_loopback() && !matches_no_proxy(&self.no_proxy, base));
         Ok(Settings {
             base_url: base.url.clone(),
             messages_url: format!("{}/{}/messages", base.url, self.account_id),
@@ -395,7 +395,7 @@ impl Config {
 /// Never the token, the webhook's secret or a proxy's password.
 impl fmt::Debug for Config {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mistakes: Vec<&str> = self.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+        let problems: Vec<&str> = self.problems.iter().map(|problem| problem.message.as_str()).collect();
         formatter
             .debug_struct("Config")
             .field("url", &self.url)
@@ -403,10 +403,10 @@ impl fmt::Debug for Config {
             .field("connect_timeout", &self.connect_timeout)
             .field("keep_alive", &self.keep_alive)
             .field("ca_file", &self.ca_file)
-            .field("proxy", &self.proxy.as_ref().map(|proxy| proxy.place()))
+            .field("proxy", &self.proxy.as_ref().map(|proxy| proxy.host_port()))
             .field("no_proxy", &self.no_proxy)
             .field("warnings", &self.warnings)
-            .field("mistakes", &mistakes)
+            .field("problems", &problems)
             .finish_non_exhaustive()
     }
 }
@@ -438,27 +438,27 @@ fn check_account_id(id: &str) -> Result<(), String> {
     match id.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.~".contains(*c))) {
         Some(c) => Err(format!("it must not hold {c:?}; letters, digits and - _ . ~ are allowed")),
         None if id.is_empty() => Err("it is empty".to_owned()),
-        None if id.len() > LONGEST_SETTING => Err(format!("it is longer than {LONGEST_SETTING} bytes")),
+        None if id.len() > MAX_SETTING_LEN => Err(format!("it is longer than {MAX_SETTING_LEN} bytes")),
         None if id == "." || id == ".." => Err("it must not be a dot".to_owned()),
         None => Ok(()),
     }
 }
 
-fn not_zero(name: &str, duration: Duration) -> Result<(), String> {
+fn check_not_zero(name: &str, duration: Duration) -> Result<(), String> {
     if duration.is_zero() { Err(format!("the {name} must not be zero")) } else { Ok(()) }
 }
 
 /// A value that is not UTF-8 fails the checks of its setting, like every other one outside ASCII.
-fn environment(name: &str) -> Option<String> {
+fn env_var(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 fn read_env_file(path: &Path) -> Result<String, String> {
-    Ok(String::from_utf8_lossy(&read_file(path, ENV_FILE_LIMIT)?).into_owned())
+    Ok(String::from_utf8_lossy(&read_file(path, MAX_ENV_FILE)?).into_owned())
 }
 
 fn read_ca_file(path: &Path) -> Result<CaFile, String> {
-    match read_file(path, CA_FILE_LIMIT) {
+    match read_file(path, MAX_CA_FILE) {
         Ok(pem) => Ok(CaFile { path: path.to_owned(), pem }),
         Err(reason) => Err(format!("cannot read the CA file {}: {reason}", path.display())),
     }

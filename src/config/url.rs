@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// No setting is longer: the head of a request must fit the buffer that it is written to.
-pub(super) const LONGEST_SETTING: usize = 4096;
+pub(super) const MAX_SETTING_LEN: usize = 4096;
 
 /// A host as it stands in a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +79,9 @@ impl BaseUrl {
             return Err("insecure: plain http would show the token to the network; use https".to_owned());
         }
         let scheme = if secure { "https" } else { "http" };
-        let written_port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let explicit_port = port.map(|port| format!(":{port}")).unwrap_or_default();
         Ok(BaseUrl {
-            url: format!("{scheme}://{host}{written_port}{}", path.trim_end_matches('/')),
+            url: format!("{scheme}://{host}{explicit_port}{}", path.trim_end_matches('/')),
             secure,
             host,
             port: port.unwrap_or(if secure { 443 } else { 80 }),
@@ -119,7 +119,7 @@ impl ProxyUrl {
     }
 
     /// Host and port, which are no secret.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn host_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 }
@@ -152,7 +152,7 @@ fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
 }
 
 /// Whether `NO_PROXY` names the host of the gateway.
-pub(super) fn bypasses(no_proxy: &str, base: &BaseUrl) -> bool {
+pub(super) fn matches_no_proxy(no_proxy: &str, base: &BaseUrl) -> bool {
     let host = base.host.to_string().to_ascii_lowercase();
     let is_name = matches!(base.host, Host::Name(_));
     no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
@@ -177,7 +177,7 @@ pub(super) fn check_visible_ascii(text: &str) -> Result<(), String> {
         Some(c) if c.is_ascii() => Err("it holds a control character".to_owned()),
         Some(_) => Err("it holds a character outside ASCII".to_owned()),
         None if text.is_empty() => Err("it is empty".to_owned()),
-        None if text.len() > LONGEST_SETTING => Err(format!("it is longer than {LONGEST_SETTING} bytes")),
+        None if text.len() > MAX_SETTING_LEN => Err(format!("it is longer than {MAX_SETTING_LEN} bytes")),
         None => Ok(()),
     }
 }

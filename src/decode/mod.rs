@@ -32,7 +32,7 @@ pub(crate) fn interpret(reply: HttpReply, call: Call<'_>, url: &str, token: &str
             _ => BodyFormat::Known,
         };
         let kind = error_kind(&fields, &response, body, call);
-        let compact = json.map_or_else(|| "{}".to_owned(), |json| redact::redact(json.print(), token));
+        let compact = json.map_or_else(|| "{}".to_owned(), |json| redact::redact(json.to_compact_string(), token));
         let advice = if kind == ErrorKind::Endpoint { endpoint_advice(call, url) } else { String::new() };
         Some(Error::verbatim(kind, format!("Instagram API error {}: {compact}{advice}", reply.status)))
     } else if is_object {

@@ -113,7 +113,7 @@ mod tests {
                 spelled = spell(&spelled, &mut random);
             }
             let reply = format!(r#"{{"error":"no {spelled}, é\\n","a":["{spelled}","{spelled}{spelled}"]}}"#);
-            let printed = Json::parse(&reply).unwrap().print();
+            let printed = Json::parse(&reply).unwrap().to_compact_string();
             let expected = r#"{"error":"no [token], é\\n","a":["[token]","[token][token]"]}"#;
             assert_eq!(redact(printed, TOKEN), expected, "{reply}");
         }

@@ -52,7 +52,8 @@ impl Resolver for NoResolver {
 
 pub(super) fn config(settings: &Settings) -> Result<Config, Error> {
     let proxy = settings.proxy.as_ref().map(|proxy| {
-        Proxy::new(&proxy.url).map_err(|_| Error::config(format!("the URL of the proxy {} is wrong", proxy.place())))
+        Proxy::new(&proxy.url)
+            .map_err(|_| Error::config(format!("the URL of the proxy {} is wrong", proxy.host_port())))
     });
     let roots = settings.ca_file.as_ref().map_or(Ok(RootCerts::WebPki), root_certificates)?;
     Ok(Agent::config_builder()

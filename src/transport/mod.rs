@@ -241,7 +241,7 @@ impl Transport {
             (ErrorKind::Lost, format!("{what}: {reason}; the request had left and {}", call.advice_if_unknown()))
         } else {
             let proxy = self.settings.proxy.as_ref();
-            let peer = proxy.map_or_else(|| gateway.clone(), |proxy| format!("the proxy {}", proxy.place()));
+            let peer = proxy.map_or_else(|| gateway.clone(), |proxy| format!("the proxy {}", proxy.host_port()));
             let what = match attempt.phase() {
                 Phase::Resolve => format!("cannot look up {peer}"),
                 Phase::Connect(address) => format!("cannot connect to {peer} ({})", address.ip()),

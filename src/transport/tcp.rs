@@ -306,7 +306,25 @@ impl Buffers for TcpBuffers {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Shutdown, TcpListener};
+
     use super::*;
+
+    #[test]
+    fn without_an_attempt_record_no_byte_leaves() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut transport = TcpTransport::new(Arc::new(stream), false);
+        transport.buffers().output()[..5].copy_from_slice(b"POST ");
+        transport.transmit_output(5, NextTimeout::default()).unwrap();
+        assert!(matches!(transport.await_input(NextTimeout::default()), Err(Error::Timeout(_))));
+        drop(transport);
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).unwrap();
+        assert!(received.is_empty());
+    }
 
     /// The kernel's time-outs may be late by an eighth of their length.
     #[test]

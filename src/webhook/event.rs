@@ -204,7 +204,7 @@ impl Event {
     /// `None` where none may be given: to echoes, the account's own messages and comments, standby, deleted messages,
     /// read receipts, mentions, and kinds that are not known.
     pub fn reply_target(&self) -> Option<ReplyTarget<'_>> {
-        self.answerable().ok()
+        self.reply_target_or_reason().ok()
     }
 
     /// The id (`mid`) of the message, the tapped button's message, or the edited or deleted message.
@@ -344,7 +344,7 @@ impl Event {
     }
 
     /// Whom an answer may go to, or why to nobody.
-    pub(crate) fn answerable(&self) -> Result<ReplyTarget<'_>, &'static str> {
+    pub(crate) fn reply_target_or_reason(&self) -> Result<ReplyTarget<'_>, &'static str> {
         if self.is_standby {
             return Err("another app holds the chat (standby)");
         }
@@ -391,7 +391,7 @@ impl fmt::Debug for Event {
 /// One of the media of a message. Its link is signed and runs out.
 #[derive(Clone, Debug, Default)]
 pub struct Attachment {
-    pub(crate) kind: Option<NulString>,
+    pub(crate) attachment_type: Option<NulString>,
     pub(crate) url: Option<NulString>,
     pub(crate) media_id: Option<NulString>,
     pub(crate) title: Option<NulString>,
@@ -400,8 +400,8 @@ pub struct Attachment {
 impl Attachment {
     /// What it is, in Meta's word: `image`, `video`, `audio`, `file`, `ig_post`, `ig_reel`, `reel`, `story_mention`,
     /// `ig_story`, `share`, `template`, `ephemeral`, `like_heart`, or one that came later. Empty if it did not say.
-    pub fn kind(&self) -> &str {
-        self.kind.as_ref().map_or("", NulString::as_str)
+    pub fn attachment_type(&self) -> &str {
+        self.attachment_type.as_ref().map_or("", NulString::as_str)
     }
 
     /// Where to fetch it. Disappearing media and the heart have no address.
@@ -475,7 +475,7 @@ impl Reaction {
 pub struct Referral {
     pub(crate) reference: Option<NulString>,
     pub(crate) source: Option<NulString>,
-    pub(crate) kind: Option<NulString>,
+    pub(crate) referral_type: Option<NulString>,
     pub(crate) ad_id: Option<NulString>,
     pub(crate) product_id: Option<NulString>,
 }
@@ -492,8 +492,8 @@ impl Referral {
     }
 
     /// Meta's `type`, such as `OPEN_THREAD`.
-    pub fn kind(&self) -> Option<&str> {
-        self.kind.as_ref().map(NulString::as_str)
+    pub fn referral_type(&self) -> Option<&str> {
+        self.referral_type.as_ref().map(NulString::as_str)
     }
 
     /// The id of the ad.

@@ -427,14 +427,14 @@ static void facts_of_events() {
     const hma::events events = hma::events::parse(delivery(two_events));
     const hma::event message = events[0], seen = events[1], nothing = events[2];
     CHECK(message.kind() == HMA_EVENT_MESSAGE && message.text() == "hi" && message.message_id() == "m1");
-    CHECK(message.user_id() == user && message.reply_user_id() == user && message.may_be_answered());
+    CHECK(message.user_id() == user && message.reply_user_id() == user && message.can_reply());
     CHECK(message.account_id() == "17841450000000017" && message.reply_comment_id().empty());
     CHECK(message.timestamp_ms() == 1782900000123 && message.window_closes_at() == 1782986400123);
     CHECK(message.opens_window() == 1 && !message.is_echo() && !message.is_own() && !message.is_standby());
     CHECK(message.attachment_count() == 1 && message.attachment_type(0) == "image");
     CHECK(message.attachment_url(0) == "https://x.example/1" && message.attachment_url(1).empty());
     CHECK(message.attachment_media_id(0).empty() && message.attachment_title(0).empty());
-    CHECK(seen.kind() == HMA_EVENT_READ && seen.target_message_id() == "m1" && !seen.may_be_answered());
+    CHECK(seen.kind() == HMA_EVENT_READ && seen.target_message_id() == "m1" && !seen.can_reply());
     CHECK(seen.timestamp_ms() == -1 && seen.opens_window() == 0 && begins_with(seen.json(), "{\"sender\""));
     CHECK(nothing.kind() == HMA_EVENT_OTHER && nothing.key().empty() && nothing.edit_count() == -1);
     for (const std::string &text :
