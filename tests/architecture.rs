@@ -5,13 +5,15 @@ use std::fs;
 use std::path::Path;
 
 /// The parts of the library. Each imports only from parts that stand further down.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 16] = [
     "fuzzing",
     "capi",
     "client",
     "decode",
     "transport",
     "encode",
+    "request_path",
+    "text_parts",
     "message",
     "config",
     "webhook",
