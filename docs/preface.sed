@@ -6,5 +6,5 @@
     s|^ \*/$|@endverbatim */|
     s|^ \* \{0,1\}||
 }
-s|^#define HMA_VERSION_|/** A part of HMA_VERSION, as a number. */\
+s|^#define HMA_VERSION_|/** A part of HMA_VERSION_STRING, as a number. */\
 &|

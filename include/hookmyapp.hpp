@@ -18,12 +18,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #if __cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
 #define HMA_HAS_STRING_VIEW
@@ -80,6 +82,9 @@ public:
     /// Whether the message may have been delivered: one of the HMA_DELIVERY_* constants.
     hma_delivery delivery() const noexcept { return hma_status_delivery(status_); }
 
+    /// What the failure is about: one of the HMA_SCOPE_* constants.
+    hma_scope scope() const noexcept { return hma_status_scope(status_); }
+
     /// What the gateway answered; empty if no answer came.
     const hma::response &response() const noexcept { return *response_; }
 
@@ -97,6 +102,9 @@ struct result {
 
     bool ok() const noexcept { return status == HMA_OK; }
     explicit operator bool() const noexcept { return ok(); }
+
+    /// What a failure is about: one of the HMA_SCOPE_* constants.
+    hma_scope scope() const noexcept { return hma_status_scope(status); }
 };
 
 namespace detail {
@@ -172,6 +180,20 @@ template <typename T> T throw_on_error(T done) {
     return done;
 }
 #endif
+
+/// Calls what hands out a string, and copies that into `made`; empty on failure.
+template <typename Call> result string_result(std::string &made, Call call) {
+    result done;
+    char *raw_string = nullptr;
+    char *raw_error = nullptr;
+    done.status = call(&raw_string, &raw_error);
+    owner<char> owned_string(raw_string);
+    owner<char> owned_error(raw_error);
+    made = raw_string ? raw_string : "";
+    if (raw_error)
+        done.error = raw_error;
+    return done;
+}
 
 /// What was said; empty if nothing was.
 inline std::string to_string(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
@@ -319,10 +341,43 @@ public:
     message &&reply_to(const detail::text_in &message_id) && { return std::move(reply_to(message_id)); }
     message &&reusable() && { return std::move(reusable()); }
 
+    /// The request body that a send to this user would send. Nothing is sent.
+    result json(const detail::text_in &recipient_id, std::string &made, const std::nothrow_t &) const {
+        return to_json(hma_message_json, "recipient_id", recipient_id, made);
+    }
+    /// The request body that a private reply to this comment would send.
+    result private_reply_json(const detail::text_in &comment_id, std::string &made, const std::nothrow_t &) const {
+        return to_json(hma_message_private_reply_json, "comment_id", comment_id, made);
+    }
+#ifdef HMA_HAS_EXCEPTIONS
+    std::string json(const detail::text_in &recipient_id) const {
+        std::string made;
+        detail::throw_on_error(json(recipient_id, made, std::nothrow));
+        return made;
+    }
+    std::string private_reply_json(const detail::text_in &comment_id) const {
+        std::string made;
+        detail::throw_on_error(private_reply_json(comment_id, made, std::nothrow));
+        return made;
+    }
+#endif
+
     const hma_message *get() const noexcept { return raw_.get(); }
 
 private:
     friend class client;
+
+    template <typename ToJson>
+    result to_json(ToJson make, const char *name, const detail::text_in &id, std::string &made) const {
+        made.clear();
+        detail::c_strings in = c_strings_;
+        const char *to = in(name, id);
+        if (!in.first_error().empty())
+            return detail::refused(in.first_error());
+        return detail::string_result(made, [&](char **json, char **error) {
+            return make(raw_.get(), to, json, error);
+        });
+    }
 
     template <typename Make> explicit message(Make make) : raw_(make(c_strings_)) {}
 
@@ -445,6 +500,47 @@ inline void webhook_verify(const detail::text_in &secret, const detail::text_in 
 }
 #endif
 
+/// Makes the value of the X-HookMyApp-Signature-256 header for a body, for tests of receivers.
+inline result webhook_sign(const detail::text_in &secret, const detail::text_in &body, std::string &made,
+                           const std::nothrow_t &) {
+    made.clear();
+    detail::c_strings in;
+    const char *key = in("secret", secret);
+    if (!in.first_error().empty())
+        return detail::refused(in.first_error());
+    return detail::string_result(made, [&](char **signature, char **error) {
+        return hma_webhook_sign(key, body.c_str(), body.size(), signature, error);
+    });
+}
+#ifdef HMA_HAS_EXCEPTIONS
+inline std::string webhook_sign(const detail::text_in &secret, const detail::text_in &body) {
+    std::string made;
+    detail::throw_on_error(webhook_sign(secret, body, made, std::nothrow));
+    return made;
+}
+#endif
+
+#ifdef HMA_HAS_EXCEPTIONS
+/// Cuts a long text into parts that each fit one message, see hma_text_part_length(). A text with a NUL byte inside or
+/// one that is not UTF-8 throws hma::error with HMA_ERROR_ARGUMENT.
+inline std::vector<std::string> text_parts(const detail::text_in &text) {
+    std::vector<std::string> parts;
+    if (text.has_nul())
+        throw error(HMA_ERROR_ARGUMENT, "text: must not hold a NUL byte");
+    const char *rest = text.c_str();
+    std::size_t left = text.size();
+    while (left > 0) {
+        const std::size_t length = hma_text_part_length(rest);
+        if (length == 0)
+            throw error(HMA_ERROR_ARGUMENT, "text: not UTF-8");
+        parts.emplace_back(rest, length);
+        rest += length;
+        left -= length;
+    }
+    return parts;
+}
+#endif
+
 /// One event of a webhook: a look into hma::events, good for as long as those are. Copying it copies no text.
 ///
 /// Texts are empty and numbers 0 or -1 where nothing was said; what each means stands in hookmyapp.h.
@@ -454,6 +550,12 @@ public:
     bool is_standby() const noexcept { return hma_events_is_standby(events_, index_) == 1; }
     bool is_echo() const noexcept { return hma_events_is_echo(events_, index_) == 1; }
     bool is_own() const noexcept { return hma_events_is_own(events_, index_) == 1; }
+    /// Whether this is an echo of this text to this user, at or after `since_ms`: evidence that a send with an unknown
+    /// outcome did arrive, see hma_events_echoes().
+    bool echoes(const detail::text_in &recipient_id, const detail::text_in &text, std::int64_t since_ms) const noexcept {
+        return !recipient_id.has_nul() && !text.has_nul() &&
+               hma_events_echoes(events_, index_, recipient_id.c_str(), text.c_str(), since_ms) == 1;
+    }
     std::string account_id() const { return text(hma_events_account_id); }
     std::string user_id() const { return text(hma_events_user_id); }
     std::string username() const { return text(hma_events_username); }
@@ -648,6 +750,9 @@ public:
     response upload(hma_attachment_kind kind, const detail::text_in &url) const {
         return std::move(detail::throw_on_error(upload(kind, url, std::nothrow)).response);
     }
+    response get(const detail::text_in &path) const {
+        return std::move(detail::throw_on_error(get(path, std::nothrow)).response);
+    }
 #endif
 
     result send(const detail::text_in &recipient_id, const detail::text_in &text, const std::nothrow_t &) const {
@@ -697,6 +802,28 @@ public:
         return finish(in, [&](hma_response **response, char **error) {
             return hma_upload(raw_.get(), kind, address, response, error);
         });
+    }
+
+    /// Reads something of Meta's through the gateway, see hma_get(): the name of a user, conversations.
+    result get(const detail::text_in &path, const std::nothrow_t &) const {
+        detail::c_strings in;
+        const char *behind_base = in("path", path);
+        return finish(in, [&](hma_response **response, char **error) {
+            return hma_get(raw_.get(), behind_base, response, error);
+        });
+    }
+
+    /// The same client with another limit for its calls, rounded up to milliseconds. Connections and shutdown are shared.
+    template <typename Rep, typename Period> client with_timeout(std::chrono::duration<Rep, Period> limit) const {
+        client made;
+        made.raw_.reset(hma_client_with_timeout(raw_.get(), detail::milliseconds(limit)));
+        return made;
+    }
+
+    /// Lets no call begin, waits until those under way have ended or the limit is over, then shuts down. How many ended as
+    /// possibly delivered because of the limit.
+    template <typename Rep, typename Period> std::size_t drain(std::chrono::duration<Rep, Period> limit) const {
+        return hma_client_drain(raw_.get(), detail::milliseconds(limit));
     }
 
     /// Ends all sends of this client, in whatever thread they block, and lets none begin.

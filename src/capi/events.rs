@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::client::{hma_client, require_client, require_message};
-use super::ffi::{ErrorOut, bytes_arg, catch_panic, init_out, str_ptr};
-use super::message::hma_message;
+use super::client::{hma_client, require_client};
+use super::ffi::{ErrorOut, StrArg, bytes_arg, catch_panic, init_out, str_ptr};
+use super::message::{hma_message, require_message};
 use super::response::{SendOut, hma_response};
 use super::status::hma_status;
 use super::webhook::epoch_ms;
@@ -370,6 +370,34 @@ pub extern "C" fn hma_events_referral_product_id(events: Option<&hma_events>, in
 pub extern "C" fn hma_events_edit_count(events: Option<&hma_events>, index: usize) -> i32 {
     let count = event(events, index).and_then(Event::edit_count);
     count.and_then(|count| count.try_into().ok()).unwrap_or(-1)
+}
+
+/// Returns 1 if the event is an echo of this text to this user, at or after
+/// `since_ms`: milliseconds since 1970, the caller's clock just before the send,
+/// less what the clocks may differ. Else 0, also for NULL, an index out of range
+/// and `since_ms` below zero. Spaces and line breaks at the ends of the texts do
+/// not count.
+///
+/// It is evidence that a send with an unknown outcome did arrive, not proof: the
+/// same text from another program looks the same. That no such echo comes proves
+/// nothing. 0 for media and templates, for an edit, and for an echo without a
+/// time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_events_echoes(
+    events: Option<&hma_events>,
+    index: usize,
+    recipient_id: *const c_char,
+    text: *const c_char,
+    since_ms: i64,
+) -> i32 {
+    // SAFETY: "Strings" in the header.
+    let (recipient_id, text) = unsafe { (StrArg::new("recipient_id", recipient_id), StrArg::new("text", text)) };
+    let echoes = || {
+        let (recipient_id, text) = (recipient_id.argument()?, text.argument()?);
+        let since = u64::try_from(since_ms).map_err(|_| Error::argument("since_ms: must not be below zero"))?;
+        Ok(event(events, index).is_some_and(|event| event.echoes(recipient_id, text, since)))
+    };
+    catch_panic(echoes).is_ok_and(|echoes| echoes).into()
 }
 
 /// Returns when it happened, in milliseconds since 1970, or -1.

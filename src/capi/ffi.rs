@@ -112,6 +112,24 @@ pub(super) unsafe fn init_out<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut T>
     }
 }
 
+/// Where C wants a string of its own.
+pub(super) struct StringOut<'a>(Option<&'a mut *mut c_char>);
+
+impl StringOut<'_> {
+    /// # Safety
+    /// `out` is NULL or points to a pointer that may be overwritten.
+    pub(super) unsafe fn new<'a>(out: *mut *mut c_char) -> StringOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        StringOut(unsafe { init_out(out) })
+    }
+
+    pub(super) fn write(self, text: &str) {
+        if let Some(out) = self.0 {
+            *out = new_string(text);
+        }
+    }
+}
+
 /// A text that C borrows.
 pub(super) fn str_ptr(text: Option<&NulString>) -> *const c_char {
     text.map_or(ptr::null(), NulString::as_ptr)

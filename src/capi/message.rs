@@ -2,9 +2,11 @@
 
 use std::ffi::c_char;
 
-use super::ffi::{StrArg, catch_panic};
+use super::ffi::{ErrorOut, StrArg, StringOut, catch_panic};
+use super::status::hma_status;
 use crate::error::Error;
 use crate::message::{Action, AttachmentKind, ContactKind, Message};
+use crate::text_parts::part_length;
 
 /// Something to send, built once and sent to as many people as wanted.
 ///
@@ -332,6 +334,85 @@ fn set(message: Option<&mut hma_message>, change: impl FnOnce(&mut Message) -> R
 #[cold]
 fn record_error(message: &mut Message, error: Error) {
     message.record_error(error.kind(), error.to_string());
+}
+
+/// Makes the request body that hma_send() would send to this user: for a queue or
+/// a log. It contains neither token nor address. Nothing is sent.
+///
+/// On success `*json_out` is yours: free it with hma_string_free(). NULL for
+/// `json_out` only checks the message. A mistake is `HMA_ERROR_ARGUMENT` with the
+/// text that the send would give. hma_send_json() sends the body later, byte for
+/// byte what hma_send() would have sent. A queue must remember which bodies it had
+/// begun to send: after a crash those may have been delivered.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_json(
+    message: Option<&hma_message>,
+    recipient_id: *const c_char,
+    json_out: *mut *mut c_char,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (recipient_id, out) = unsafe { (StrArg::new("recipient_id", recipient_id), JsonOut::new(json_out, error_out)) };
+    out.finish(|| require_message(message)?.0.to_json(recipient_id.argument()?))
+}
+
+/// Makes the request body that hma_send_private_reply() would send in answer to
+/// this comment; see hma_message_json().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_private_reply_json(
+    message: Option<&hma_message>,
+    comment_id: *const c_char,
+    json_out: *mut *mut c_char,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (comment_id, out) = unsafe { (StrArg::new("comment_id", comment_id), JsonOut::new(json_out, error_out)) };
+    out.finish(|| require_message(message)?.0.to_private_reply_json(comment_id.argument()?))
+}
+
+/// Returns how many bytes of a long text fit the first message: 1 to 1000. 0 for
+/// NULL, for an empty text and for one that is not UTF-8.
+///
+///     while ((n = hma_text_part_length(text)) > 0) {
+///         memcpy(part, text, n);
+///         part[n] = '\0';
+///         text += n;
+///     }
+///
+/// Called again on the rest, it cuts the whole text into parts; the parts, one
+/// after the other, are the text. A part ends after a blank line, else after a
+/// line break, else after a space, if there is one in its second half. Else it
+/// ends between two characters, but not inside an emoji of several characters,
+/// inside a flag, or before an accent. Each part is a send of its own: stop at the
+/// first that is not accepted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_text_part_length(text: *const c_char) -> usize {
+    // SAFETY: "Strings" in the header.
+    let text = unsafe { StrArg::new("text", text) };
+    catch_panic(|| Ok(text.optional().ok().flatten().map_or(0, part_length))).unwrap_or_default()
+}
+
+pub(super) fn require_message(message: Option<&hma_message>) -> Result<&hma_message, Error> {
+    message.ok_or_else(|| Error::argument("message: must not be NULL"))
+}
+
+/// Where C wants a request body.
+struct JsonOut<'a> {
+    json: StringOut<'a>,
+    error: ErrorOut<'a>,
+}
+
+impl JsonOut<'_> {
+    /// # Safety
+    /// Each is NULL or points to a pointer that may be overwritten.
+    unsafe fn new<'a>(json_out: *mut *mut c_char, error_out: *mut *mut c_char) -> JsonOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        unsafe { JsonOut { json: StringOut::new(json_out), error: ErrorOut::new(error_out) } }
+    }
+
+    fn finish(self, make: impl FnOnce() -> Result<String, Error>) -> hma_status {
+        self.error.finish(catch_panic(make).map(|json| self.json.write(&json)))
+    }
 }
 
 #[cfg(test)]

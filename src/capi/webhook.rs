@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::ffi::{ErrorOut, StrArg, bytes_arg, catch_panic};
+use super::ffi::{ErrorOut, StrArg, StringOut, bytes_arg, catch_panic};
 use super::status::hma_status;
 use crate::error::Error;
 use crate::{webhook, window};
@@ -42,6 +42,33 @@ pub unsafe extern "C" fn hma_webhook_verify(
         let secret = secret.optional().map_err(Error::argument)?.unwrap_or_default();
         webhook::verify(secret, signature.lossy().as_ref(), body?)
     }))
+}
+
+/// Makes the value of the X-HookMyApp-Signature-256 header for a body: sha256= and
+/// 64 hexadecimal digits. For tests of receivers; HookMyApp signs what it delivers.
+///
+/// On success `*signature_out` is yours: free it with hma_string_free(). It may be
+/// NULL. `body` may be NULL if `body_length` is 0. A NULL or empty `secret`, one
+/// that is not UTF-8, and a NULL `body` with a length are `HMA_ERROR_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_webhook_sign(
+    secret: *const c_char,
+    body: *const c_void,
+    body_length: usize,
+    signature_out: *mut *mut c_char,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header, and that `body` has `body_length` bytes.
+    let (secret, body, signature_out, error_out) = unsafe {
+        (
+            StrArg::new("secret", secret),
+            bytes_arg("body", body, body_length),
+            StringOut::new(signature_out),
+            ErrorOut::new(error_out),
+        )
+    };
+    let signed = catch_panic(|| webhook::sign(secret.argument()?, body?));
+    error_out.finish(signed.map(|signature| signature_out.write(&signature)))
 }
 
 /// Returns when the 24-hour window closes that the user's last message opened, in

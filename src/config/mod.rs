@@ -25,7 +25,6 @@ const WEBHOOK_SECRET: &str = "WEBHOOK_HMAC_SECRET";
 /// Meta may take 75 seconds to fetch a video before it answers.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(80);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Below the 5 seconds after which common servers close an idle connection.
 /// The longest time that C can say; about 49 days.
 pub(crate) const MAX_DURATION: Duration = Duration::from_millis(u32::MAX as u64);
 const MAX_ENV_FILE: u64 = 1 << 20;
