@@ -1,15 +1,12 @@
 //! The library as a C programmer gets it, and programs that are linked with it.
 
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
-
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::tools;
+use super::tools;
 
 /// What `make` makes.
 pub struct Artefacts {

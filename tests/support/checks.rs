@@ -1,8 +1,5 @@
 //! What every mistake has in common: the right kind, one line, nothing sent.
 
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
-
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 
 /// The words of a call that was refused because of its arguments.

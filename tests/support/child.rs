@@ -30,7 +30,7 @@ const MARK: &str = "child: ";
 /// What the child says, line by line: `url` or `error`, the `warning`s, and what it `sent`.
 pub fn report<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Vec<String> {
     let mut child = Command::new(env::current_exe().unwrap());
-    child.args(["--exact", "child::says_what_its_environment_gives", "--ignored", "--nocapture"]);
+    child.args(["--exact", "support::child::says_what_its_environment_gives", "--ignored", "--nocapture"]);
     for name in NAMES {
         child.env_remove(name);
     }

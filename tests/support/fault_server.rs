@@ -4,9 +4,6 @@
 //! as a good gateway would. The books hold every complete request that was read, by the text of its message; a good
 //! answer names that text as the message's id, so that an answer which goes to the wrong send is seen.
 
-// Several tests include this file, and each uses only a part of it.
-#![allow(dead_code)]
-
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -57,6 +54,7 @@ pub enum Move {
     /// Says this once, byte by byte with pauses, until it is through or the client is gone.
     Drip(String),
     /// As `Drip`, below TLS.
+    #[allow(dead_code, reason = "only the suite `timing` uses it")]
     DripRaw(String),
     /// Says this again and again until the client is gone.
     Flood(String),
@@ -70,6 +68,7 @@ pub enum Move {
     HangUp,
     Reset,
     /// Ends the stream and resets: whoever writes on is told by SIGPIPE, unless they take care.
+    #[allow(dead_code, reason = "only the suite `ffi` uses it")]
     EndAndReset,
     /// Resets after this many rounds of doing nothing, to meet the client at any moment.
     ResetAfter(u32),

@@ -1,8 +1,5 @@
 //! Servers on loopback that fail on purpose, each in one way.
 
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};

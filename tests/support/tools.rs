@@ -1,8 +1,5 @@
 //! The tools of the system: whether they are there, and what they print.
 
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
-
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

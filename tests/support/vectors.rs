@@ -1,8 +1,5 @@
 //! The files of `tests/vectors/`, read so strictly that nothing in them is passed over.
 
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
-
 use std::fs;
 use std::path::Path;
 

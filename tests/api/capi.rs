@@ -1,0 +1,568 @@
+//! The exported functions: the vectors through C, and everything that C can hand in wrongly.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, c_char};
+use std::fs;
+use std::ptr;
+use std::time::Duration;
+
+use crate::support::c_api::{
+    CText, Client, Config, Error, KINDS, Message, Response, argument_error, borrowed, line, old, sent,
+};
+use crate::support::gateway::{Answer, Gateway};
+use crate::support::header::Header;
+use crate::vectors::c::{ACCOUNT_ID, TOKEN, USER, client_of, gateway_of};
+use hookmyapp::capi::client::*;
+use hookmyapp::capi::config::*;
+use hookmyapp::capi::message::*;
+use hookmyapp::capi::response::*;
+use hookmyapp::capi::status::*;
+use serde_json::json;
+
+const BASE_URL: &CStr = c"http://127.0.0.1:9/v25.0";
+const IMAGE_URL: &CStr = c"https://cdn.example.net/mug.jpg";
+/// Two good bytes, then one that never occurs in UTF-8.
+const NOT_UTF8: &CStr = c"ab\xff";
+/// No constant of any kind.
+const OUT_OF_RANGE: [i32; 5] = [0, -1, 5, i32::MIN, i32::MAX];
+
+fn to_user() -> *const c_char {
+    c"8123456789012345".as_ptr()
+}
+
+fn client() -> (Gateway, Client) {
+    let gateway = gateway_of(ACCOUNT_ID, TOKEN);
+    let client = client_of(&gateway);
+    (gateway, client)
+}
+
+// Every text that C hands in
+
+/// How one text argument gets into a call: `function`, `parameter`, the name in the error string, whether it must be
+/// there.
+type Row<Call> = (&'static str, &'static str, &'static str, bool, Call);
+
+type MakesConfig = fn(*const c_char) -> Box<hma_config>;
+type MakesMessage = fn(*const c_char) -> Box<hma_message>;
+type Sends = fn(&Client, *const c_char) -> Result<Response, Error>;
+
+/// A setter applied to what another function made.
+fn with<T>(mut made: Box<T>, change: impl FnOnce(Option<&mut T>)) -> Box<T> {
+    change(Some(&mut made));
+    made
+}
+
+fn good_config() -> Box<hma_config> {
+    // SAFETY: three NUL-terminated texts.
+    unsafe { hma_config_new(BASE_URL.as_ptr(), c"1".as_ptr(), c"t".as_ptr()) }
+}
+
+fn text() -> Box<hma_message> {
+    // SAFETY: a NUL-terminated text.
+    unsafe { hma_message_text(c"Hello".as_ptr()) }
+}
+
+const ONE: *const c_char = c"1".as_ptr();
+const URL: *const c_char = IMAGE_URL.as_ptr();
+
+// SAFETY (all rows): every text is NUL-terminated or NULL.
+const CONFIG_TEXTS: [Row<MakesConfig>; 7] = [
+    ("hma_config_new", "base_url", "base_url", true, |it| unsafe { hma_config_new(it, ONE, ONE) }),
+    ("hma_config_new", "account_id", "account_id", true, |it| unsafe { hma_config_new(BASE_URL.as_ptr(), it, ONE) }),
+    ("hma_config_new", "access_token", "access_token", true, |it| unsafe {
+        hma_config_new(BASE_URL.as_ptr(), ONE, it)
+    }),
+    ("hma_config_from_env_file", "path", "path", true, |it| unsafe { hma_config_from_env_file(it) }),
+    ("hma_config_set_ca_file", "path", "ca_file", false, |it| {
+        with(good_config(), |config| unsafe { hma_config_set_ca_file(config, it) })
+    }),
+    ("hma_config_set_proxy", "url", "proxy", false, |it| {
+        with(good_config(), |config| unsafe { hma_config_set_proxy(config, it) })
+    }),
+    ("hma_config_set_no_proxy", "hosts", "no_proxy", false, |it| {
+        with(good_config(), |config| unsafe { hma_config_set_no_proxy(config, it) })
+    }),
+];
+
+const MESSAGE_TEXTS: [Row<MakesMessage>; 23] = [
+    ("hma_message_text", "text", "text", true, |it| unsafe { hma_message_text(it) }),
+    ("hma_message_attachment", "url", "url", true, |it| unsafe { hma_message_attachment(1, it) }),
+    ("hma_message_attachment_id", "attachment_id", "attachment_id", true, |it| unsafe {
+        hma_message_attachment_id(1, it)
+    }),
+    ("hma_message_post", "media_id", "media_id", true, |it| unsafe { hma_message_post(it) }),
+    ("hma_message_reaction", "message_id", "message_id", true, |it| unsafe { hma_message_reaction(it, ONE) }),
+    ("hma_message_reaction", "reaction_or_null", "reaction", false, |it| unsafe { hma_message_reaction(ONE, it) }),
+    ("hma_message_add_image", "url", "url", true, |it| {
+        with(hma_message_images(), |message| unsafe { hma_message_add_image(message, it) })
+    }),
+    ("hma_message_add_image_id", "attachment_id", "attachment_id", true, |it| {
+        with(hma_message_images(), |message| unsafe { hma_message_add_image_id(message, it) })
+    }),
+    ("hma_message_add_quick_reply", "title", "title", true, |it| {
+        with(text(), |message| unsafe { hma_message_add_quick_reply(message, it, ONE) })
+    }),
+    ("hma_message_add_quick_reply", "payload", "payload", true, |it| {
+        with(text(), |message| unsafe { hma_message_add_quick_reply(message, ONE, it) })
+    }),
+    ("hma_message_add_contact_reply", "title", "title", false, |it| {
+        with(text(), |message| unsafe { hma_message_add_contact_reply(message, 1, it, ONE) })
+    }),
+    ("hma_message_add_contact_reply", "payload", "payload", false, |it| {
+        with(text(), |message| unsafe { hma_message_add_contact_reply(message, 1, ONE, it) })
+    }),
+    ("hma_message_add_card", "title", "title", true, |it| {
+        with(hma_message_cards(), |message| unsafe { hma_message_add_card(message, it, ONE, URL, URL) })
+    }),
+    ("hma_message_add_card", "subtitle", "subtitle", false, |it| {
+        with(hma_message_cards(), |message| unsafe { hma_message_add_card(message, ONE, it, URL, URL) })
+    }),
+    ("hma_message_add_card", "image_url", "image_url", false, |it| {
+        with(hma_message_cards(), |message| unsafe { hma_message_add_card(message, ONE, ONE, it, URL) })
+    }),
+    ("hma_message_add_card", "link_url", "link_url", false, |it| {
+        with(hma_message_cards(), |message| unsafe { hma_message_add_card(message, ONE, ONE, URL, it) })
+    }),
+    ("hma_message_add_link_button", "title", "title", true, |it| {
+        with(text(), |message| unsafe { hma_message_add_link_button(message, it, URL) })
+    }),
+    ("hma_message_add_link_button", "url", "url", true, |it| {
+        with(text(), |message| unsafe { hma_message_add_link_button(message, ONE, it) })
+    }),
+    ("hma_message_add_postback_button", "title", "title", true, |it| {
+        with(text(), |message| unsafe { hma_message_add_postback_button(message, it, ONE) })
+    }),
+    ("hma_message_add_postback_button", "payload", "payload", true, |it| {
+        with(text(), |message| unsafe { hma_message_add_postback_button(message, ONE, it) })
+    }),
+    ("hma_message_set_tag", "tag", "tag", true, |it| {
+        with(text(), |message| unsafe { hma_message_set_tag(message, it) })
+    }),
+    ("hma_message_set_messaging_type", "messaging_type", "messaging_type", true, |it| {
+        with(text(), |message| unsafe { hma_message_set_messaging_type(message, it) })
+    }),
+    ("hma_message_set_reply_to", "message_id", "reply_to", true, |it| {
+        with(text(), |message| unsafe { hma_message_set_reply_to(message, it) })
+    }),
+];
+
+const SEND_TEXTS: [Row<Sends>; 6] = [
+    ("hma_send_text", "recipient_id", "recipient_id", true, |client, it| {
+        sent(|response, error| unsafe { hma_send_text(client.raw(), it, ONE, response, error) })
+    }),
+    ("hma_send_text", "text", "text", true, |client, it| {
+        sent(|response, error| unsafe { hma_send_text(client.raw(), ONE, it, response, error) })
+    }),
+    ("hma_send", "recipient_id", "recipient_id", true, |client, it| {
+        sent(|response, error| unsafe { hma_send(client.raw(), it, Some(&text()), response, error) })
+    }),
+    ("hma_send_private_reply", "comment_id", "comment_id", true, |client, it| {
+        sent(|response, error| unsafe { hma_send_private_reply(client.raw(), it, Some(&text()), response, error) })
+    }),
+    ("hma_send_json", "body", "body", true, |client, it| {
+        sent(|response, error| unsafe { hma_send_json(client.raw(), it, response, error) })
+    }),
+    ("hma_upload", "url", "url", true, |client, it| {
+        sent(|response, error| unsafe { hma_upload(client.raw(), 1, it, response, error) })
+    }),
+];
+
+#[test]
+fn the_tables_of_texts_name_every_text_argument_of_the_header() {
+    let header = Header::parse(include_str!(concat!(env!("OUT_DIR"), "/hookmyapp.h")));
+    let expected: BTreeSet<(&str, &str)> = header
+        .functions
+        .iter()
+        // What a webhook lacks is no mistake of the program: `tests/webhooks.rs`.
+        .filter(|function| function.name != "hma_webhook_verify")
+        .flat_map(|function| function.parameters.iter().map(|parameter| (function.name.as_str(), parameter.as_str())))
+        .filter_map(|(function, parameter)| Some((function, parameter.strip_prefix("const char *")?)))
+        .collect();
+    let configs = CONFIG_TEXTS.iter().map(|row| (row.0, row.1));
+    let messages = MESSAGE_TEXTS.iter().map(|row| (row.0, row.1));
+    let sends = SEND_TEXTS.iter().map(|row| (row.0, row.1));
+    assert_eq!(configs.chain(messages).chain(sends).collect::<BTreeSet<_>>(), expected);
+}
+
+/// What an error string says of a text that is wrong in itself.
+fn not_utf8(name: &str) -> String {
+    format!("{name}: not UTF-8 at byte 2")
+}
+
+fn null(name: &str) -> String {
+    format!("{name}: must not be NULL")
+}
+
+fn config_error(config: Box<hma_config>) -> String {
+    let config = Config(Some(config));
+    assert_eq!(borrowed(hma_config_url(config.0.as_deref())), None);
+    let error = Client::new(&config).expect_err("no client");
+    assert_eq!(error.status, HMA_ERROR_CONFIG, "{error}");
+    line(&error)
+}
+
+#[test]
+fn every_text_of_a_configuration_must_be_utf8_and_there() {
+    for (function, parameter, name, is_needed, make) in CONFIG_TEXTS {
+        let error = config_error(make(NOT_UTF8.as_ptr()));
+        assert!(error.contains(&not_utf8(name)), "{function} {parameter}: {error}");
+        if is_needed {
+            let error = config_error(make(ptr::null()));
+            assert!(error.contains(&null(name)), "{function} {parameter}: {error}");
+        } else {
+            let config = Config(Some(make(ptr::null())));
+            Client::new(&config).unwrap_or_else(|error| panic!("{function} {parameter}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn every_text_of_a_message_must_be_utf8_and_there() {
+    let (gateway, client) = client();
+    for (function, parameter, name, is_needed, make) in MESSAGE_TEXTS {
+        let send = |it: *const c_char| client.send(USER, &Message(Some(make(it))));
+        let error = argument_error(send(NOT_UTF8.as_ptr()), function);
+        assert_eq!(error, not_utf8(name), "{function} {parameter}");
+        let before = gateway.received().len();
+        if is_needed {
+            assert_eq!(argument_error(send(ptr::null()), function), null(name), "{function} {parameter}");
+        } else {
+            send(ptr::null()).unwrap_or_else(|error| panic!("{function} {parameter}: {error}"));
+        }
+        assert_eq!(gateway.received().len(), before + usize::from(!is_needed), "{function} {parameter}");
+    }
+}
+
+#[test]
+fn every_text_of_a_send_must_be_utf8_and_there() {
+    let (gateway, client) = client();
+    for (function, parameter, name, is_needed, send) in SEND_TEXTS {
+        assert!(is_needed);
+        let error = argument_error(send(&client, NOT_UTF8.as_ptr()), function);
+        assert_eq!(error, not_utf8(name), "{function} {parameter}");
+        assert_eq!(argument_error(send(&client, ptr::null()), function), null(name), "{function} {parameter}");
+    }
+    assert!(gateway.received().is_empty());
+}
+
+#[test]
+fn a_configuration_of_nothing_but_null_names_all_three_texts() {
+    // SAFETY: NULL is a mistake, not a crash.
+    let error = config_error(unsafe { hma_config_new(ptr::null(), ptr::null(), ptr::null()) });
+    for name in ["base_url", "account_id", "access_token"] {
+        assert!(error.contains(&null(name)), "{error}");
+    }
+}
+
+#[test]
+fn the_first_mistake_of_a_message_is_the_one_that_is_reported() {
+    let (_gateway, client) = client();
+    // SAFETY: NUL-terminated texts, or NULL.
+    let message = with(text(), |message| unsafe {
+        let message = message.unwrap();
+        hma_message_set_tag(Some(message), NOT_UTF8.as_ptr());
+        hma_message_set_reply_to(Some(message), ptr::null());
+        hma_message_set_tag(Some(message), c"HUMAN_AGENT".as_ptr());
+    });
+    assert_eq!(argument_error(client.send(USER, &Message(Some(message))), "tag"), not_utf8("tag"));
+}
+
+// Constants and handles
+
+#[test]
+fn a_constant_out_of_range_is_refused_by_its_name() {
+    let (gateway, client) = client();
+    let none_of_its = |name: &str, number: i32| format!("{name}: {number} is none of its constants");
+    for number in OUT_OF_RANGE {
+        // SAFETY (all): every text is NUL-terminated or NULL.
+        let messages = [
+            ("kind", unsafe { hma_message_attachment(number, URL) }),
+            ("kind", unsafe { hma_message_attachment_id(number, ONE) }),
+            ("action", hma_message_action(number)),
+            ("kind", with(text(), |message| unsafe { hma_message_add_contact_reply(message, number, ONE, ONE) })),
+        ];
+        for (name, message) in messages {
+            let error = argument_error(client.send(USER, &Message(Some(message))), number);
+            assert_eq!(error, none_of_its(name, number));
+        }
+        let upload = sent(|response, error| unsafe { hma_upload(client.raw(), number, URL, response, error) });
+        assert_eq!(argument_error(upload, number), none_of_its("kind", number));
+    }
+    assert!(gateway.received().is_empty());
+}
+
+#[test]
+fn every_send_without_a_client_or_a_message_names_it() {
+    let (_gateway, client) = client();
+    let message = text();
+    type Send<'a> = &'a dyn Fn(*mut *mut hma_response, *mut *mut c_char) -> hma_status;
+    // SAFETY (all): every text is NUL-terminated, and out-parameters may be written.
+    let sends: [(&str, Send); 7] = [
+        ("client", &|response, error| unsafe { hma_send_text(None, to_user(), ONE, response, error) }),
+        ("client", &|response, error| unsafe { hma_send(None, to_user(), Some(&message), response, error) }),
+        ("client", &|response, error| unsafe { hma_send_private_reply(None, ONE, Some(&message), response, error) }),
+        ("client", &|response, error| unsafe { hma_send_json(None, c"{}".as_ptr(), response, error) }),
+        ("client", &|response, error| unsafe { hma_upload(None, 1, URL, response, error) }),
+        ("message", &|response, error| unsafe { hma_send(client.raw(), to_user(), None, response, error) }),
+        ("message", &|response, error| unsafe { hma_send_private_reply(client.raw(), ONE, None, response, error) }),
+    ];
+    for (at, (name, send)) in sends.iter().enumerate() {
+        assert_eq!(argument_error(sent(send), at), null(name), "{at}");
+    }
+}
+
+#[test]
+fn a_client_without_configuration_or_place_is_an_argument_error() {
+    let config = good_config();
+    let (mut made, mut error) = (old(), old());
+    // SAFETY (all): out-parameters are NULL or may be written.
+    let status = unsafe { hma_client_new(None, &mut made, &mut error) };
+    assert_eq!((status, made.is_null()), (HMA_ERROR_ARGUMENT, true));
+    assert_eq!(string(error), null("config"));
+    let mut error = old();
+    assert_eq!(unsafe { hma_client_new(Some(&config), ptr::null_mut(), &mut error) }, HMA_ERROR_ARGUMENT);
+    assert_eq!(string(error), null("client_out"));
+    let mut error = old();
+    assert_eq!(unsafe { hma_client_from_env(ptr::null_mut(), &mut error) }, HMA_ERROR_ARGUMENT);
+    assert_eq!(string(error), null("client_out"));
+}
+
+/// An error string, freed as C does.
+fn string(error: *mut c_char) -> String {
+    assert_ne!(error, old());
+    let text = borrowed(error).unwrap().to_owned();
+    // SAFETY: it came out of the library and is freed once.
+    unsafe { hma_string_free(error) };
+    text
+}
+
+// Configurations
+
+#[test]
+fn a_client_of_a_bad_configuration_stays_null_and_hears_why() {
+    // SAFETY (all): every text is NUL-terminated.
+    let new = |base: &CStr, account: &CStr, token: &CStr| unsafe {
+        hma_config_new(base.as_ptr(), account.as_ptr(), token.as_ptr())
+    };
+    let no_file = with(good_config(), |config| unsafe {
+        hma_config_set_ca_file(config, c"/no/such/file.pem".as_ptr());
+    });
+    let proxy = with(good_config(), |config| unsafe { hma_config_set_proxy(config, c"ftp://127.0.0.1".as_ptr()) });
+    for (name, config) in [
+        ("base_url", new(c"http://gateway.example.com", c"1", c"t")),
+        ("base_url", new(c"", c"1", c"t")),
+        ("account_id", new(BASE_URL, c"1/2", c"t")),
+        ("access_token", new(BASE_URL, c"1", c"secret\r\nX: y")),
+        ("timeout", with(good_config(), |config| hma_config_set_timeout(config, 0))),
+        ("connect timeout", with(good_config(), |config| hma_config_set_connect_timeout(config, 0))),
+        ("proxy", proxy),
+        ("/no/such/env", unsafe { hma_config_from_env_file(c"/no/such/env".as_ptr()) }),
+    ] {
+        let error = config_error(config);
+        assert!(error.contains(name) && !error.contains("secret"), "{name}: {error}");
+    }
+    // This file is read when the client is made.
+    let error = Client::new(&Config(Some(no_file))).unwrap_err();
+    assert_eq!(error.status, HMA_ERROR_CONFIG);
+    assert!(line(&error).contains("/no/such/file.pem"), "{error}");
+}
+
+#[test]
+fn a_mistake_is_forgotten_when_the_same_thing_is_set_rightly() {
+    type Change = fn(&mut hma_config);
+    // SAFETY (all): every text is NUL-terminated or NULL.
+    let settings: [(Change, Change); 7] = [
+        (|it| hma_config_set_timeout(Some(it), 0), |it| hma_config_set_timeout(Some(it), 1)),
+        (|it| hma_config_set_connect_timeout(Some(it), 0), |it| hma_config_set_connect_timeout(Some(it), u32::MAX)),
+        (
+            |it| unsafe { hma_config_set_ca_file(Some(it), NOT_UTF8.as_ptr()) },
+            |it| unsafe { hma_config_set_ca_file(Some(it), ptr::null()) },
+        ),
+        (
+            |it| unsafe { hma_config_set_proxy(Some(it), NOT_UTF8.as_ptr()) },
+            |it| unsafe { hma_config_set_proxy(Some(it), ptr::null()) },
+        ),
+        (
+            |it| unsafe { hma_config_set_proxy(Some(it), c"ftp://x".as_ptr()) },
+            |it| unsafe { hma_config_set_proxy(Some(it), c"http://127.0.0.1:9".as_ptr()) },
+        ),
+        (
+            |it| unsafe { hma_config_set_proxy(Some(it), NOT_UTF8.as_ptr()) },
+            |it| unsafe { hma_config_set_proxy(Some(it), c"http://127.0.0.1:9".as_ptr()) },
+        ),
+        (
+            |it| unsafe { hma_config_set_no_proxy(Some(it), NOT_UTF8.as_ptr()) },
+            |it| unsafe { hma_config_set_no_proxy(Some(it), ptr::null()) },
+        ),
+    ];
+    for (at, (wrongly, rightly)) in settings.into_iter().enumerate() {
+        let mut config = good_config();
+        wrongly(&mut config);
+        wrongly(&mut config);
+        assert!(hma_config_url(Some(&config)).is_null(), "{at}");
+        rightly(&mut config);
+        assert_eq!(borrowed(hma_config_url(Some(&config))), Some("http://127.0.0.1:9/v25.0/1/messages"), "{at}");
+        Client::new(&Config(Some(config))).unwrap_or_else(|error| panic!("{at}: {error}"));
+    }
+}
+
+#[test]
+fn hosts_that_need_no_proxy_are_connected_to_directly() {
+    // A name that a look-up refuses on this machine: a label has at most 63 letters.
+    let base_url = CText::of(format!("https://{}.example.net", "a".repeat(64)).as_str());
+    for (hosts, is_asked) in [
+        (None, true),
+        (Some(c""), true),
+        (Some(c"other.example.com"), true),
+        (Some(c"example.net"), false),
+        (Some(c"*"), false),
+    ] {
+        let hosts = hosts.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: every text is NUL-terminated or NULL.
+        let config = with(unsafe { hma_config_new(base_url.as_ptr(), ONE, ONE) }, |config| unsafe {
+            let config = config.unwrap();
+            hma_config_set_no_proxy(Some(config), c"*".as_ptr());
+            hma_config_set_no_proxy(Some(config), hosts);
+            hma_config_set_proxy(Some(config), c"http://127.0.0.1:9".as_ptr());
+        });
+        let error = Client::new(&Config(Some(config))).unwrap().send_text(USER, "Hello").unwrap_err();
+        assert_eq!(error.status, HMA_ERROR_CONNECT);
+        assert_eq!(line(&error).contains("the proxy 127.0.0.1:9"), is_asked, "{error}");
+    }
+}
+
+#[test]
+fn an_idle_time_of_zero_is_no_mistake() {
+    for milliseconds in [0, 1, u32::MAX] {
+        let config = with(good_config(), |config| hma_config_set_keep_alive(config, milliseconds));
+        Client::new(&Config(Some(config))).unwrap();
+    }
+}
+
+#[test]
+fn an_env_file_gives_its_url_and_its_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ünï.env");
+    let lines = "INSTAGRAM_API_URL=https://sandbox.hookmyapp.com/v25.0\nINSTAGRAM_GRAPH_API_URL=https://x.example.com\n\
+        INSTAGRAM_ACCOUNT_ID=1\nINSTAGRAM_USER_ID=2\nINSTAGRAM_ACCESS_TOKEN=t\n";
+    fs::write(&path, lines).unwrap();
+    let path = CText::of(path.to_str().unwrap());
+    // SAFETY: a NUL-terminated text.
+    let config = unsafe { hma_config_from_env_file(path.as_ptr()) };
+    assert_eq!(borrowed(hma_config_url(Some(&config))), Some("https://sandbox.hookmyapp.com/v25.0/1/messages"));
+    let warnings: Vec<&str> = borrowed(hma_config_warnings(Some(&config))).unwrap().lines().collect();
+    let [urls, ids] = warnings[..] else { panic!("{warnings:?}") };
+    assert!(urls.contains("INSTAGRAM_GRAPH_API_URL") && ids.contains("INSTAGRAM_USER_ID"), "{warnings:?}");
+    assert!(hma_config_warnings(Some(&good_config())).is_null());
+}
+
+// Results
+
+#[test]
+fn results_that_are_not_wanted_may_be_null() {
+    let (gateway, client) = client();
+    let (none, no_string) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY (all): every text is NUL-terminated, and no out-parameter is wanted.
+    let send = || unsafe { hma_send_text(client.raw(), to_user(), ONE, none, no_string) };
+    assert_eq!(send(), HMA_OK);
+    gateway.answer_next(Answer::json(403, &json!({"code": "SESSION_WINDOW_CLOSED", "message": "Closed."})));
+    assert_eq!(send(), HMA_ERROR_WINDOW_CLOSED);
+    assert_eq!(unsafe { hma_send_text(client.raw(), to_user(), ptr::null(), none, no_string) }, HMA_ERROR_ARGUMENT);
+    assert_eq!(unsafe { hma_client_new(None, &mut old(), no_string) }, HMA_ERROR_ARGUMENT);
+}
+
+#[test]
+fn a_send_that_is_accepted_writes_null_over_an_old_error() {
+    let (_gateway, client) = client();
+    let mut error = old();
+    // SAFETY: NUL-terminated texts, and out-parameters that may be written.
+    let status = unsafe { hma_send_text(client.raw(), to_user(), ONE, ptr::null_mut(), &mut error) };
+    assert_eq!((status, error.is_null()), (HMA_OK, true));
+}
+
+#[test]
+fn a_send_without_a_connection_writes_null_over_an_old_response() {
+    let config = Config(Some(good_config()));
+    let error = Client::new(&config).unwrap().send_text(USER, "Hello").unwrap_err();
+    // `sent` looks at both out-parameters.
+    assert_eq!(error.status, HMA_ERROR_CONNECT);
+    assert!(line(&error).contains("127.0.0.1:9"), "{error}");
+}
+
+#[test]
+fn what_the_gateway_said_is_there_when_it_refused() {
+    let (gateway, client) = client();
+    let refusal = json!({"error": {
+        "message": "(#10) Outside the window", "type": "OAuthException", "code": 10, "error_subcode": 2534022,
+        "error_user_msg": "Sie dürfen nicht mehr antworten", "fbtrace_id": "Axyz",
+    }});
+    gateway.answer_next(Answer::json(400, &refusal).with_header("Retry-After", "7"));
+    let error = client.send_text(USER, "Hello").unwrap_err();
+    assert_eq!(error.status, HMA_ERROR_WINDOW_CLOSED);
+    let response = error.response().unwrap();
+    assert_eq!((response.http_status(), response.meta_code(), response.meta_subcode()), (400, Some(10), Some(2534022)));
+    assert_eq!(response.error_message(), Some("(#10) Outside the window"));
+    assert_eq!(response.user_message(), Some("Sie dürfen nicht mehr antworten"));
+    assert_eq!((response.trace_id(), response.gateway_code(), response.message_id()), (Some("Axyz"), None, None));
+    assert_eq!((error.retry_after(), response.usage_percent()), (Some(Duration::from_secs(7)), None));
+}
+
+#[test]
+fn a_text_that_holds_a_nul_is_not_cut() {
+    let (gateway, client) = client();
+    gateway.answer_next(Answer::new(200, "application/json", r#"{"message_id":"a\u0000b","recipient_id":"1"}"#));
+    assert_eq!(client.send_text(USER, "Hello").unwrap().message_id(), Some("a\u{FFFD}b"));
+}
+
+#[test]
+fn a_body_comes_byte_for_byte_whatever_it_is() {
+    let (gateway, client) = client();
+    for body in [&b"\0\xff{}\0"[..], b"", b"{\"error\": null}\0"] {
+        gateway.answer_next(Answer { status: 400, headers: Vec::new(), body: body.to_vec() });
+        let error = client.send_text(USER, "Hello").unwrap_err();
+        assert_eq!(error.response().unwrap().body(), body);
+        assert_eq!(line(&error), "Instagram API error 400: {}");
+    }
+}
+
+#[test]
+fn a_pause_is_a_number_of_seconds_that_fits_or_none() {
+    let (gateway, client) = client();
+    for (said, given) in [("0", 0), ("2147483647", i32::MAX), ("2147483648", i32::MAX), ("-1", -1), ("soon", -1)] {
+        let answer = Answer::json(429, &json!({"code": "RATE_LIMITED", "message": "Slow down."}));
+        gateway.answer_next(answer.with_header("Retry-After", said));
+        let error = client.send_text(USER, "Hello").unwrap_err();
+        assert_eq!(error.status, HMA_ERROR_RATE_LIMITED);
+        assert_eq!(error.retry_after(), (given >= 0).then(|| Duration::from_secs(given as u64)), "{said}");
+    }
+}
+
+// Statuses
+
+#[test]
+fn every_status_has_a_delivery_and_a_sentence() {
+    for status in (-5..=60).chain([i32::MIN, i32::MAX]) {
+        let delivery = match status {
+            0 => HMA_DELIVERY_ACCEPTED,
+            10..=19 => HMA_DELIVERY_NOT_SENT,
+            20..=29 => HMA_DELIVERY_REJECTED,
+            _ => HMA_DELIVERY_UNKNOWN,
+        };
+        assert_eq!(hma_status_delivery(status), delivery, "{status}");
+        let sentence = borrowed(hma_status_text(status)).unwrap();
+        assert!(sentence.is_ascii() && !sentence.contains('\n') && !sentence.ends_with('.'), "{status}: {sentence}");
+        match KINDS.into_iter().find(|kind| *kind as i32 == status) {
+            Some(kind) => assert_eq!(sentence, kind.to_string(), "{status}"),
+            None if status == HMA_OK => assert_eq!(sentence, "the gateway accepted the message"),
+            None => assert_eq!(sentence, unknown(delivery), "{status}"),
+        }
+    }
+}
+
+fn unknown(delivery: hma_delivery) -> &'static str {
+    match delivery {
+        HMA_DELIVERY_NOT_SENT => "an unknown status: nothing was sent, sending again is safe",
+        HMA_DELIVERY_REJECTED => "an unknown status: the message was refused",
+        _ => "an unknown status: the message may have been delivered, do not repeat it blindly",
+    }
+}

@@ -1,0 +1,1024 @@
+//! Webhooks: signatures, events, the window and replies, through Rust and through C.
+
+use std::ffi::{CStr, CString, c_char};
+use std::{fs, ptr, thread};
+
+use crate::support::gateway::Gateway;
+use crate::support::vectors::{Fields, read_all};
+use hookmyapp::capi::{client as c_client, config as c_config, message as c_message, response as c_response};
+use hookmyapp::capi::{events::*, status::*, webhook::*};
+use hookmyapp::webhook::{self, Event, EventKind, Events, ReplyTarget};
+use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Message, window};
+use serde_json::{Map, Value, json};
+
+const SECRET: &str = "whsec_9f2c41d07be84aa6";
+const USER: &str = "8123456789012345";
+const ACCOUNT: &str = "17841450000000017";
+
+// Signatures
+
+#[test]
+fn every_signature_is_judged_as_its_vector_says_in_rust_and_in_c() {
+    let mut seen = [0, 0];
+    for (_, mut vector) in read_all("signatures") {
+        vector.set_aside(&["raw_body_utf8"]);
+        let body = decode_base64(&vector.text("raw_body_base64"));
+        let (secret, signature) = (vector.text("secret"), signature_header(&mut vector));
+        let is_valid = vector.object("expect").flag("signature_valid");
+        seen[usize::from(is_valid)] += 1;
+        check_signature(vector.place(), &secret, signature.as_deref(), &body, is_valid);
+    }
+    assert!(seen[0] >= 10 && seen[1] >= 10, "{seen:?}");
+}
+
+#[test]
+fn the_bodies_of_the_other_vectors_are_signed() {
+    for (_, mut vector) in read_all("webhooks") {
+        let (body, secret) = (vector.text("raw_body"), vector.text("secret"));
+        let signature = signature_header(&mut vector);
+        let mut expect = vector.object("expect");
+        let is_valid = expect.flag("signature_valid");
+        expect.set_all_aside();
+        check_signature(vector.place(), &secret, signature.as_deref(), body.as_bytes(), is_valid);
+        vector.set_all_aside();
+    }
+}
+
+fn signature_header(vector: &mut Fields) -> Option<String> {
+    let headers = vector.object("headers").rest();
+    headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("x-hookmyapp-signature-256")).map(|(_, value)| value)
+}
+
+fn check_signature(place: &str, secret: &str, signature: Option<&str>, body: &[u8], is_valid: bool) {
+    let in_rust = webhook::verify(secret, signature, body);
+    let (status, words) = c_verify(Some(secret), signature, body);
+    assert_eq!(in_rust.is_ok(), is_valid, "{place}: {in_rust:?}");
+    match in_rust {
+        Ok(()) => assert_eq!((status, words), (HMA_OK, None), "{place}"),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Signature, "{place}");
+            assert_eq!((status, words), (HMA_ERROR_SIGNATURE, Some(line(&error))), "{place}");
+        }
+    }
+}
+
+fn c_verify(secret: Option<&str>, signature: Option<&str>, body: &[u8]) -> (hma_status, Option<String>) {
+    let [secret, signature] = [secret, signature].map(|text| text.map(|text| CString::new(text).unwrap()));
+    let [secret, signature] = [&secret, &signature].map(|text| text.as_ref().map_or(ptr::null(), |text| text.as_ptr()));
+    let mut error = ptr::dangling_mut();
+    // SAFETY: texts with a NUL behind them, a body of that length, and a pointer of this function.
+    let status = unsafe { hma_webhook_verify(secret, signature, body.as_ptr().cast(), body.len(), &mut error) };
+    (status, owned_text(error))
+}
+
+#[test]
+fn every_header_that_is_no_signature_is_refused_and_the_error_repeats_nothing() {
+    let body = b"{}";
+    let good = sign(SECRET, body);
+    let digits = good.strip_prefix("sha256=").unwrap();
+    for bad in [
+        "",
+        "sha256=",
+        "sha256",
+        &digits[1..],
+        &format!("{digits}0"),
+        &format!("SHA256={digits}"),
+        &format!("sha256=sha256={digits}"),
+        &format!(" {good}"),
+        &format!("{good} "),
+        &format!("{good},{good}"),
+        &format!("sha256:{digits}"),
+        &format!("sha512={digits}"),
+        &digits.replace(|c: char| c.is_ascii_digit(), "g"),
+        &"é".repeat(32),
+        &"0".repeat(64),
+        &"0".repeat(1 << 20),
+    ] {
+        let error = webhook::verify(SECRET, bad, body).expect_err(bad);
+        let line = line(&error);
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Signature, Delivery::NotSent), "{bad:?}");
+        assert!(!line.contains(SECRET) && !line.contains(&digits[..8]) && line.len() < 120, "{line}");
+        assert_eq!(c_verify(Some(SECRET), Some(bad), body), (HMA_ERROR_SIGNATURE, Some(line)), "{bad:?}");
+    }
+    assert!(webhook::verify(SECRET, &*good, body).is_ok());
+    assert!(webhook::verify("another", &*good, body).is_err());
+}
+
+#[test]
+fn a_signature_for_each_bit_of_a_body_fits_that_body_alone() {
+    let body = br#"{"object":"instagram"}"#;
+    let signature = sign(SECRET, body);
+    for bit in 0..8 * body.len() {
+        let mut changed = *body;
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(webhook::verify(SECRET, &*signature, &changed).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn in_c_what_is_missing_never_passes() {
+    let signed_with_nothing = sign("", b"");
+    for secret in [None, Some("")] {
+        assert_eq!(c_verify(secret, Some(&signed_with_nothing), b"").0, HMA_ERROR_SIGNATURE);
+    }
+    assert_eq!(c_verify(Some(SECRET), None, b"").0, HMA_ERROR_SIGNATURE);
+    let (secret, signature) = (CString::new(SECRET).unwrap(), CString::new(sign(SECRET, b"")).unwrap());
+    let mut error = ptr::dangling_mut();
+    // SAFETY: texts with a NUL behind them, and NULL where the header allows it.
+    unsafe {
+        let (secret, signature) = (secret.as_ptr(), signature.as_ptr());
+        assert_eq!(hma_webhook_verify(secret, signature, ptr::null(), 0, &mut error), HMA_OK);
+        assert!(error.is_null());
+        assert_eq!(hma_webhook_verify(secret, signature, ptr::null(), 1, &mut error), HMA_ERROR_ARGUMENT);
+        assert!(owned_text(error).unwrap().contains("body"));
+        assert_eq!(hma_webhook_verify(secret, signature, ptr::null(), 1, ptr::null_mut()), HMA_ERROR_ARGUMENT);
+        assert_eq!(hma_webhook_verify(c"\xff".as_ptr(), signature, ptr::null(), 0, &mut error), HMA_ERROR_ARGUMENT);
+        assert!(owned_text(error).unwrap().contains("secret"));
+        assert_eq!(hma_webhook_verify(secret, c"\xff".as_ptr(), ptr::null(), 0, &mut error), HMA_ERROR_SIGNATURE);
+        assert!(owned_text(error).unwrap().contains("signature"));
+    }
+}
+
+// Events
+
+#[test]
+fn every_delivery_gives_the_events_of_its_vector_in_rust_and_in_c() {
+    for (_, mut vector) in read_all("webhooks") {
+        let body = vector.text("raw_body");
+        let mut expect = vector.object("expect");
+        let given = facts_of(body.as_bytes());
+        let expected = expect.objects("events");
+        assert_eq!(given.len(), expected.len(), "{}", vector.place());
+        for (given, expected) in given.iter().zip(expected) {
+            compare(given, expected);
+        }
+        expect.set_all_aside();
+        vector.set_all_aside();
+    }
+}
+
+/// Only what a vector names is compared.
+fn compare(given: &Map<String, Value>, mut expected: Fields) {
+    let place = expected.place().to_owned();
+    for (theirs, ours) in [
+        ("type", "kind"),
+        ("mid", "message_id"),
+        ("target_mid", "target_message_id"),
+        ("quick_reply_payload", "payload"),
+        ("reply_to_mid", "reply_to_message_id"),
+        ("reply_to_story", "story"),
+        ("action", "reaction_action"),
+        ("reaction", "reaction_name"),
+        ("emoji", "reaction_emoji"),
+        ("num_edit", "edit_count"),
+        ("standby", "is_standby"),
+        ("is_self", "is_own"),
+    ]
+    .into_iter()
+    .chain(
+        [
+            "account_id",
+            "user_id",
+            "username",
+            "timestamp_ms",
+            "reply_to_user",
+            "reply_to_comment",
+            "opens_window",
+            "text",
+            "title",
+            "payload",
+            "comment_id",
+            "parent_id",
+            "media_id",
+            "referral",
+            "attachments",
+            "is_own",
+        ]
+        .map(|name| (name, name)),
+    ) {
+        let Some(mut wanted) = expected.take(theirs) else { continue };
+        if wanted == json!("unknown") {
+            wanted = json!("other");
+        }
+        assert!(holds(&given[ours], &wanted), "{place}: {theirs} is {}, not {wanted}", given[ours]);
+    }
+}
+
+/// Whether `given` says what is wanted; it may say more.
+fn holds(given: &Value, wanted: &Value) -> bool {
+    match (given, wanted) {
+        (Value::Object(given), Value::Object(wanted)) => wanted.iter().all(|(name, value)| holds(&given[name], value)),
+        (Value::Array(given), Value::Array(wanted)) => {
+            given.len() == wanted.len() && given.iter().zip(wanted).all(|(given, wanted)| holds(given, wanted))
+        }
+        _ => given == wanted,
+    }
+}
+
+/// All that Rust and C say about the events of a body; they must say the same.
+fn facts_of(body: &[u8]) -> Vec<Map<String, Value>> {
+    let events = webhook::parse(body).unwrap();
+    let c_events = CEvents::parse(body).unwrap();
+    let in_rust: Vec<_> = events.iter().map(rust_facts).collect();
+    let in_c: Vec<_> = (0..c_events.count()).map(|index| c_events.facts(index)).collect();
+    assert_eq!(in_rust, in_c);
+    assert_eq!(events.object().map(str::to_owned), c_events.object());
+    in_rust
+}
+
+fn rust_facts(event: &Event) -> Map<String, Value> {
+    let [reply_to_user, reply_to_comment] = match event.reply_target() {
+        Some(ReplyTarget::User(id)) => [Some(id), None],
+        Some(ReplyTarget::Comment(id)) => [None, Some(id)],
+        Some(other) => panic!("{other:?}"),
+        None => [None, None],
+    };
+    let attachments = event
+        .attachments()
+        .iter()
+        .map(|one| json!({"type": one.kind(), "url": one.url(), "media_id": one.media_id(), "title": one.title()}));
+    let (reaction, story, referral) = (event.reaction(), event.story(), event.referral());
+    let facts = json!({
+        "kind": event.kind().to_string(),
+        "is_standby": event.is_standby(),
+        "is_echo": event.is_echo(),
+        "is_own": event.is_own(),
+        "account_id": event.account_id(),
+        "user_id": event.user_id(),
+        "username": event.username(),
+        "reply_to_user": reply_to_user,
+        "reply_to_comment": reply_to_comment,
+        "message_id": event.message_id(),
+        "target_message_id": event.target_message_id(),
+        "comment_id": event.comment_id(),
+        "parent_id": event.parent_id(),
+        "media_id": event.media_id(),
+        "text": event.text(),
+        "title": event.title(),
+        "payload": event.payload(),
+        "attachments": attachments.collect::<Value>(),
+        "reply_to_message_id": event.reply_to_message_id(),
+        "story": {
+            "id": story.and_then(|story| story.id()),
+            "url": story.and_then(|story| story.url()),
+            "link_sticker_url": story.and_then(|story| story.link_url()),
+        },
+        "reaction_action": reaction.and_then(|reaction| reaction.action()),
+        "reaction_name": reaction.and_then(|reaction| reaction.name()),
+        "reaction_emoji": reaction.and_then(|reaction| reaction.emoji()),
+        "referral": {
+            "ref": referral.and_then(|referral| referral.reference()),
+            "source": referral.and_then(|referral| referral.source()),
+            "type": referral.and_then(|referral| referral.kind()),
+            "ad_id": referral.and_then(|referral| referral.ad_id()),
+            "product_id": referral.and_then(|referral| referral.product_id()),
+        },
+        "edit_count": event.edit_count(),
+        "timestamp_ms": event.timestamp_ms(),
+        "opens_window": event.opens_window(),
+        "window_closes_at": event.window_closes_at(),
+        "key": event.key(),
+        "json": event.json(),
+    });
+    facts.as_object().unwrap().clone()
+}
+
+/// Events as a C program holds them.
+struct CEvents(*mut hma_events);
+
+impl CEvents {
+    fn parse(body: &[u8]) -> Result<CEvents, (hma_status, String)> {
+        let (mut events, mut error) = (ptr::dangling_mut(), ptr::dangling_mut());
+        // SAFETY: a body of that length, and pointers of this function.
+        let status = unsafe { hma_events_parse(body.as_ptr().cast(), body.len(), &mut events, &mut error) };
+        let words = owned_text(error);
+        assert_eq!(status == HMA_OK, words.is_none(), "{words:?}");
+        assert_eq!(status == HMA_OK, !events.is_null());
+        match words {
+            None => Ok(CEvents(events)),
+            Some(words) => Err((status, words)),
+        }
+    }
+
+    fn get(&self) -> Option<&hma_events> {
+        // SAFETY: NULL, or what `hma_events_parse` gave, until it is dropped.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn count(&self) -> usize {
+        hma_events_count(self.get())
+    }
+
+    fn object(&self) -> Option<String> {
+        borrowed_text(hma_events_object(self.get()))
+    }
+
+    fn facts(&self, index: usize) -> Map<String, Value> {
+        let events = self.get();
+        let text = |get: extern "C" fn(Option<&hma_events>, usize) -> *const c_char| borrowed_text(get(events, index));
+        let of_attachment = |get: extern "C" fn(Option<&hma_events>, usize, usize) -> *const c_char, at| {
+            borrowed_text(get(events, index, at))
+        };
+        let attachments = (0..hma_events_attachment_count(events, index)).map(|at| {
+            json!({
+                "type": of_attachment(hma_events_attachment_type, at),
+                "url": of_attachment(hma_events_attachment_url, at),
+                "media_id": of_attachment(hma_events_attachment_media_id, at),
+                "title": of_attachment(hma_events_attachment_title, at),
+            })
+        });
+        let number = |number: i64| (number != -1).then_some(number);
+        let facts = json!({
+            "kind": KINDS.iter().find(|(_, number, _)| *number == hma_events_kind(events, index)).unwrap().2,
+            "is_standby": hma_events_is_standby(events, index) == 1,
+            "is_echo": hma_events_is_echo(events, index) == 1,
+            "is_own": hma_events_is_own(events, index) == 1,
+            "account_id": text(hma_events_account_id),
+            "user_id": text(hma_events_user_id),
+            "username": text(hma_events_username),
+            "reply_to_user": text(hma_events_reply_user_id),
+            "reply_to_comment": text(hma_events_reply_comment_id),
+            "message_id": text(hma_events_message_id),
+            "target_message_id": text(hma_events_target_message_id),
+            "comment_id": text(hma_events_comment_id),
+            "parent_id": text(hma_events_parent_id),
+            "media_id": text(hma_events_media_id),
+            "text": text(hma_events_text),
+            "title": text(hma_events_title),
+            "payload": text(hma_events_payload),
+            "attachments": attachments.collect::<Value>(),
+            "reply_to_message_id": text(hma_events_reply_to_message_id),
+            "story": {
+                "id": text(hma_events_story_id),
+                "url": text(hma_events_story_url),
+                "link_sticker_url": text(hma_events_story_link_url),
+            },
+            "reaction_action": text(hma_events_reaction_action),
+            "reaction_name": text(hma_events_reaction_name),
+            "reaction_emoji": text(hma_events_reaction_emoji),
+            "referral": {
+                "ref": text(hma_events_referral_ref),
+                "source": text(hma_events_referral_source),
+                "type": text(hma_events_referral_type),
+                "ad_id": text(hma_events_referral_ad_id),
+                "product_id": text(hma_events_referral_product_id),
+            },
+            "edit_count": number(hma_events_edit_count(events, index).into()),
+            "timestamp_ms": number(hma_events_timestamp_ms(events, index)),
+            "opens_window": number(hma_events_opens_window(events, index).into()).map(|yes| yes == 1),
+            "window_closes_at": number(hma_events_window_closes_at(events, index)),
+            "key": text(hma_events_key),
+            "json": text(hma_events_json),
+        });
+        facts.as_object().unwrap().clone()
+    }
+}
+
+impl Drop for CEvents {
+    fn drop(&mut self) {
+        // SAFETY: NULL, or `hma_events_parse` made it with `into_raw`; it is dropped once.
+        hma_events_free((!self.0.is_null()).then(|| unsafe { Box::from_raw(self.0) }));
+    }
+}
+
+const KINDS: [(EventKind, hma_event_kind, &str); 13] = [
+    (EventKind::Other, HMA_EVENT_OTHER, "other"),
+    (EventKind::Message, HMA_EVENT_MESSAGE, "message"),
+    (EventKind::Echo, HMA_EVENT_ECHO, "echo"),
+    (EventKind::Deleted, HMA_EVENT_DELETED, "deleted"),
+    (EventKind::Unsupported, HMA_EVENT_UNSUPPORTED, "unsupported"),
+    (EventKind::Postback, HMA_EVENT_POSTBACK, "postback"),
+    (EventKind::Reaction, HMA_EVENT_REACTION, "reaction"),
+    (EventKind::Read, HMA_EVENT_READ, "read"),
+    (EventKind::Referral, HMA_EVENT_REFERRAL, "referral"),
+    (EventKind::Edit, HMA_EVENT_EDIT, "edit"),
+    (EventKind::Comment, HMA_EVENT_COMMENT, "comment"),
+    (EventKind::LiveComment, HMA_EVENT_LIVE_COMMENT, "live_comment"),
+    (EventKind::Mention, HMA_EVENT_MENTION, "mention"),
+];
+
+#[test]
+fn the_kinds_have_the_same_numbers_in_rust_and_in_c() {
+    for (number, (kind, constant, name)) in KINDS.into_iter().enumerate() {
+        assert_eq!((kind as i32, constant, kind.to_string().as_str()), (number as i32, number as i32, name));
+    }
+}
+
+#[test]
+fn accessors_take_null_and_any_index() {
+    let nothing = CEvents(ptr::null_mut()).facts(0);
+    let events = CEvents::parse(delivery(&[message("m", "hi")]).as_bytes()).unwrap();
+    for index in [1, usize::MAX] {
+        assert_eq!(events.facts(index), nothing, "{index}");
+    }
+    let said: Vec<_> = nothing.iter().filter(|(_, value)| is_said(value)).collect();
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!((hma_events_count(None), hma_events_object(None)), (0, ptr::null()));
+    assert!(hma_events_attachment_url(events.get(), 0, 0).is_null());
+    hma_events_free(None);
+}
+
+fn is_said(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(is_said),
+        Value::Array(items) => !items.is_empty(),
+        other => ![Value::Null, json!(false), json!("other")].contains(other),
+    }
+}
+
+#[test]
+fn a_body_that_is_no_json_is_refused_with_line_and_column() {
+    for (body, place) in [
+        (&b""[..], "line 1 column 0"),
+        (b"hub.mode=subscribe", "line 1 column 1"),
+        (b"{\"object\":\"instagram\",\n\"entry\":[}", "line 2 column 10"),
+        (b"{\"object\":\"instagram\"} x", "line 1 column 24"),
+        (b"{\"a\":\"\0\"}", "line 1 column 6"),
+        (b"\xff\xfe{\0}\0", "line 1 column 1"),
+    ] {
+        let error = webhook::parse(body).unwrap_err();
+        let words = line(&error);
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Argument, Delivery::NotSent), "{words}");
+        assert!(words.starts_with("body: not JSON: ") && words.ends_with(place), "{words}");
+        assert_eq!(CEvents::parse(body).err(), Some((HMA_ERROR_ARGUMENT, words)));
+    }
+}
+
+#[test]
+fn in_c_a_missing_body_or_result_is_an_argument_error() {
+    let (mut events, mut error) = (ptr::dangling_mut(), ptr::dangling_mut());
+    // SAFETY: NULL where the header allows it, and pointers of this test.
+    unsafe {
+        assert_eq!(hma_events_parse(ptr::null(), 5, &mut events, &mut error), HMA_ERROR_ARGUMENT);
+        assert!(events.is_null());
+        assert_eq!(owned_text(error).unwrap(), "body: must not be NULL with a length of 5");
+        assert_eq!(hma_events_parse(c"{}".as_ptr().cast(), usize::MAX, &mut events, &mut error), HMA_ERROR_ARGUMENT);
+        assert!(owned_text(error).unwrap().contains("no length"));
+        assert_eq!(hma_events_parse(ptr::null(), 0, &mut events, &mut error), HMA_ERROR_ARGUMENT);
+        assert!(owned_text(error).unwrap().starts_with("body: not JSON: "));
+        assert_eq!(hma_events_parse(c"{}".as_ptr().cast(), 2, ptr::null_mut(), &mut error), HMA_ERROR_ARGUMENT);
+        assert_eq!(owned_text(error).unwrap(), "events_out: must not be NULL");
+        assert_eq!(hma_events_parse(ptr::null(), 1, ptr::null_mut(), ptr::null_mut()), HMA_ERROR_ARGUMENT);
+    }
+}
+
+#[test]
+fn json_that_is_about_something_else_gives_no_events_and_its_object_is_named() {
+    for (body, object) in [
+        ("null", None),
+        ("7", None),
+        ("\"instagram\"", None),
+        ("[]", None),
+        ("{}", None),
+        ("[[{\"object\":\"instagram\"}]]", None),
+        (r#"{"object":7}"#, None),
+        (r#"{"object":"page","entry":[{"messaging":[{"sender":{"id":"1"}}]}]}"#, Some("page")),
+        (r#"{"entry":[{"messaging":[{"sender":{"id":"1"}}]}]}"#, None),
+        (r#"{"object":"instagram"}"#, Some("instagram")),
+        (r#"{"object":"instagram","entry":{"messaging":[{"sender":{"id":"1"}}]}}"#, Some("instagram")),
+        (r#"[{"object":"page"},{"object":"instagram"},{"object":"user"}]"#, Some("instagram")),
+    ] {
+        assert!(facts_of(body.as_bytes()).is_empty(), "{body}");
+        assert_eq!(webhook::parse(body.as_bytes()).unwrap().object(), object, "{body}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_cost_no_other_event() {
+    let body = delivery(&[message("m1", "bad: \u{1}"), message("m2", "good")]);
+    let body: Vec<u8> =
+        body.replace("\\u0001", "\u{1}").bytes().map(|byte| if byte == 1 { 0xff } else { byte }).collect();
+    let facts = facts_of(&body);
+    assert_eq!(facts.len(), 2);
+    assert_eq!(facts[0]["text"], "bad: \u{FFFD}");
+    assert!(facts[0]["json"].as_str().unwrap().contains("bad: \u{FFFD}"));
+    assert_eq!(facts[1]["text"], "good");
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let body = format!("\u{FEFF}{}", delivery(&[message("m", "hi")]));
+    assert_eq!(facts_of(body.as_bytes()).len(), 1);
+}
+
+#[test]
+fn a_nul_in_a_text_is_shown_as_the_replacement_character() {
+    let facts = facts_of(delivery(&[message("m", "a\0b")]).as_bytes());
+    assert_eq!(facts[0]["text"], "a\u{FFFD}b");
+    assert!(facts[0]["json"].as_str().unwrap().contains("a\\u0000b"));
+}
+
+#[test]
+fn the_json_of_an_event_is_what_came() {
+    let item = r#"{ "sender":{"id":8123456789012345678901234567890}, "x" : 1.50, "é":"\u00e9\/" , "sender2":null }"#;
+    let body = format!(r#"{{"object":"instagram","entry":[{{"messaging":[ {item} , null]}}]}}"#);
+    let facts = facts_of(body.as_bytes());
+    assert_eq!(facts[0]["json"], item);
+    assert_eq!(facts[0]["user_id"], "8123456789012345678901234567890");
+    let change = r#"{"field":"story_insights","value":{"media_id":"1","impressions":5}}"#;
+    let body = format!(r#"{{"object":"instagram","entry":[{{"id":"7","time":1,"changes":[{change}]}}]}}"#);
+    let facts = facts_of(body.as_bytes());
+    assert_eq!((&facts[0]["json"], &facts[0]["kind"]), (&json!(change), &json!("other")));
+    assert_eq!(facts[0]["media_id"], Value::Null);
+}
+
+#[test]
+fn times_are_milliseconds_whatever_they_came_in() {
+    for (time, expected) in [
+        (json!(1_782_900_000_123_u64), Some(1_782_900_000_123_u64)),
+        (json!(1_782_900_000), Some(1_782_900_000_000)),
+        (json!("1782900000"), Some(1_782_900_000_000)),
+        (json!(99_999_999_999_u64), Some(99_999_999_999_000)),
+        (json!(100_000_000_000_u64), Some(100_000_000_000)),
+        (json!(0), Some(0)),
+        (json!(253_402_300_799_999_u64), Some(253_402_300_799_999)),
+        (json!(253_402_300_800_000_u64), None),
+        (json!(u64::MAX), None),
+        (json!(-1), None),
+        (json!(1.5), None),
+        (json!(""), None),
+        (json!(null), None),
+        (json!([1_782_900_000]), None),
+    ] {
+        let body = delivery(&[json!({"sender": {"id": USER}, "timestamp": time, "message": {"mid": "m"}})]);
+        let facts = facts_of(body.as_bytes());
+        assert_eq!(facts[0]["timestamp_ms"], json!(expected), "{time}");
+        assert_eq!(facts[0]["window_closes_at"], json!(expected.map(|time| time + 86_400_000)), "{time}");
+    }
+    let in_entry = r#"{"object":"instagram","entry":[{"time":1782900000,"messaging":[{"sender":{"id":"1"}}]}]}"#;
+    assert_eq!(facts_of(in_entry.as_bytes())[0]["timestamp_ms"], json!(1_782_900_000_000_u64));
+}
+
+#[test]
+fn nothing_where_something_else_is_expected_is_a_failure() {
+    let odd = [json!(null), json!(7), json!("x"), json!(true), json!([]), json!({}), json!([null]), json!([[[]]])];
+    let names =
+        ["sender", "recipient", "timestamp", "message", "postback", "reaction", "read", "referral", "message_edit"];
+    let inner = ["mid", "text", "attachments", "quick_reply", "reply_to", "referral", "is_echo", "num_edit", "action"];
+    let full = json!({"sender": {"id": USER}, "recipient": {"id": ACCOUNT}, "timestamp": 1, "message": {"mid": "m"}});
+    for value in &odd {
+        for name in names {
+            let mut item = full.clone();
+            item[name] = value.clone();
+            let facts = facts_of(delivery(&[item]).as_bytes());
+            assert_eq!(facts.len(), usize::from(name != "sender"), "{name}: {value}");
+        }
+        for outer in ["message", "postback", "reaction", "read", "referral", "message_edit"] {
+            for name in inner {
+                let item = json!({"sender": {"id": USER}, outer: {name: value}});
+                assert!(facts_of(delivery(&[item]).as_bytes()).len() <= 1);
+            }
+        }
+        for name in ["id", "time", "messaging", "standby", "changes", "field", "value"] {
+            facts_of(json!({"object": "instagram", "entry": [{name: value}, value]}).to_string().as_bytes());
+        }
+        for name in ["id", "comment_id", "from", "media", "text", "parent_id"] {
+            let change = json!({"field": "comments", "value": {name: value}});
+            facts_of(json!({"object": "instagram", "entry": [{"changes": [change]}]}).to_string().as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_comment_in_which_neither_author_nor_id_can_be_read_is_left_out() {
+    for (value, count) in [
+        (json!({"text": "hi"}), 0),
+        (json!(null), 0),
+        (json!({"from": {"username": "someone"}}), 0),
+        (json!({"from": {"id": USER}}), 1),
+        (json!({"id": "1"}), 1),
+    ] {
+        let body = json!({"object": "instagram", "entry": [{"field": "comments", "value": value}]}).to_string();
+        assert_eq!(facts_of(body.as_bytes()).len(), count, "{body}");
+    }
+}
+
+#[test]
+fn flags_beside_each_other_are_all_seen() {
+    let parties = |sender: &str, recipient: &str, message: Value| json!({"sender": {"id": sender}, "recipient": {"id": recipient}, "message": message});
+    for (item, kind, is_echo, is_own) in [
+        (parties(ACCOUNT, USER, json!({"mid": "m", "is_echo": true, "is_deleted": true})), "deleted", true, false),
+        (parties(ACCOUNT, USER, json!({"mid": "m", "is_echo": true, "is_unsupported": true})), "echo", true, false),
+        (parties(USER, ACCOUNT, json!({"mid": "m", "is_echo": false, "is_deleted": false})), "message", false, false),
+        (parties(ACCOUNT, ACCOUNT, json!({"mid": "m"})), "message", false, true),
+        (parties(USER, ACCOUNT, json!({"mid": "m", "is_self": true})), "message", false, true),
+    ] {
+        let facts = &facts_of(delivery(&[item]).as_bytes())[0];
+        assert_eq!(
+            (&facts["kind"], &facts["is_echo"], &facts["is_own"]),
+            (&json!(kind), &json!(is_echo), &json!(is_own))
+        );
+        let other_party = if is_own && facts["user_id"] == ACCOUNT { ACCOUNT } else { USER };
+        assert_eq!(facts["user_id"], other_party);
+        let is_answered = kind == "message" && !is_own;
+        assert_eq!(facts["reply_to_user"].is_string(), is_answered, "{kind}");
+        assert_eq!(facts["opens_window"], json!(is_answered), "{kind}");
+    }
+}
+
+// Repeats
+
+#[test]
+fn a_key_is_the_same_when_the_event_comes_again_and_else_its_own() {
+    let at = |time: u64, part: Value| {
+        let mut item = part;
+        item["sender"] = json!({"id": USER});
+        item["timestamp"] = json!(time);
+        item
+    };
+    let react = |action: &str, emoji: &str| json!({"reaction": {"mid": "m", "action": action, "emoji": emoji}});
+    let items = [
+        at(1, json!({"message": {"mid": "m"}})),
+        at(1, json!({"message": {"mid": "n"}})),
+        at(1, json!({"message": {"mid": "m", "is_echo": true}, "recipient": {"id": "5"}})),
+        at(1, json!({"message": {"mid": "m", "is_deleted": true}})),
+        at(1, json!({"message": {"mid": "m", "is_unsupported": true}})),
+        at(1, json!({"postback": {"mid": "m", "payload": "A"}})),
+        at(2, json!({"postback": {"mid": "m", "payload": "A"}})),
+        at(1, react("react", "❤")),
+        at(1, react("react", "🎉")),
+        at(1, react("unreact", "❤")),
+        at(2, react("react", "❤")),
+        at(1, json!({"read": {"mid": "m"}})),
+        at(1, json!({"message_edit": {"mid": "m", "num_edit": 1}})),
+        at(1, json!({"message_edit": {"mid": "m", "num_edit": "2"}})),
+        at(1, json!({"message_edit": {"mid": "m"}})),
+        at(2, json!({"message_edit": {"mid": "m"}})),
+        at(1, json!({"referral": {"ref": "a"}})),
+        at(1, json!({"referral": {"ref": "b"}})),
+        at(2, json!({"referral": {"ref": "a"}})),
+        at(1, json!({"message": {"text": "without an id"}})),
+        at(1, json!({"something_new": 1})),
+        at(1, json!({})),
+    ];
+    let keys = keys_of(&delivery(&items));
+    assert_all_differ(&keys);
+    // Another batch, another order, other blanks, another time of the entry.
+    for (item, key) in items.iter().zip(&keys).rev() {
+        let again = format!(
+            r#"{{ "object" : "instagram", "entry" : [ {{ "time" : 9, "messaging" : [ {} ] }} ] }}"#,
+            serde_json::to_string_pretty(item).unwrap()
+        );
+        assert_eq!(&keys_of(&again), &[key.as_str()], "{again}");
+    }
+    let standby = json!({"object": "instagram", "entry": [{"standby": items}]}).to_string();
+    assert_all_differ(&[keys, keys_of(&standby)].concat());
+}
+
+#[test]
+fn the_keys_of_comments_and_mentions_are_those_of_the_comment() {
+    let change = |field: &str, value: Value| json!({"field": field, "value": value});
+    let changes = [
+        change("comments", json!({"id": "1", "text": "a"})),
+        change("comments", json!({"id": "2", "text": "a"})),
+        change("live_comments", json!({"id": "1"})),
+        change("mentions", json!({"comment_id": "1", "media_id": "3"})),
+        change("mentions", json!({"media_id": "3"})),
+        change("story_insights", json!({"taps": 1})),
+        change("story_insights", json!({"taps": 2})),
+    ];
+    let in_list = json!({"object": "instagram", "entry": [{"id": ACCOUNT, "time": 5, "changes": changes}]}).to_string();
+    let keys = keys_of(&in_list);
+    assert_eq!(keys.len(), changes.len());
+    assert_all_differ(&keys);
+    let later = in_list.replace("\"time\":5", "\"time\":6");
+    assert_eq!(keys_of(&later)[..5], keys[..5]);
+    assert_ne!(keys_of(&later)[5], keys[5], "the same figures may come again");
+    let flat = json!({"object": "instagram", "entry": [{"field": "comments", "value": {"id": "1"}}]}).to_string();
+    assert_eq!(keys_of(&flat)[0], keys[0]);
+}
+
+fn keys_of(body: &str) -> Vec<String> {
+    facts_of(body.as_bytes()).iter().map(|facts| facts["key"].as_str().unwrap().to_owned()).collect()
+}
+
+fn assert_all_differ(keys: &[String]) {
+    let mut sorted = keys.to_vec();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(sorted.len(), keys.len(), "{keys:#?}");
+}
+
+// Sizes
+
+#[test]
+fn a_batch_of_a_thousand_events_is_read_in_order() {
+    let items: Vec<Value> = (0..1000).map(|at| message(&format!("m{at}"), &format!("text {at}"))).collect();
+    let facts = facts_of(delivery(&items).as_bytes());
+    assert_eq!(facts.len(), 1000);
+    for (at, facts) in facts.iter().enumerate() {
+        assert_eq!((&facts["message_id"], &facts["text"]), (&json!(format!("m{at}")), &json!(format!("text {at}"))));
+    }
+    let entries: Vec<Value> = items.iter().map(|item| json!({"id": ACCOUNT, "messaging": [item]})).collect();
+    let body = json!({"object": "instagram", "entry": entries}).to_string();
+    assert_eq!(facts_of(body.as_bytes()).len(), 1000);
+}
+
+#[test]
+fn a_body_of_a_mebibyte_is_read_whatever_fills_it() {
+    let text = "x".repeat(1 << 20);
+    assert_eq!(facts_of(delivery(&[message("m", &text)]).as_bytes())[0]["text"], text);
+    let attachments = vec![json!({}); 300_000];
+    let many = json!({"sender": {"id": USER}, "message": {"mid": "m", "attachments": attachments}});
+    let events = webhook::parse(delivery(&[many]).as_bytes()).unwrap();
+    assert_eq!(events.get(0).unwrap().attachments().len(), 300_000);
+    // The id of an entry belongs to all its events: were it copied, this would need 10 GiB.
+    let changes = vec![json!({"field": "x"}); 20_000];
+    let body = json!({"object": "instagram", "entry": [{"id": text, "changes": changes}]}).to_string();
+    let events = webhook::parse(body.as_bytes()).unwrap();
+    assert_eq!((events.len(), events.get(0).unwrap().account_id()), (20_000, None));
+    let keys = "\"object\":\"instagram\",".repeat(40_000);
+    let events = webhook::parse(format!("{{{keys}\"entry\":[]}}").as_bytes()).unwrap();
+    assert_eq!((events.len(), events.object()), (0, Some("instagram")));
+}
+
+#[test]
+fn a_nesting_bomb_is_read_gives_no_events_and_needs_no_stack() {
+    // A mebibyte of each.
+    let nested = |open: &str, close: &str| {
+        let depth = (1 << 20) / (open.len() + close.len());
+        open.repeat(depth) + "1" + &close.repeat(depth)
+    };
+    let lists = nested("[", "]");
+    let bombs = [
+        lists.clone(),
+        nested("{\"entry\":", "}"),
+        nested("{\"object\":\"instagram\",\"entry\":[", "]}"),
+        nested("{\"object\":\"instagram\",\"entry\":[{\"messaging\":[", "]}]}"),
+        format!(r#"{{"object":"instagram","entry":[{lists}]}}"#),
+        format!(r#"{{"object":"instagram","entry":[{{"messaging":{lists},"standby":{lists},"changes":{lists}}}]}}"#),
+    ];
+    let smallest_stack = thread::Builder::new().stack_size(64 << 10);
+    let all_read = smallest_stack.spawn(move || {
+        for bomb in bombs {
+            assert_eq!(webhook::parse(bomb.as_bytes()).unwrap().len(), 0);
+            let words = line(&webhook::parse(&bomb.as_bytes()[..bomb.len() - 1]).unwrap_err());
+            assert!(words.contains("line 1 column"), "{words}");
+        }
+    });
+    all_read.unwrap().join().unwrap();
+    let body = format!(
+        r#"{{"object":"instagram","entry":[{{"messaging":[{{"sender":{{"id":"1"}},"new":{lists}}},
+        {{"sender":{{"id":"2"}},"message":{{"mid":"m","attachments":{lists},"reply_to":{lists}}}}}]}}]}}"#
+    );
+    let events = webhook::parse(body.as_bytes()).unwrap();
+    assert_eq!(events.iter().map(|event| event.user_id().unwrap()).collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[test]
+fn what_javascript_reads_takes_no_event_of_its_batch_along() {
+    for (odd, text) in [
+        (r#""\ud83d""#, Some("\u{FFFD}")),
+        (r#""\ude00\ud83d""#, Some("\u{FFFD}\u{FFFD}")),
+        (r#""a\uD83Db\u0000""#, Some("a\u{FFFD}b\u{FFFD}")),
+        ("1e999", None),
+        (&("[".repeat(1000) + &"]".repeat(1000)), None),
+    ] {
+        let items = format!("[{},{}]", message("m_1", "odd"), message("m_2", "whole")).replace(r#""odd""#, odd);
+        let body = format!(r#"{{"object":"instagram","entry":[{{"id":"{ACCOUNT}","messaging":{items}}}]}}"#);
+        let events = webhook::parse(body.as_bytes()).unwrap();
+        let texts: Vec<_> = events.iter().map(|event| (event.message_id().unwrap(), event.text())).collect();
+        assert_eq!(texts, [("m_1", text), ("m_2", Some("whole"))]);
+        assert!(events.get(0).unwrap().json().contains(odd));
+        assert_eq!(CEvents::parse(body.as_bytes()).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn a_body_that_is_cut_anywhere_is_refused_or_gives_what_is_there() {
+    let body = delivery(&[message("m", "h\\u00e9llo"), message("n", "é")]);
+    for end in 0..body.len() {
+        assert!(webhook::parse(&body.as_bytes()[..end]).is_err(), "{end}");
+    }
+    for at in 0..body.len() {
+        for byte in [b'{', b'}', b'"', b'\\', b'0', 0, 0xff] {
+            let mut broken = body.clone().into_bytes();
+            broken[at] = byte;
+            let (in_rust, in_c) = (webhook::parse(&broken), CEvents::parse(&broken));
+            assert_eq!(in_rust.map(|events| events.len()).ok(), in_c.map(|events| events.count()).ok());
+        }
+    }
+}
+
+// Types
+
+#[test]
+fn events_may_be_given_to_other_threads() {
+    fn crosses_threads<T: Send + Sync + Clone + 'static>() {}
+    crosses_threads::<Events>();
+    crosses_threads::<Event>();
+    let events = webhook::parse(delivery(&[message("m", "hi"), message("n", "ho")]).as_bytes()).unwrap();
+    let borrowed: Vec<&str> = (&events).into_iter().filter_map(Event::text).collect();
+    assert_eq!(borrowed, ["hi", "ho"]);
+    let owned: Vec<Event> = thread::spawn(move || events.into_iter().collect()).join().unwrap();
+    assert_eq!(owned[1].text(), Some("ho"));
+}
+
+#[test]
+fn what_people_wrote_is_not_in_the_debug_form() {
+    let events = webhook::parse(delivery(&[message("m", "between us")]).as_bytes()).unwrap();
+    let shown = format!("{events:?}");
+    assert!(shown.contains(USER) && !shown.contains("between us"), "{shown}");
+}
+
+// The window
+
+#[test]
+fn the_window_is_open_for_24_hours_and_for_people_for_7_days() {
+    assert_eq!(window::closes_at(1_782_900_000_123), 1_782_986_400_123);
+    assert_eq!(window::human_agent_closes_at(1_782_900_000_123), 1_783_504_800_123);
+    assert_eq!(hma_window_closes_at(1_782_900_000_123), 1_782_986_400_123);
+    assert_eq!(hma_window_human_agent_closes_at(1_782_900_000_123), 1_783_504_800_123);
+    assert_eq!((hma_window_closes_at(-1), hma_window_human_agent_closes_at(i64::MIN)), (-1, -1));
+    assert_eq!(hma_window_closes_at(i64::MAX), i64::MAX);
+    assert_eq!((hma_window_closes_at(0), window::closes_at(0)), (86_400_000, 86_400_000));
+}
+
+#[test]
+fn only_an_event_that_opens_the_window_says_when_it_closes() {
+    let mut opening = 0;
+    for (_, mut vector) in read_all("webhooks") {
+        for facts in facts_of(vector.text("raw_body").as_bytes()) {
+            let time = facts["timestamp_ms"].as_u64();
+            let expected = time.filter(|_| facts["opens_window"] == true).map(|time| time + 24 * 60 * 60 * 1000);
+            assert_eq!(facts["window_closes_at"], json!(expected), "{}", vector.place());
+            opening += usize::from(expected.is_some());
+        }
+        vector.set_all_aside();
+    }
+    assert!(opening > 30);
+}
+
+// The configuration
+
+#[test]
+fn the_webhook_secret_is_read_from_its_own_variable_and_never_shown() {
+    let with = |name: &'static str| {
+        Config::from_vars(move |asked| (asked == name).then(|| " whsec_9f2c41d07be84aa6\n".to_owned()))
+    };
+    assert_eq!(with("WEBHOOK_HMAC_SECRET").webhook_secret(), Some(SECRET));
+    assert_eq!(with("VERIFY_TOKEN").webhook_secret(), None);
+    assert_eq!(Config::from_vars(|_| Some(" ".to_owned())).webhook_secret(), None);
+    assert_eq!(Config::new("http://127.0.0.1:9", ACCOUNT, "token").webhook_secret(), None);
+    let config = with("WEBHOOK_HMAC_SECRET");
+    let error = Client::new(&config).unwrap_err();
+    assert!(!format!("{config:?} {config:#?} {error} {error:?}").contains(SECRET));
+}
+
+#[test]
+fn the_webhook_secret_is_read_from_an_env_file_in_c_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    fs::write(&file, "VERIFY_TOKEN=vt_6b1d0c55\nWEBHOOK_HMAC_SECRET=\"whsec_9f2c41d07be84aa6\"\n").unwrap();
+    assert_eq!(Config::from_env_file(&file).webhook_secret(), Some(SECRET));
+    let path = CString::new(file.to_str().unwrap()).unwrap();
+    // SAFETY: a text with a NUL behind it.
+    let config = unsafe { c_config::hma_config_from_env_file(path.as_ptr()) };
+    assert_eq!(borrowed_text(c_config::hma_config_webhook_secret(Some(&config))).as_deref(), Some(SECRET));
+    assert!(c_config::hma_config_webhook_secret(None).is_null());
+    c_config::hma_config_free(Some(config));
+}
+
+// Replies
+
+#[test]
+fn every_event_of_the_vectors_is_answered_or_refused_with_a_reason_in_rust_and_in_c() {
+    let gateway = Gateway::start().unwrap();
+    let client = Client::new(&Config::new(&gateway.base_url(), gateway.account_id(), gateway.token())).unwrap();
+    let c_client = c_client_of(&gateway);
+    let answer = Message::text("Thank you!");
+    let mut refusals = std::collections::BTreeSet::new();
+    for (_, mut vector) in read_all("webhooks") {
+        let body = vector.text("raw_body");
+        let (events, c_events) = (webhook::parse(body.as_bytes()).unwrap(), CEvents::parse(body.as_bytes()).unwrap());
+        for (index, event) in events.iter().enumerate() {
+            let before = gateway.received().len();
+            let outcome = client.reply(event, &answer);
+            let (status, words) = c_reply(Some(&c_client), c_events.get(), index);
+            let received = gateway.received().split_off(before);
+            let Some(target) = event.reply_target() else {
+                let error = outcome.unwrap_err();
+                assert_eq!((error.kind(), status), (ErrorKind::Argument, HMA_ERROR_ARGUMENT), "{}", vector.place());
+                assert_eq!(words, Some(line(&error)));
+                assert!(received.is_empty(), "{}", vector.place());
+                refusals.insert(line(&error));
+                continue;
+            };
+            let recipient = match target {
+                ReplyTarget::User(id) => json!({"id": id}),
+                ReplyTarget::Comment(id) => json!({"comment_id": id}),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!((outcome.map(drop).ok(), status, words), (Some(()), HMA_OK, None), "{}", vector.place());
+            assert_eq!(received.len(), 2);
+            for one in received {
+                let sent = one.json().unwrap();
+                assert_eq!((&sent["recipient"], &sent["message"]["text"]), (&recipient, &json!("Thank you!")));
+            }
+        }
+        vector.set_all_aside();
+    }
+    assert_eq!(refusals.len(), 7, "{refusals:#?}");
+    c_client::hma_client_free(Some(c_client));
+}
+
+#[test]
+fn in_c_a_reply_names_what_is_missing() {
+    let gateway = Gateway::start().unwrap();
+    let client = c_client_of(&gateway);
+    let events = CEvents::parse(delivery(&[message("m", "hi")]).as_bytes()).unwrap();
+    assert_eq!(c_reply(None, events.get(), 0), refused("client: must not be NULL"));
+    assert_eq!(c_reply(Some(&client), None, 0), refused("events: must not be NULL"));
+    assert_eq!(c_reply(Some(&client), events.get(), 1), refused("index: 1 is out of range, there are 1 events"));
+    let mut error = ptr::null_mut();
+    // SAFETY: NULL where the header allows it, and a pointer of this test.
+    let status = unsafe { hma_reply(Some(&client), events.get(), 0, None, ptr::null_mut(), &mut error) };
+    assert_eq!((status, owned_text(error)), refused("message: must not be NULL"));
+    assert!(gateway.received().is_empty());
+    c_client::hma_client_free(Some(client));
+}
+
+fn refused(words: &str) -> (hma_status, Option<String>) {
+    (HMA_ERROR_ARGUMENT, Some(words.to_owned()))
+}
+
+fn c_client_of(gateway: &Gateway) -> Box<c_client::hma_client> {
+    let [base_url, account_id, token] =
+        [&gateway.base_url(), gateway.account_id(), gateway.token()].map(|text| CString::new(text).unwrap());
+    let mut client = ptr::null_mut();
+    // SAFETY: texts with a NUL behind them, and a pointer of this function; the client is the caller's.
+    unsafe {
+        let config = c_config::hma_config_new(base_url.as_ptr(), account_id.as_ptr(), token.as_ptr());
+        assert_eq!(c_client::hma_client_new(Some(&config), &mut client, ptr::null_mut()), HMA_OK);
+        c_config::hma_config_free(Some(config));
+        Box::from_raw(client)
+    }
+}
+
+fn c_reply(
+    client: Option<&c_client::hma_client>,
+    events: Option<&hma_events>,
+    index: usize,
+) -> (hma_status, Option<String>) {
+    let (mut response, mut error) = (ptr::dangling_mut(), ptr::dangling_mut());
+    // SAFETY: a text with a NUL behind it, pointers of this function, and what came out is freed once.
+    unsafe {
+        let message = c_message::hma_message_text(c"Thank you!".as_ptr());
+        let status = hma_reply(client, events, index, Some(&message), &mut response, &mut error);
+        c_message::hma_message_free(Some(message));
+        assert_eq!(response.is_null(), status != HMA_OK);
+        c_response::hma_response_free((!response.is_null()).then(|| Box::from_raw(response)));
+        (status, owned_text(error))
+    }
+}
+
+// What the tests share
+
+fn message(mid: &str, text: &str) -> Value {
+    json!({"sender": {"id": USER}, "recipient": {"id": ACCOUNT}, "timestamp": 1_782_900_000_123_u64,
+        "message": {"mid": mid, "text": text}})
+}
+
+fn delivery(items: &[Value]) -> String {
+    json!({"object": "instagram", "entry": [{"id": ACCOUNT, "messaging": items}]}).to_string()
+}
+
+/// The words of an error, which are one line.
+fn line(error: &Error) -> String {
+    let line = error.to_string();
+    assert!(!line.trim().is_empty() && !line.contains(['\n', '\r', '\0']), "{line:?}");
+    line
+}
+
+/// A text that C owns.
+fn owned_text(text: *mut c_char) -> Option<String> {
+    let copy = borrowed_text(text);
+    // SAFETY: an error string is freed once.
+    unsafe { hma_string_free(text) };
+    copy
+}
+
+/// A text that C may look at.
+fn borrowed_text(text: *const c_char) -> Option<String> {
+    // SAFETY: NULL, or a text with a NUL behind it, as the header promises.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned())
+}
+
+fn sign(secret: &str, body: &[u8]) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = ring::hmac::sign(&key, body);
+    format!("sha256={}", tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+fn decode_base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits: Vec<u32> =
+        text.bytes().filter_map(|byte| DIGITS.iter().position(|digit| *digit == byte)).map(|at| at as u32).collect();
+    digits
+        .chunks(4)
+        .flat_map(|four| {
+            let bits = (0..4).fold(0, |bits, at| bits << 6 | four.get(at).copied().unwrap_or(0));
+            bits.to_be_bytes()[1..four.len()].to_vec()
+        })
+        .collect()
+}

@@ -1,0 +1,257 @@
+//! A name with several addresses: one that does not answer holds a send up for a quarter of a second, and only once.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_int};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ptr;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::fault_server::FaultServer;
+use crate::support::tls::Authority;
+use hookmyapp::{Client, Config, Error, ErrorKind, Response};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+const LONG: Duration = Duration::from_secs(20);
+/// How long an address has before the next one is tried, as RFC 8305 says.
+const HEAD_START: Duration = Duration::from_millis(250);
+/// How much later something may happen on a busy machine.
+const SLACK: Duration = Duration::from_millis(200);
+/// On a busy machine a try may be late for reasons outside this library.
+const TRIES: usize = 3;
+
+const GOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const THIRD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+
+// A resolver that knows the names of these tests
+
+static NAMES: Mutex<Option<HashMap<String, Vec<Ipv4Addr>>>> = Mutex::new(None);
+
+fn name(name: &str, addresses: &[Ipv4Addr]) {
+    NAMES.lock().unwrap().get_or_insert_default().insert(name.to_owned(), addresses.to_vec());
+}
+
+/// One address in the list that the C library's resolver gives, with what it points to.
+#[repr(C)]
+struct Found {
+    info: libc::addrinfo,
+    address: libc::sockaddr_in,
+}
+
+/// In the flags of a `Found`: no flag of the C library's.
+const OURS: c_int = 1 << 30;
+
+type Resolve =
+    unsafe extern "C" fn(*const c_char, *const c_char, *const libc::addrinfo, *mut *mut libc::addrinfo) -> c_int;
+type Free = unsafe extern "C" fn(*mut libc::addrinfo);
+
+/// The C library's function of this name, behind the one in this file.
+fn real<F: Copy>(name: &CStr) -> F {
+    // SAFETY: a NUL-terminated name; `F` is the type that the C library declares for it.
+    unsafe {
+        let function = libc::dlsym(libc::RTLD_NEXT, name.as_ptr());
+        assert!(!function.is_null(), "{name:?}");
+        std::mem::transmute_copy::<*mut libc::c_void, F>(&function)
+    }
+}
+
+/// Takes the place of the C library's, which still answers for every name that these tests do not own: other tests
+/// share this process.
+///
+/// # Safety
+/// As that one: `host` is a text, `results` may be written.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getaddrinfo(
+    host: *const c_char,
+    service: *const c_char,
+    hints: *const libc::addrinfo,
+    results: *mut *mut libc::addrinfo,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let name = unsafe { CStr::from_ptr(host) }.to_str().unwrap();
+    let addresses = NAMES.lock().unwrap().as_ref().and_then(|names| names.get(name)).cloned();
+    let Some(addresses) = addresses else {
+        // SAFETY: the arguments are those of the caller.
+        return unsafe { real::<Resolve>(c"getaddrinfo")(host, service, hints, results) };
+    };
+    let mut next = ptr::null_mut();
+    for address in addresses.iter().rev() {
+        let sin_addr = libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
+        let address = libc::sockaddr_in { sin_family: libc::AF_INET as u16, sin_port: 0, sin_addr, sin_zero: [0; 8] };
+        // SAFETY: zero is a value of all its members.
+        let info: libc::addrinfo = unsafe { std::mem::zeroed() };
+        let found = Box::leak(Box::new(Found { info, address }));
+        found.info.ai_flags = OURS;
+        found.info.ai_family = libc::AF_INET;
+        found.info.ai_socktype = libc::SOCK_STREAM;
+        found.info.ai_addrlen = size_of::<libc::sockaddr_in>() as u32;
+        found.info.ai_addr = (&raw mut found.address).cast();
+        found.info.ai_next = next;
+        next = &raw mut found.info;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { *results = next };
+    0
+}
+
+/// Takes the place of the C library's.
+///
+/// # Safety
+/// `results` came from the function above or from the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn freeaddrinfo(mut results: *mut libc::addrinfo) {
+    // SAFETY: the caller's promise: NULL or a list.
+    if unsafe { results.as_ref() }.is_some_and(|first| first.ai_flags & OURS == 0) {
+        // SAFETY: the C library made it.
+        return unsafe { real::<Free>(c"freeaddrinfo")(results) };
+    }
+    while !results.is_null() {
+        // SAFETY: the function above has leaked it as the first member of this.
+        results = unsafe { Box::from_raw(results.cast::<Found>()) }.info.ai_next;
+    }
+}
+
+// Addresses that do not answer
+
+/// A listener whose queue is full: Linux drops what asks for a connection.
+struct Deaf {
+    listener: TcpListener,
+    _filling: Vec<TcpStream>,
+}
+
+fn deaf(address: Ipv4Addr, port: u16) -> Deaf {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SockAddr::from(SocketAddr::new(IpAddr::V4(address), port))).unwrap();
+    listener.listen(0).unwrap();
+    let listener = TcpListener::from(listener);
+    let address = listener.local_addr().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
+    let filling = std::iter::from_fn(connect).take(100).collect();
+    Deaf { listener, _filling: filling }
+}
+
+/// Opens a connection for each send.
+fn client(host: &str, port: u16, authority: &Authority, connect_timeout: Duration) -> Client {
+    let config = Config::new(&format!("https://{host}:{port}/v25.0"), "17841450000000017", "token");
+    Client::new(
+        &config.ca_file(authority.file()).timeout(LONG).connect_timeout(connect_timeout).keep_alive(Duration::ZERO),
+    )
+    .unwrap()
+}
+
+fn send(client: &Client) -> (Duration, Result<Response, Error>) {
+    let begin = Instant::now();
+    let outcome = client.send_text("8123456789012345", "Hello");
+    (begin.elapsed(), outcome)
+}
+
+/// The shortest time that some tries take.
+fn best(attempt: impl Fn() -> Duration) -> Duration {
+    (0..TRIES).map(|_| attempt()).min().unwrap()
+}
+
+#[test]
+fn an_address_that_does_not_answer_costs_a_quarter_of_a_second_and_then_nothing() {
+    let authority = Authority::new();
+    let server = FaultServer::start(Some(authority.server("half-deaf.test")), Vec::new());
+    let port = server.address().port();
+    let _deaf = deaf(OTHER, port);
+    name("half-deaf.test", &[OTHER, GOOD]);
+    let first = best(|| {
+        let client = client("half-deaf.test", port, &authority, LONG);
+        let (first, outcome) = send(&client);
+        outcome.unwrap();
+        assert!(first >= HEAD_START, "{first:?}");
+        let second = best(|| {
+            let (second, outcome) = send(&client);
+            outcome.unwrap();
+            second
+        });
+        assert!(second < HEAD_START, "the address that answered is not tried first: {second:?}");
+        first
+    });
+    assert!(first < HEAD_START + SLACK, "{first:?}");
+    assert_eq!(server.finish().len(), TRIES * (1 + TRIES));
+}
+
+#[test]
+fn an_address_that_refuses_costs_nothing() {
+    let authority = Authority::new();
+    let server = FaultServer::start(Some(authority.server("half-closed.test")), Vec::new());
+    name("half-closed.test", &[OTHER, THIRD, GOOD]);
+    let took = best(|| {
+        let (took, outcome) = send(&client("half-closed.test", server.address().port(), &authority, LONG));
+        outcome.unwrap();
+        took
+    });
+    assert!(took < HEAD_START, "{took:?}");
+}
+
+#[test]
+fn addresses_none_of_which_answers_are_given_up_at_the_connect_time_out() {
+    let connect_timeout = Duration::from_millis(700);
+    let first = deaf(OTHER, 0);
+    let port = first.listener.local_addr().unwrap().port();
+    let _second = deaf(THIRD, port);
+    name("deaf.test", &[OTHER, THIRD]);
+    let authority = Authority::new();
+    let took = best(|| {
+        let (took, outcome) = send(&client("deaf.test", port, &authority, connect_timeout));
+        let error = outcome.expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+        assert!(error.to_string().contains("connect time-out of 700ms is over; nothing was sent"), "{error}");
+        assert!(took >= connect_timeout, "{took:?}");
+        took
+    });
+    assert!(took < connect_timeout + SLACK, "{took:?}");
+}
+
+#[test]
+fn the_failure_of_the_last_address_is_told_when_all_have_failed() {
+    let closed = TcpListener::bind((GOOD, 0)).unwrap().local_addr().unwrap().port();
+    name("closed.test", &[OTHER, GOOD]);
+    let (_, outcome) = send(&client("closed.test", closed, &Authority::new(), LONG));
+    let error = outcome.expect_err("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("(127.0.0.1): Connection refused"), "{error}");
+}
+
+/// The first address answers when its system asks again for the connection, after a second; the second one never does.
+#[test]
+fn an_address_that_answers_late_is_still_taken() {
+    let first = deaf(OTHER, 0);
+    let port = first.listener.local_addr().unwrap().port();
+    let _second = deaf(GOOD, port);
+    name("late.test", &[OTHER, GOOD]);
+    let authority = Authority::new();
+    let client = client("late.test", port, &authority, LONG);
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| send(&client).1);
+        wait_until_asked(first.listener.local_addr().unwrap());
+        let server =
+            FaultServer::start_on(first.listener, Some(authority.server("late.test")), Box::new(|_| Vec::new()));
+        drop(first._filling);
+        let sent = sender.join().unwrap().unwrap();
+        assert_eq!(sent.message_id(), Some("Hello"));
+        assert_eq!(server.finish().len(), 1);
+    });
+}
+
+/// Waits until a connection to this address is being opened.
+fn wait_until_asked(address: SocketAddr) {
+    const SYN_SENT: &str = "02";
+    let IpAddr::V4(host) = address.ip() else { panic!("{address}") };
+    let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(host.octets()), address.port());
+    let begin = Instant::now();
+    loop {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let rows = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+        if rows.into_iter().any(|row| row.len() > 3 && row[2] == remote && row[3] == SYN_SENT) {
+            return;
+        }
+        assert!(begin.elapsed() < LONG, "nobody asks");
+        thread::yield_now();
+    }
+}

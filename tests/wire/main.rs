@@ -1,0 +1,22 @@
+//! The library over real sockets, against servers that fail on purpose and against real ones.
+
+#[path = "../support"]
+mod support {
+    pub mod fault_server;
+    pub mod gateway;
+    pub mod proxy;
+    pub mod tls;
+    #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
+    pub mod tools;
+}
+
+mod connections;
+mod delivery;
+#[cfg(target_os = "linux")]
+mod early_answers;
+mod gateway;
+mod nested_sends;
+mod proxy;
+mod randomised;
+mod real_servers;
+mod tls;
