@@ -15,6 +15,7 @@ mod support {
 #[cfg(target_os = "linux")]
 mod embedding;
 mod header;
+mod null;
 mod programs;
 mod readme;
 mod receivers;

@@ -11,14 +11,14 @@ use crate::support::artefacts::{
 };
 use crate::support::gateway::{Answer, Gateway};
 use crate::support::header::{Header, called};
-use crate::support::{gateway, header, tools};
+use crate::support::{gateway, tools};
 use serde_json::json;
 use tempfile::TempDir;
 
 const USER: &str = "8123456789012345";
 
 /// The library, if the tools to make it and programs are there.
-fn has_tools() -> bool {
+pub fn has_tools() -> bool {
     let words = [tools::compiler("CC", "cc"), tools::compiler("CXX", "c++")];
     words.iter().all(|words| tools::is_there(&words[0])) && artefacts().is_some()
 }
@@ -148,51 +148,6 @@ fn the_program_for_every_function_calls_every_function() {
 }
 
 #[test]
-fn the_program_for_null_calls_every_function_that_takes_a_pointer() {
-    let header = Header::parse(&tools::read("include/hookmyapp.h"));
-    let takes_pointer = |function: &&header::Function| function.parameters.iter().any(|one| one.contains('*'));
-    let called = called(&tools::read("tests/c/all_null.c"));
-    for function in header.functions.iter().filter(takes_pointer) {
-        assert!(called.contains(&function.name), "{}", function.name);
-    }
-}
-
-#[test]
-fn every_function_takes_null_without_a_crash() {
-    if !has_tools() {
-        return;
-    }
-    for linked in BOTH {
-        let (program, _folder) = program("tests/c/all_null.c", linked);
-        assert_eq!(tools::run(&mut program.command()), "");
-    }
-}
-
-#[test]
-fn every_accessor_gives_its_default_for_null() {
-    if !has_tools() {
-        return;
-    }
-    let header = Header::parse(&tools::read("include/hookmyapp.h"));
-    let is_accessor = |function: &&header::Function| match &function.parameters[..] {
-        [only] => only.starts_with("const hma_") && function.returns != "void",
-        _ => false,
-    };
-    let default = |function: &header::Function| match (function.returns.as_str(), function.name.as_str()) {
-        ("const char *", _) => "NULL",
-        (_, "hma_response_retry_after" | "hma_response_usage_percent") => "-1",
-        _ => "0",
-    };
-    let line = |function: &header::Function| format!("{} {}\n", function.name, default(function));
-    let expected: String = header.functions.iter().filter(is_accessor).map(line).collect();
-    assert_eq!(expected.lines().count(), 19);
-    for linked in BOTH {
-        let (program, _folder) = program("tests/c/accessors_on_null.c", linked);
-        assert_eq!(tools::run(&mut program.command()), expected);
-    }
-}
-
-#[test]
 fn eight_threads_share_a_client_and_a_message() {
     if !has_tools() {
         return;
@@ -240,52 +195,6 @@ fn all_of_the_cpp_face_works() {
         let shown = |request: &gateway::Received| String::from_utf8(request.body.clone()).unwrap();
         assert!(gateway.received().iter().all(|request| !shown(request).contains("cut")), "a text was cut");
     }
-}
-
-#[test]
-fn the_program_for_the_cpp_face_uses_every_function_of_it() {
-    let face = header::bare(&tools::read("include/hookmyapp.hpp"));
-    let program = header::bare(&tools::read("tests/c/face.cpp"));
-    let names = public_names(&face);
-    assert!(names.len() > 40, "{names:?}");
-    for name in names {
-        let used =
-            header::words(&program, name).into_iter().any(|(word, after)| word == name && after.starts_with('('));
-        assert!(used, "tests/c/face.cpp does not use {name}");
-    }
-}
-
-/// The public functions of the face, which begin a line outside `namespace detail`.
-fn public_names(face: &str) -> Vec<&str> {
-    let (before, rest) = face.split_once("namespace detail {").unwrap();
-    let (_, after) = rest.split_once("\n} \n").unwrap();
-    let mut is_public = true;
-    let mut names: Vec<&str> = before
-        .lines()
-        .chain(after.lines())
-        .filter(|line| {
-            is_public = (is_public && *line != "private:") || *line == "};";
-            is_public
-        })
-        .filter_map(public_name)
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// The name of the member function that this line begins to define.
-fn public_name(line: &str) -> Option<&str> {
-    let line = line.strip_prefix("    ").filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic()))?;
-    let (declared, _) = line.split_once('(')?;
-    let name_at = declared.rfind([' ', '&', '*'])? + 1;
-    let is_name = declared[name_at..].chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let is_statement =
-        ["return", "if", "else", "throw", "explicit operator"].iter().any(|word| declared.starts_with(word));
-    let is_definition = is_name && !is_statement && line.contains(['{', ',']) && !declared.contains('=');
-    (is_definition && declared[name_at..] != *"operator")
-        .then_some(&declared[name_at..])
-        .filter(|name| !name.is_empty())
 }
 
 /// Every standard, and the oldest and newest with optimisation, too, which takes the longest.
