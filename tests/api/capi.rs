@@ -11,7 +11,8 @@ use crate::support::c_api::{
 };
 use crate::support::gateway::{Answer, Gateway};
 use crate::support::header::Header;
-use crate::vectors::c::{ACCOUNT_ID, TOKEN, USER, client_of, gateway_of};
+use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
+use crate::vectors::c::{client_of, gateway_of};
 use hookmyapp::capi::client::*;
 use hookmyapp::capi::config::*;
 use hookmyapp::capi::message::*;

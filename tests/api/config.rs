@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use crate::support::checks::{config_error, everything_shown};
 use crate::support::child;
-use crate::support::faults::closed_port;
 use crate::support::gateway::{Answer, Gateway, Settings};
+use crate::support::refusing::Refusing;
+use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use hookmyapp::{Client, Config, ErrorKind, Warning};
 use tempfile::TempDir;
 
 const BASE_URL: &str = "https://gateway.example.net/meta/v25.0";
-const ACCOUNT_ID: &str = "17841450000000017";
-const TOKEN: &str = "hmat_live_0000EXAMPLE0000";
-const USER: &str = "8123456789012345";
 const INJECTION: &str = "\r\nX-Evil: 1";
 
 fn good() -> Config {
@@ -226,9 +224,9 @@ fn an_env_file_neither_reads_nor_changes_the_environment_but_for_the_proxy() {
         "INSTAGRAM_API_URL=https://unreachable.example.net\nINSTAGRAM_USER_ID=1\nINSTAGRAM_ACCESS_TOKEN={TOKEN}\n"
     );
     let full = files.write("full.env", &ours);
-    let own_proxy = closed_port();
+    let own_proxy = Refusing::new().address();
     let with_proxy = files.write("proxy.env", format!("{ours}HTTPS_PROXY=http://{own_proxy}\n"));
-    let proxy = closed_port();
+    let proxy = Refusing::new().address();
     let proxy_url = format!("http://{proxy}");
     for (file, used) in [(full, proxy), (with_proxy, own_proxy)] {
         let said = child::report(&[
@@ -385,7 +383,7 @@ fn an_account_id_that_would_change_the_path_is_refused() {
         assert!(error.starts_with("account_id is invalid: "), "{id:?}: {error}");
         assert_eq!(config.url(), None, "{id:?}");
     }
-    for id in ["17841450000000017", "me", "a-b_c.d~e", "..."] {
+    for id in [ACCOUNT_ID, "me", "a-b_c.d~e", "..."] {
         assert_taken(&Config::new(BASE_URL, id, TOKEN));
     }
 }
@@ -591,7 +589,7 @@ fn a_proxy_that_cannot_be_right_is_refused_without_its_password() {
 #[test]
 fn a_password_with_any_character_is_never_shown() {
     for password in ["secret", "s%40cret", "se:cret", "se@cret", "se!$&'()*+,;=cret", "se%zzcret", "se%cret"] {
-        let proxy = closed_port();
+        let proxy = Refusing::new().address();
         let config = good().proxy(format!("http://user:{password}@{proxy}").as_str());
         let error = match Client::new(&config) {
             Err(error) => error,
@@ -611,7 +609,7 @@ const LONG_LABEL: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
 /// Whether a send to `base_url` connects to its proxy, where nobody listens.
 fn asks_the_proxy(config: Config) -> bool {
-    let proxy = closed_port();
+    let proxy = Refusing::new().address();
     let client = Client::new(&config.proxy(format!("http://{proxy}").as_str())).unwrap();
     uses_proxy(&client, &proxy.to_string())
 }
@@ -666,7 +664,7 @@ fn an_address_that_needs_no_proxy_stands_for_itself_alone() {
         ("[::]", "[::]", false),
         ("[::]", "::1", true),
     ] {
-        let gateway = format!("{host}:{}", closed_port().port());
+        let gateway = format!("{host}:{}", Refusing::new().address().port());
         let config = with_base(&format!("https://{gateway}/v25.0"));
         assert_eq!(asks_the_proxy(config.clone().no_proxy(no_proxy)), is_asked, "{host} {no_proxy}");
         if no_proxy == "0.0.0.0" || no_proxy == "[::]" {
@@ -677,7 +675,7 @@ fn an_address_that_needs_no_proxy_stands_for_itself_alone() {
 
 #[test]
 fn the_proxy_comes_from_either_variable_unless_another_names_the_host() {
-    let (upper, lower) = (closed_port(), closed_port());
+    let (upper, lower) = (Refusing::new().address(), Refusing::new().address());
     let client = |variables: &[(&str, &str)]| {
         let lookup = |name: &str| {
             let own = match name {

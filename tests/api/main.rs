@@ -5,11 +5,21 @@ mod support {
     pub mod c_api;
     pub mod checks;
     pub mod child;
-    pub mod faults;
+    #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
+    pub mod environment;
+    #[allow(dead_code, reason = "the suite `wire` uses all of it")]
+    pub mod fault_server;
+    #[allow(dead_code, reason = "the suite `timing` uses all of it")]
+    pub mod full_listener;
     pub mod gateway;
     #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
     pub mod header;
+    pub mod refusing;
+    pub mod samples;
     pub mod vectors;
+    #[allow(dead_code, reason = "the suite `timing` uses all of it")]
+    pub mod wait;
+    pub mod webhook;
 }
 
 mod capi;

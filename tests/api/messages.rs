@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::support::checks::{argument_error, everything_shown};
 use crate::support::gateway::{Answer, Gateway};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use hookmyapp::{Action, AttachmentKind, Client, Config, ContactKind, Error, ErrorKind, Message, Response};
 use serde_json::{Value, json};
 
-const USER: &str = "8123456789012345";
 const COMMENT: &str = "17912345678901234";
 const URL: &str = "https://cdn.example.net/mug.jpg";
 
@@ -461,7 +461,7 @@ fn a_message_and_a_configuration_are_what_they_were_when_they_were_cloned() {
 fn what_no_gateway_answered_names_the_url_that_was_posted_to() {
     let gateway = Gateway::start().unwrap();
     let wrong = format!("http://{}/v1", gateway.address());
-    let client = Client::new(&Config::new(&wrong, "17841450000000017", gateway.token())).unwrap();
+    let client = Client::new(&Config::new(&wrong, ACCOUNT_ID, gateway.token())).unwrap();
     for (edge, outcome) in [
         ("messages", client.send_text(USER, "Hello")),
         ("message_attachments", client.upload(AttachmentKind::Image, URL)),

@@ -5,10 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use crate::support::gateway::{Answer, Gateway, Settings};
+use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use hookmyapp::{Client, Config, Error, ErrorKind, Message};
-
-const USER: &str = "8123456789012345";
-const TOKEN: &str = "hmat_live_0000EXAMPLE0000";
 
 fn gateway() -> Gateway {
     let settings = Settings { token: TOKEN.to_owned(), ..Settings::default() };
@@ -16,7 +14,7 @@ fn gateway() -> Gateway {
 }
 
 fn config(base_url: &str) -> Config {
-    Config::new(base_url, "17841450000000017", TOKEN).timeout(Duration::from_millis(300))
+    Config::new(base_url, ACCOUNT_ID, TOKEN).timeout(Duration::from_millis(300))
 }
 
 /// Everything that a program can print of an error.
@@ -74,7 +72,7 @@ fn no_spelling_that_json_allows_shows_the_token() {
     const ODD: &str = r#"hm"at\live/0000/EXAMPLE"#;
     let settings = Settings { token: ODD.to_owned(), ..Settings::default() };
     let gateway = Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let client = Client::new(&Config::new(&gateway.base_url(), "17841450000000017", ODD)).unwrap();
+    let client = Client::new(&Config::new(&gateway.base_url(), ACCOUNT_ID, ODD)).unwrap();
     client.send_text(USER, "Hello").unwrap();
     let quoted = |text: &str| serde_json::to_string(text).unwrap().trim_matches('"').to_owned();
     let escaped = |text: &str, is_large: bool| -> String {

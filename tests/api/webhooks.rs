@@ -1,19 +1,19 @@
 //! Webhooks: signatures, events, the window and replies, through Rust and through C.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::{fs, ptr, thread};
 
+use crate::support::c_api::borrowed;
+use crate::support::checks::line;
 use crate::support::gateway::Gateway;
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::vectors::{Fields, read_all};
+use crate::support::webhook::{SECRET, delivery, message, sign};
 use hookmyapp::capi::{client as c_client, config as c_config, message as c_message, response as c_response};
 use hookmyapp::capi::{events::*, status::*, webhook::*};
 use hookmyapp::webhook::{self, Event, EventKind, Events, ReplyTarget};
-use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Message, window};
+use hookmyapp::{Client, Config, Delivery, ErrorKind, Message, window};
 use serde_json::{Map, Value, json};
-
-const SECRET: &str = "whsec_9f2c41d07be84aa6";
-const USER: &str = "8123456789012345";
-const ACCOUNT: &str = "17841450000000017";
 
 // Signatures
 
@@ -310,14 +310,14 @@ impl CEvents {
     }
 
     fn object(&self) -> Option<String> {
-        borrowed_text(hma_events_object(self.get()))
+        borrowed(hma_events_object(self.get())).map(str::to_owned)
     }
 
     fn facts(&self, index: usize) -> Map<String, Value> {
         let events = self.get();
-        let text = |get: extern "C" fn(Option<&hma_events>, usize) -> *const c_char| borrowed_text(get(events, index));
+        let text = |get: extern "C" fn(Option<&hma_events>, usize) -> *const c_char| borrowed(get(events, index));
         let of_attachment = |get: extern "C" fn(Option<&hma_events>, usize, usize) -> *const c_char, at| {
-            borrowed_text(get(events, index, at))
+            borrowed(get(events, index, at))
         };
         let attachments = (0..hma_events_attachment_count(events, index)).map(|at| {
             json!({
@@ -555,7 +555,8 @@ fn nothing_where_something_else_is_expected_is_a_failure() {
     let names =
         ["sender", "recipient", "timestamp", "message", "postback", "reaction", "read", "referral", "message_edit"];
     let inner = ["mid", "text", "attachments", "quick_reply", "reply_to", "referral", "is_echo", "num_edit", "action"];
-    let full = json!({"sender": {"id": USER}, "recipient": {"id": ACCOUNT}, "timestamp": 1, "message": {"mid": "m"}});
+    let full =
+        json!({"sender": {"id": USER}, "recipient": {"id": ACCOUNT_ID}, "timestamp": 1, "message": {"mid": "m"}});
     for value in &odd {
         for name in names {
             let mut item = full.clone();
@@ -597,18 +598,23 @@ fn a_comment_in_which_neither_author_nor_id_can_be_read_is_left_out() {
 fn flags_beside_each_other_are_all_seen() {
     let parties = |sender: &str, recipient: &str, message: Value| json!({"sender": {"id": sender}, "recipient": {"id": recipient}, "message": message});
     for (item, kind, is_echo, is_own) in [
-        (parties(ACCOUNT, USER, json!({"mid": "m", "is_echo": true, "is_deleted": true})), "deleted", true, false),
-        (parties(ACCOUNT, USER, json!({"mid": "m", "is_echo": true, "is_unsupported": true})), "echo", true, false),
-        (parties(USER, ACCOUNT, json!({"mid": "m", "is_echo": false, "is_deleted": false})), "message", false, false),
-        (parties(ACCOUNT, ACCOUNT, json!({"mid": "m"})), "message", false, true),
-        (parties(USER, ACCOUNT, json!({"mid": "m", "is_self": true})), "message", false, true),
+        (parties(ACCOUNT_ID, USER, json!({"mid": "m", "is_echo": true, "is_deleted": true})), "deleted", true, false),
+        (parties(ACCOUNT_ID, USER, json!({"mid": "m", "is_echo": true, "is_unsupported": true})), "echo", true, false),
+        (
+            parties(USER, ACCOUNT_ID, json!({"mid": "m", "is_echo": false, "is_deleted": false})),
+            "message",
+            false,
+            false,
+        ),
+        (parties(ACCOUNT_ID, ACCOUNT_ID, json!({"mid": "m"})), "message", false, true),
+        (parties(USER, ACCOUNT_ID, json!({"mid": "m", "is_self": true})), "message", false, true),
     ] {
         let facts = &facts_of(delivery(&[item]).as_bytes())[0];
         assert_eq!(
             (&facts["kind"], &facts["is_echo"], &facts["is_own"]),
             (&json!(kind), &json!(is_echo), &json!(is_own))
         );
-        let other_party = if is_own && facts["user_id"] == ACCOUNT { ACCOUNT } else { USER };
+        let other_party = if is_own && facts["user_id"] == ACCOUNT_ID { ACCOUNT_ID } else { USER };
         assert_eq!(facts["user_id"], other_party);
         let is_answered = kind == "message" && !is_own;
         assert_eq!(facts["reply_to_user"].is_string(), is_answered, "{kind}");
@@ -677,7 +683,8 @@ fn the_keys_of_comments_and_mentions_are_those_of_the_comment() {
         change("story_insights", json!({"taps": 1})),
         change("story_insights", json!({"taps": 2})),
     ];
-    let in_list = json!({"object": "instagram", "entry": [{"id": ACCOUNT, "time": 5, "changes": changes}]}).to_string();
+    let in_list =
+        json!({"object": "instagram", "entry": [{"id": ACCOUNT_ID, "time": 5, "changes": changes}]}).to_string();
     let keys = keys_of(&in_list);
     assert_eq!(keys.len(), changes.len());
     assert_all_differ(&keys);
@@ -709,7 +716,7 @@ fn a_batch_of_a_thousand_events_is_read_in_order() {
     for (at, facts) in facts.iter().enumerate() {
         assert_eq!((&facts["message_id"], &facts["text"]), (&json!(format!("m{at}")), &json!(format!("text {at}"))));
     }
-    let entries: Vec<Value> = items.iter().map(|item| json!({"id": ACCOUNT, "messaging": [item]})).collect();
+    let entries: Vec<Value> = items.iter().map(|item| json!({"id": ACCOUNT_ID, "messaging": [item]})).collect();
     let body = json!({"object": "instagram", "entry": entries}).to_string();
     assert_eq!(facts_of(body.as_bytes()).len(), 1000);
 }
@@ -775,7 +782,7 @@ fn what_javascript_reads_takes_no_event_of_its_batch_along() {
         (&("[".repeat(1000) + &"]".repeat(1000)), None),
     ] {
         let items = format!("[{},{}]", message("m_1", "odd"), message("m_2", "whole")).replace(r#""odd""#, odd);
-        let body = format!(r#"{{"object":"instagram","entry":[{{"id":"{ACCOUNT}","messaging":{items}}}]}}"#);
+        let body = format!(r#"{{"object":"instagram","entry":[{{"id":"{ACCOUNT_ID}","messaging":{items}}}]}}"#);
         let events = webhook::parse(body.as_bytes()).unwrap();
         let texts: Vec<_> = events.iter().map(|event| (event.message_id().unwrap(), event.text())).collect();
         assert_eq!(texts, [("m_1", text), ("m_2", Some("whole"))]);
@@ -859,7 +866,7 @@ fn the_webhook_secret_is_read_from_its_own_variable_and_never_shown() {
     assert_eq!(with("WEBHOOK_HMAC_SECRET").webhook_secret(), Some(SECRET));
     assert_eq!(with("VERIFY_TOKEN").webhook_secret(), None);
     assert_eq!(Config::from_vars(|_| Some(" ".to_owned())).webhook_secret(), None);
-    assert_eq!(Config::new("http://127.0.0.1:9", ACCOUNT, "token").webhook_secret(), None);
+    assert_eq!(Config::new("http://127.0.0.1:9", ACCOUNT_ID, "token").webhook_secret(), None);
     let config = with("WEBHOOK_HMAC_SECRET");
     let error = Client::new(&config).unwrap_err();
     assert!(!format!("{config:?} {config:#?} {error} {error:?}").contains(SECRET));
@@ -874,7 +881,7 @@ fn the_webhook_secret_is_read_from_an_env_file_in_c_too() {
     let path = CString::new(file.to_str().unwrap()).unwrap();
     // SAFETY: a text with a NUL behind it.
     let config = unsafe { c_config::hma_config_from_env_file(path.as_ptr()) };
-    assert_eq!(borrowed_text(c_config::hma_config_webhook_secret(Some(&config))).as_deref(), Some(SECRET));
+    assert_eq!(borrowed(c_config::hma_config_webhook_secret(Some(&config))), Some(SECRET));
     assert!(c_config::hma_config_webhook_secret(None).is_null());
     c_config::hma_config_free(Some(config));
 }
@@ -972,42 +979,12 @@ fn c_reply(
     }
 }
 
-// What the tests share
-
-fn message(mid: &str, text: &str) -> Value {
-    json!({"sender": {"id": USER}, "recipient": {"id": ACCOUNT}, "timestamp": 1_782_900_000_123_u64,
-        "message": {"mid": mid, "text": text}})
-}
-
-fn delivery(items: &[Value]) -> String {
-    json!({"object": "instagram", "entry": [{"id": ACCOUNT, "messaging": items}]}).to_string()
-}
-
-/// The words of an error, which are one line.
-fn line(error: &Error) -> String {
-    let line = error.to_string();
-    assert!(!line.trim().is_empty() && !line.contains(['\n', '\r', '\0']), "{line:?}");
-    line
-}
-
 /// A text that C owns.
 fn owned_text(text: *mut c_char) -> Option<String> {
-    let copy = borrowed_text(text);
+    let copy = borrowed(text).map(str::to_owned);
     // SAFETY: an error string is freed once.
     unsafe { hma_string_free(text) };
     copy
-}
-
-/// A text that C may look at.
-fn borrowed_text(text: *const c_char) -> Option<String> {
-    // SAFETY: NULL, or a text with a NUL behind it, as the header promises.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned())
-}
-
-fn sign(secret: &str, body: &[u8]) -> String {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
-    let tag = ring::hmac::sign(&key, body);
-    format!("sha256={}", tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 fn decode_base64(text: &str) -> Vec<u8> {

@@ -2,23 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::support::artefacts::{BOTH, Linked, Program, artefacts, compile, compiler_for};
 use crate::support::fault_server::{Entry, FaultServer, Move, Script, accepted, answer};
 use crate::support::header::Header;
+use crate::support::refusing::Refusing;
 use crate::support::tls::Authority;
 use crate::support::tools;
+use crate::support::wait::wait_until;
 use rustls::ServerConfig;
 use tempfile::TempDir;
 
-/// A test that waits longer has found a fault.
-const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT: &str = "12";
 const LOST: &str = "31";
 
@@ -50,14 +47,6 @@ fn run(program: &Program, arguments: &[&str]) -> String {
     let mut command = program.command();
     command.args(arguments);
     printed(start(command))
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "it never comes to pass that {what}");
-        thread::yield_now();
-    }
 }
 
 // Servers
@@ -299,12 +288,6 @@ fn thirty_two_threads_on_one_client_get_their_own_answers_over_as_many_connectio
 
 // Limits of the process
 
-/// An address that nobody listens on.
-fn nobody(kind: &Kind<'_>) -> String {
-    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    format!("{}://{address}/v25.0", if kind.tls.is_some() { "https" } else { "http" })
-}
-
 #[test]
 fn nothing_is_written_to_sockets_that_have_the_numbers_of_the_standard_streams() {
     if !has_tools() {
@@ -315,7 +298,9 @@ fn nothing_is_written_to_sockets_that_have_the_numbers_of_the_standard_streams()
         let server = kind.server(|_| vec![Move::ReadRequest, Move::Wait, Move::Say(accepted())]);
         let refusing = kind.server(|_| vec![Move::ReadRequest, Move::Say(answer("400 Bad Request", "{}"))]);
         let resetting = kind.server(|_| vec![Move::ReadRequest, Move::Reset]);
-        let urls = [server.base_url(), refusing.base_url(), resetting.base_url(), nobody(kind)];
+        let closed = Refusing::new();
+        let nobody = format!("{}://{}/v25.0", if kind.tls.is_some() { "https" } else { "http" }, closed.address());
+        let urls = [server.base_url(), refusing.base_url(), resetting.base_url(), nobody];
         let mut command = program.command();
         command.args([&urls[0], kind.ca_file, &urls[1], &urls[2], &urls[3]]);
         let child = start(command);

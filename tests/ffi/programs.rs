@@ -1,21 +1,20 @@
 //! C and C++ programs, compiled by the system's compilers and linked with the library that `make` makes.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::process::Command;
 
 use crate::support::artefacts::{
     BOTH, Linked, Program, artefacts, compile, compiler_for, libraries, private_libraries,
 };
-use crate::support::gateway::{Answer, Gateway};
+use crate::support::environment::lead_to;
+use crate::support::gateway::Gateway;
 use crate::support::header::{Header, called};
+use crate::support::samples::USER;
+use crate::support::webhook::SECRET;
 use crate::support::{gateway, tools};
 use serde_json::json;
 use tempfile::TempDir;
-
-const USER: &str = "8123456789012345";
 
 /// The library, if the tools to make it and programs are there.
 pub fn has_tools() -> bool {
@@ -24,7 +23,7 @@ pub fn has_tools() -> bool {
 }
 
 /// A program of one source, in a folder that goes when the program does.
-fn program(source: &str, linked: Linked) -> (Program, TempDir) {
+pub fn program(source: &str, linked: Linked) -> (Program, TempDir) {
     let (folder, source) = (tempfile::tempdir().unwrap(), tools::file(source));
     let program = compile(&compiler_for(&source), &[source], linked, folder.path());
     (program, folder)
@@ -37,13 +36,8 @@ fn env_file(gateway: &Gateway, folder: &Path) -> PathBuf {
     path
 }
 
-/// Leads a program to the gateway.
 fn lead<'a>(command: &'a mut Command, gateway: &Gateway) -> &'a mut Command {
-    command
-        .env("INSTAGRAM_API_URL", gateway.base_url())
-        .env("INSTAGRAM_ACCOUNT_ID", gateway.account_id())
-        .env("INSTAGRAM_ACCESS_TOKEN", gateway.token())
-        .env("WEBHOOK_HMAC_SECRET", "whsec_9f2c41d07be84aa6")
+    lead_to(gateway, command).env("WEBHOOK_HMAC_SECRET", SECRET)
 }
 
 /// What the header of the made library declares.
@@ -410,205 +404,5 @@ fn the_exception_is_one_type_across_shared_objects_that_hide_their_names() {
             let is_it = |name: &&&str| name.starts_with(prefix) && name.ends_with("5errorE");
             assert_eq!(names.iter().filter(is_it).count(), 1, "{compiler}: {names:?}");
         }
-    }
-}
-
-// The examples
-
-/// An example, made once: in C and C++, each linked in both ways.
-struct Example {
-    source: &'static str,
-    program: Program,
-}
-
-fn examples() -> &'static [Example] {
-    static MADE: OnceLock<(Vec<Example>, Vec<TempDir>)> = OnceLock::new();
-    let make = || {
-        let sources = ["examples/send.c", "examples/send.cpp"];
-        let pairs = sources.into_iter().flat_map(|source| BOTH.map(|linked| (source, linked)));
-        pairs
-            .map(|(source, linked)| {
-                let (program, folder) = program(source, linked);
-                (Example { source, program }, folder)
-            })
-            .unzip()
-    };
-    if has_tools() { &MADE.get_or_init(make).0 } else { &[] }
-}
-
-/// What each example does with these arguments; `prepare` comes before each run.
-fn each_example(arguments: &[&str], prepare: impl Fn(&mut Command), check: impl Fn(&str, &Said)) {
-    for example in examples() {
-        let mut command = example.program.command();
-        prepare(command.args(arguments));
-        check(example.source, &Said::from(&command.output().unwrap()));
-    }
-}
-
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<&Output> for Said {
-    fn from(output: &Output) -> Said {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-}
-
-#[test]
-fn the_examples_send_a_text_and_say_its_id() {
-    let gateway = Gateway::start().unwrap();
-    let prepare = |command: &mut Command| {
-        lead(command, &gateway);
-    };
-    each_example(&[USER, "Hello from C"], prepare, |source, said| {
-        let received = gateway.received();
-        let last = received.last().unwrap();
-        assert_eq!(last.json().unwrap(), json!({"recipient": {"id": USER}, "message": {"text": "Hello from C"}}));
-        let answer: serde_json::Value = serde_json::from_slice(&last.answer.body).unwrap();
-        let id = answer["message_id"].as_str().unwrap();
-        assert_eq!(
-            (said.code, said.out.as_str(), said.err.as_str()),
-            (Some(0), &*format!("sent {id}\n"), ""),
-            "{source}"
-        );
-    });
-    assert_eq!(gateway.received().len(), examples().len());
-}
-
-#[test]
-fn the_examples_take_an_answer_without_a_message_id() {
-    let gateway = Gateway::start().unwrap();
-    let prepare = |command: &mut Command| {
-        gateway.answer_next(Answer::json(200, &json!({"recipient_id": "1"})));
-        lead(command, &gateway);
-    };
-    each_example(&[USER, "Hello"], prepare, |source, said| {
-        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{source}: {said:?}");
-        assert!(said.out.starts_with("sent (") && said.out.contains("no message id"), "{source}: {said:?}");
-    });
-}
-
-#[test]
-fn the_examples_read_an_env_file_and_show_its_warnings() {
-    let (gateway, folder) = (Gateway::start().unwrap(), tempfile::tempdir().unwrap());
-    let path = env_file(&gateway, folder.path());
-    fs::write(&path, fs::read_to_string(&path).unwrap() + &format!("INSTAGRAM_API_URL={}\n", gateway.base_url()))
-        .unwrap();
-    each_example(
-        &["--env-file", path.to_str().unwrap(), USER, "Hello"],
-        |_| {},
-        |source, said| {
-            assert_eq!(said.code, Some(0), "{source}: {said:?}");
-            let warnings: Vec<&str> = said.err.lines().collect();
-            assert_eq!(warnings.len(), 2, "{source}: {said:?}");
-            for (warning, name) in warnings.iter().zip(["INSTAGRAM_GRAPH_API_URL", "INSTAGRAM_USER_ID"]) {
-                assert!(warning.contains(name), "{source}: {said:?}");
-            }
-            assert!(warnings[0].starts_with("warning: "), "{source}: {said:?}");
-        },
-    );
-    assert_eq!(gateway.received().len(), examples().len());
-}
-
-#[test]
-fn the_examples_that_get_no_settings_or_no_connection_say_not_sent() {
-    each_example(
-        &[USER, "Hello"],
-        |_| {},
-        |source, said| {
-            assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{source}: {said:?}");
-            for name in ["INSTAGRAM_API_URL", "INSTAGRAM_ACCOUNT_ID", "INSTAGRAM_ACCESS_TOKEN", "configuration"] {
-                assert!(said.err.contains(name), "{source}: {said:?}");
-            }
-        },
-    );
-    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let base_url = format!("http://{closed}/meta/v25.0");
-    let settings =
-        [("INSTAGRAM_API_URL", base_url.as_str()), ("INSTAGRAM_USER_ID", "1"), ("INSTAGRAM_ACCESS_TOKEN", "hmat_x")];
-    each_example(
-        &[USER, "Hello"],
-        |command| {
-            command.envs(settings);
-        },
-        |source, said| {
-            assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{source}: {said:?}");
-            assert!(
-                said.err.contains(&closed.to_string()) && said.err.contains("nothing was sent"),
-                "{source}: {said:?}"
-            );
-        },
-    );
-    each_example(
-        &["--env-file", "/no/such/file.env", USER, "Hello"],
-        |_| {},
-        |source, said| {
-            assert_eq!(said.code, Some(1), "{source}: {said:?}");
-            assert!(said.err.contains("/no/such/file.env"), "{source}: {said:?}");
-        },
-    );
-}
-
-#[test]
-fn the_examples_say_why_a_message_was_refused_and_how_long_to_wait() {
-    let gateway = Gateway::start().unwrap();
-    let closed = json!({"code": "SESSION_WINDOW_CLOSED", "message": "The window is closed."});
-    let prepare = |command: &mut Command| {
-        gateway.answer_next(Answer::json(403, &closed).with_header("Retry-After", "7"));
-        lead(command, &gateway);
-    };
-    each_example(&[USER, "Hello"], prepare, |source, said| {
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{source}: {said:?}");
-        let lines: Vec<&str> = said.err.lines().collect();
-        assert!(lines[0].starts_with("Instagram API error 403: {") && lines[0].contains("SESSION_WINDOW_CLOSED"));
-        assert_eq!(
-            lines[1..],
-            ["the 24-hour window is closed: the user must write first", "wait 7 seconds before the next send"],
-            "{source}"
-        );
-    });
-}
-
-#[test]
-fn the_examples_say_when_a_message_may_have_been_delivered() {
-    let gateway = Gateway::start().unwrap();
-    let prepare = |command: &mut Command| {
-        gateway.answer_next(Answer::new(502, "text/html", "<html>Bad Gateway</html>"));
-        lead(command, &gateway);
-    };
-    each_example(&[USER, "Hello"], prepare, |source, said| {
-        assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{source}: {said:?}");
-        assert!(said.err.starts_with("Instagram API error 502: {}\n"), "{source}: {said:?}");
-        assert!(said.err.contains("may have been delivered"), "{source}: {said:?}");
-    });
-}
-
-#[test]
-fn the_examples_explain_themselves() {
-    each_example(
-        &["--help"],
-        |_| {},
-        |source, said| {
-            assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{source}: {said:?}");
-            assert!(said.out.starts_with("usage: send [--env-file FILE] RECIPIENT_ID TEXT\n"), "{source}: {said:?}");
-            assert!(said.out.contains("exit code: 0 accepted, 1 not sent, 2 refused, 3 possibly delivered, 64 usage"));
-        },
-    );
-    for wrong in
-        [&[][..], &[USER], &["--help", "x"], &["--env-file", "x", USER], &["a", "b", "c", "d"], &["a", "b", "c"]]
-    {
-        each_example(
-            wrong,
-            |_| {},
-            |source, said| {
-                assert_eq!((said.code, said.out.as_str()), (Some(64), ""), "{source} {wrong:?}: {said:?}");
-                assert!(said.err.starts_with("usage: send "), "{source} {wrong:?}: {said:?}");
-            },
-        );
     }
 }

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::artefacts::{BOTH, artefacts, compile, without_settings};
+use crate::support::artefacts::{BOTH, artefacts, compile};
+use crate::support::environment::lead_to;
 use crate::support::gateway::Gateway;
 use crate::support::tools;
+use crate::support::webhook::{SECRET, sign};
 
 /// The fenced blocks in one language, in order.
 fn snippets(language: &str) -> Vec<String> {
@@ -22,13 +24,10 @@ fn snippets(language: &str) -> Vec<String> {
 }
 
 /// What a snippet that answers a webhook gets from its HTTP server.
-const SECRET: &str = "whsec_9f2c41d07be84aa6";
 const DELIVERY: &str = r#"{"object":"instagram","entry":[{"messaging":[{"sender":{"id":"8123456789012345"},"message":{"mid":"m_1","text":"hi"}}]}]}"#;
 
 fn signature() -> String {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
-    let tag = ring::hmac::sign(&key, DELIVERY.as_bytes());
-    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    sign(SECRET, DELIVERY.as_bytes())
 }
 
 fn is_about_webhooks(snippet: &str) -> bool {
@@ -62,12 +61,7 @@ fn given_in_c(snippet: &str) -> (String, &'static str) {
 /// Runs a program that must succeed, say nothing of an error, and send something that is accepted.
 fn run_against_a_gateway(command: &mut Command) {
     let gateway = Gateway::start().unwrap();
-    without_settings(command);
-    command.env("INSTAGRAM_API_URL", gateway.base_url());
-    command.env("INSTAGRAM_ACCOUNT_ID", gateway.account_id());
-    command.env("INSTAGRAM_ACCESS_TOKEN", gateway.token());
-    command.env("WEBHOOK_HMAC_SECRET", SECRET);
-    let output = command.output().unwrap();
+    let output = lead_to(&gateway, command).env("WEBHOOK_HMAC_SECRET", SECRET).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", tools::shown(&output));
     let received = gateway.received();
     assert!(!received.is_empty() && received.iter().all(|request| request.answer.is_success()), "{received:?}");

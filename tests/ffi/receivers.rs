@@ -3,32 +3,29 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use std::{env, fs, thread};
 
-use crate::support::artefacts::{BOTH, artefacts, compile, without_settings};
+use crate::support::artefacts::{BOTH, artefacts, compile};
+use crate::support::environment::{lead_to, without_settings};
 use crate::support::gateway::Gateway;
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tools;
+use crate::support::wait::TEST_TIMEOUT;
+use crate::support::webhook::{SECRET, delivery, message, sign};
 use serde_json::{Value, json};
 
-const SECRET: &str = "whsec_9f2c41d07be84aa6";
 const VERIFY_TOKEN: &str = "vt_6b1d0c55";
-const USER: &str = "8123456789012345";
 const OTHER_USER: &str = "8123456789099999";
-const ACCOUNT: &str = "17841450000000017";
 const ANSWER: &str = "Thank you! We will be with you soon.";
 const BODY_LIMIT: usize = 1 << 20;
 
-/// A test that waits longer has found a fault.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 #[test]
 fn the_receiver_in_rust_answers_each_signed_message_once() {
-    let program = rust_receiver();
+    let program = tools::rust_example("receiver");
     play(&mut Command::new(&program));
     check_usage(|| Command::new(&program));
 }
@@ -62,13 +59,9 @@ fn valgrind_finds_no_error_and_no_leak_in_the_receiver_in_c() {
 /// The whole conversation. Gives the program back while it is still listening.
 fn play(command: &mut Command) -> Running {
     let gateway = Gateway::start().unwrap();
-    without_settings(command);
-    for line in gateway.env_lines().lines() {
-        let (name, value) = line.split_once('=').unwrap();
-        command.env(name, value);
-    }
-    let receiver = Running::start(command.env("VERIFY_TOKEN", VERIFY_TOKEN).env("WEBHOOK_HMAC_SECRET", SECRET));
-    let first = delivery(&[message("m1", USER)]);
+    let receiver =
+        Running::start(lead_to(&gateway, command).env("VERIFY_TOKEN", VERIFY_TOKEN).env("WEBHOOK_HMAC_SECRET", SECRET));
+    let first = delivery(&[from(USER, "m1")]);
 
     assert_eq!(receiver.ask("GET", &[], b""), (200, VERIFY_TOKEN.to_owned()));
 
@@ -77,16 +70,16 @@ fn play(command: &mut Command) -> Running {
     check_last_answer(&gateway, 1, USER);
 
     // A repeat comes in another batch, and what is new beside it is answered.
-    assert_eq!(receiver.deliver(&delivery(&[message("m1", USER), message("m2", OTHER_USER)])), 200);
+    assert_eq!(receiver.deliver(&delivery(&[from(USER, "m1"), from(OTHER_USER, "m2")])), 200);
     receiver.expect("dropped a repeat");
     receiver.expect(&format!("answered {OTHER_USER}"));
     check_last_answer(&gateway, 2, OTHER_USER);
 
-    let third = delivery(&[message("m3", USER)]);
-    let good = sign(&third);
+    let third = delivery(&[from(USER, "m3")]);
+    let good = sign(SECRET, third.as_bytes());
     for headers in [
         vec![],
-        vec![("X-HookMyApp-Signature-256", sign(&first))],
+        vec![("X-HookMyApp-Signature-256", sign(SECRET, first.as_bytes()))],
         vec![("X-HookMyApp-Signature-256", String::new())],
         vec![("X-HookMyApp-Signature-256", "sha256=00".to_owned())],
         vec![("X-Hub-Signature-256", good.clone())],
@@ -99,9 +92,9 @@ fn play(command: &mut Command) -> Running {
     for nothing_to_answer in [
         json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": []}]}).to_string(),
         delivery(&[json!({"sender": {"id": USER}, "read": {"mid": "m1"}})]),
-        delivery(&[json!({"sender": {"id": ACCOUNT}, "recipient": {"id": USER},
+        delivery(&[json!({"sender": {"id": ACCOUNT_ID}, "recipient": {"id": USER},
             "message": {"mid": "m4", "text": ANSWER, "is_echo": true}})]),
-        json!({"object": "instagram", "entry": [{"standby": [message("m5", USER)]}]}).to_string(),
+        json!({"object": "instagram", "entry": [{"standby": [from(USER, "m5")]}]}).to_string(),
     ] {
         assert_eq!(receiver.deliver(&nothing_to_answer), 200);
     }
@@ -113,6 +106,12 @@ fn play(command: &mut Command) -> Running {
     receiver.expect(&format!("answered {USER}"));
     check_last_answer(&gateway, 3, USER);
     receiver
+}
+
+fn from(user: &str, mid: &str) -> Value {
+    let mut item = message(mid, "hello");
+    item["sender"]["id"] = json!(user);
+    item
 }
 
 fn check_last_answer(gateway: &Gateway, count: usize, user: &str) {
@@ -128,7 +127,7 @@ fn check_usage(command: impl Fn() -> Command) {
     let run = |arguments: &[&str], settings: &[(&str, &str)]| {
         let mut command = command();
         without_settings(&mut command);
-        command.env_remove("VERIFY_TOKEN").env_remove("WEBHOOK_HMAC_SECRET").envs(settings.iter().copied());
+        command.envs(settings.iter().copied());
         let output = command.args(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -143,7 +142,7 @@ fn check_usage(command: impl Fn() -> Command) {
     }
     let sends = [
         ("INSTAGRAM_API_URL", "http://127.0.0.1:9/v25.0"),
-        ("INSTAGRAM_ACCOUNT_ID", ACCOUNT),
+        ("INSTAGRAM_ACCOUNT_ID", ACCOUNT_ID),
         ("INSTAGRAM_ACCESS_TOKEN", "hmat_live_x"),
     ];
     let secret = [("WEBHOOK_HMAC_SECRET", SECRET)];
@@ -159,19 +158,6 @@ fn check_usage(command: impl Fn() -> Command) {
 }
 
 // The programs
-
-/// As it is now: `cargo test` alone builds examples, `cargo test --test ffi` leaves old ones.
-fn rust_receiver() -> PathBuf {
-    let tests = env::current_exe().unwrap();
-    let profile = tests.ancestors().nth(2).unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--example", "receiver"]).env("CARGO_TARGET_DIR", profile.parent().unwrap());
-    if profile.ends_with("release") {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().unwrap().success());
-    profile.join("examples").join(format!("receiver{}", env::consts::EXE_SUFFIX))
-}
 
 /// The compiler with what libmicrohttpd needs; `None` where a tool or that library is missing.
 fn c_compiler() -> Option<Vec<String>> {
@@ -216,7 +202,7 @@ impl Running {
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let line = lines.recv_timeout(PATIENCE);
+        let line = lines.recv_timeout(TEST_TIMEOUT);
         let mut running =
             Running { child, complaints: Some(complaints), address: SocketAddr::from(([127, 0, 0, 1], 0)), lines };
         running.address = line.unwrap().strip_prefix("listening on http://").unwrap().parse().unwrap();
@@ -226,18 +212,18 @@ impl Running {
 
     /// The next line that it prints.
     fn expect(&self, line: &str) {
-        assert_eq!(self.lines.recv_timeout(PATIENCE).as_deref(), Ok(line));
+        assert_eq!(self.lines.recv_timeout(TEST_TIMEOUT).as_deref(), Ok(line));
     }
 
     /// The status that a signed delivery is answered with.
     fn deliver(&self, body: &str) -> u16 {
-        self.ask("POST", &[("x-hookmyapp-signature-256", sign(body))], body.as_bytes()).0
+        self.ask("POST", &[("x-hookmyapp-signature-256", sign(SECRET, body.as_bytes()))], body.as_bytes()).0
     }
 
     /// Status and body of the answer.
     fn ask(&self, method: &str, headers: &[(&str, String)], body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let (address, length) = (self.address, body.len());
         let head = format!("{method} /webhook HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n");
@@ -266,21 +252,4 @@ impl Drop for Running {
 fn end(receiver: &mut Running) {
     tools::run(Command::new("sh").args(["-c", &format!("kill -TERM {}", receiver.child.id())]));
     assert_eq!(receiver.child.wait().unwrap().code(), Some(0));
-}
-
-// What HookMyApp sends
-
-fn message(mid: &str, user: &str) -> Value {
-    json!({"sender": {"id": user}, "recipient": {"id": ACCOUNT}, "timestamp": 1_782_900_000_123_u64,
-        "message": {"mid": mid, "text": "hello"}})
-}
-
-fn delivery(items: &[Value]) -> String {
-    json!({"object": "instagram", "entry": [{"id": ACCOUNT, "messaging": items}]}).to_string()
-}
-
-fn sign(body: &str) -> String {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
-    let tag = ring::hmac::sign(&key, body.as_bytes());
-    format!("sha256={}", tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }

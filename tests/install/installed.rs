@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::support::artefacts::{artefacts, without_settings};
+use crate::support::artefacts::artefacts;
+use crate::support::environment::lead_to;
 use crate::support::gateway::Gateway;
+use crate::support::samples::USER;
 use crate::support::tools;
 
 /// What the Makefile and CMake read, too.
@@ -144,11 +146,9 @@ pub fn check_hello(program: &Path) {
     let gateway = Gateway::start().unwrap();
     let say_hello = |recipient: &str| -> Output {
         let mut command = command(program);
-        without_settings(&mut command);
-        command.env("INSTAGRAM_API_URL", gateway.base_url()).env("INSTAGRAM_ACCOUNT_ID", gateway.account_id());
-        command.env("INSTAGRAM_ACCESS_TOKEN", gateway.token()).arg(recipient).output().unwrap()
+        lead_to(&gateway, &mut command).arg(recipient).output().unwrap()
     };
-    let output = say_hello("8123456789012345");
+    let output = say_hello(USER);
     assert!(output.status.success() && output.stderr.is_empty(), "{}: {}", program.display(), tools::shown(&output));
     assert_eq!(output.stdout, b"sent\n");
     let texts: Vec<_> = gateway.received().iter().map(|it| it.json().unwrap()["message"]["text"].clone()).collect();

@@ -4,9 +4,12 @@
 mod support {
     #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
     pub mod artefacts;
+    pub mod environment;
     pub mod gateway;
     #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
     pub mod header;
+    #[allow(dead_code, reason = "the suite `api` uses all of it")]
+    pub mod samples;
     #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
     pub mod tools;
 }

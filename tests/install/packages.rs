@@ -8,7 +8,8 @@ use crate::installed::{
     Installed, are_there, check_hello, command, compilers, copy_of, copy_of_source, is_packaging_wanted, make,
     needs_shared_library, tree,
 };
-use crate::support::artefacts::{artefacts, libraries, private_libraries, without_settings};
+use crate::support::artefacts::{artefacts, libraries, private_libraries};
+use crate::support::environment::without_settings;
 use crate::support::header::Header;
 use crate::support::tools;
 use tempfile::tempdir;

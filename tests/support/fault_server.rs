@@ -15,8 +15,8 @@ use rustls::{ServerConfig, ServerConnection};
 use serde_json::Value;
 use socket2::SockRef;
 
-/// A test that waits longer has found a fault.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::wait::TEST_TIMEOUT;
+
 /// How long what a client has sent may still be under way.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 const DRIP_PAUSE: Duration = Duration::from_millis(20);
@@ -206,7 +206,7 @@ impl FaultServer {
             return false;
         }
         let is_running = |state: &mut State| !state.connections[connection].is_script_over;
-        let (state, waited) = self.shared.changed.wait_timeout_while(state, PATIENCE, is_running).unwrap();
+        let (state, waited) = self.shared.changed.wait_timeout_while(state, TEST_TIMEOUT, is_running).unwrap();
         drop(state);
         assert!(!waited.timed_out(), "the script of connection {connection} does not end");
         true
@@ -585,7 +585,7 @@ fn wait_until_heard(server: SocketAddr, client: SocketAddr) {
         if is_heard {
             return;
         }
-        assert!(begin.elapsed() < PATIENCE, "{server} waits for {client} to hear it");
+        assert!(begin.elapsed() < TEST_TIMEOUT, "{server} waits for {client} to hear it");
         thread::yield_now();
     }
 }

@@ -59,3 +59,16 @@ pub fn read(path: impl AsRef<Path>) -> String {
     let path = file(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
+
+/// An example in Rust, as it is now: `cargo test` alone builds examples, `cargo test --test ffi` leaves old ones.
+pub fn rust_example(name: &str) -> PathBuf {
+    let tests = env::current_exe().unwrap();
+    let profile = tests.ancestors().nth(2).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--example", name]).env("CARGO_TARGET_DIR", profile.parent().unwrap());
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    run(&mut cargo);
+    profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ptr;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::fault_server::FaultServer;
+use crate::support::full_listener::FullListener;
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::Authority;
+use crate::support::wait::wait_until;
 use hookmyapp::{Client, Config, Error, ErrorKind, Response};
-use socket2::{Domain, SockAddr, Socket, Type};
 
 const LONG: Duration = Duration::from_secs(20);
 /// How long an address has before the next one is tried, as RFC 8305 says.
@@ -113,28 +115,16 @@ unsafe extern "C" fn freeaddrinfo(mut results: *mut libc::addrinfo) {
     }
 }
 
-// Addresses that do not answer
-
-/// A listener whose queue is full: Linux drops what asks for a connection.
-struct Deaf {
-    listener: TcpListener,
-    _filling: Vec<TcpStream>,
-}
-
-fn deaf(address: Ipv4Addr, port: u16) -> Deaf {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SockAddr::from(SocketAddr::new(IpAddr::V4(address), port))).unwrap();
-    listener.listen(0).unwrap();
-    let listener = TcpListener::from(listener);
-    let address = listener.local_addr().unwrap();
-    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
-    let filling = std::iter::from_fn(connect).take(100).collect();
-    Deaf { listener, _filling: filling }
+/// A port that neither of these two answers on.
+fn deaf(first: Ipv4Addr, second: Ipv4Addr) -> [FullListener; 2] {
+    let first = FullListener::on(SocketAddr::from((first, 0)));
+    let port = first.address().port();
+    [first, FullListener::on(SocketAddr::from((second, port)))]
 }
 
 /// Opens a connection for each send.
 fn client(host: &str, port: u16, authority: &Authority, connect_timeout: Duration) -> Client {
-    let config = Config::new(&format!("https://{host}:{port}/v25.0"), "17841450000000017", "token");
+    let config = Config::new(&format!("https://{host}:{port}/v25.0"), ACCOUNT_ID, "token");
     Client::new(
         &config.ca_file(authority.file()).timeout(LONG).connect_timeout(connect_timeout).keep_alive(Duration::ZERO),
     )
@@ -143,7 +133,7 @@ fn client(host: &str, port: u16, authority: &Authority, connect_timeout: Duratio
 
 fn send(client: &Client) -> (Duration, Result<Response, Error>) {
     let begin = Instant::now();
-    let outcome = client.send_text("8123456789012345", "Hello");
+    let outcome = client.send_text(USER, "Hello");
     (begin.elapsed(), outcome)
 }
 
@@ -157,7 +147,7 @@ fn an_address_that_does_not_answer_costs_a_quarter_of_a_second_and_then_nothing(
     let authority = Authority::new();
     let server = FaultServer::start(Some(authority.server("half-deaf.test")), Vec::new());
     let port = server.address().port();
-    let _deaf = deaf(OTHER, port);
+    let _deaf = FullListener::on(SocketAddr::from((OTHER, port)));
     name("half-deaf.test", &[OTHER, GOOD]);
     let first = best(|| {
         let client = client("half-deaf.test", port, &authority, LONG);
@@ -192,9 +182,8 @@ fn an_address_that_refuses_costs_nothing() {
 #[test]
 fn addresses_none_of_which_answers_are_given_up_at_the_connect_time_out() {
     let connect_timeout = Duration::from_millis(700);
-    let first = deaf(OTHER, 0);
-    let port = first.listener.local_addr().unwrap().port();
-    let _second = deaf(THIRD, port);
+    let [first, _second] = deaf(OTHER, THIRD);
+    let port = first.address().port();
     name("deaf.test", &[OTHER, THIRD]);
     let authority = Authority::new();
     let took = best(|| {
@@ -221,37 +210,18 @@ fn the_failure_of_the_last_address_is_told_when_all_have_failed() {
 /// The first address answers when its system asks again for the connection, after a second; the second one never does.
 #[test]
 fn an_address_that_answers_late_is_still_taken() {
-    let first = deaf(OTHER, 0);
-    let port = first.listener.local_addr().unwrap().port();
-    let _second = deaf(GOOD, port);
+    let [first, _second] = deaf(OTHER, GOOD);
+    let (port, before) = (first.address().port(), first.opening());
     name("late.test", &[OTHER, GOOD]);
     let authority = Authority::new();
     let client = client("late.test", port, &authority, LONG);
     thread::scope(|scope| {
         let sender = scope.spawn(|| send(&client).1);
-        wait_until_asked(first.listener.local_addr().unwrap());
+        wait_until("a connection to it is being opened", || first.opening() > before);
         let server =
-            FaultServer::start_on(first.listener, Some(authority.server("late.test")), Box::new(|_| Vec::new()));
-        drop(first._filling);
+            FaultServer::start_on(first.empty(), Some(authority.server("late.test")), Box::new(|_| Vec::new()));
         let sent = sender.join().unwrap().unwrap();
         assert_eq!(sent.message_id(), Some("Hello"));
         assert_eq!(server.finish().len(), 1);
     });
-}
-
-/// Waits until a connection to this address is being opened.
-fn wait_until_asked(address: SocketAddr) {
-    const SYN_SENT: &str = "02";
-    let IpAddr::V4(host) = address.ip() else { panic!("{address}") };
-    let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(host.octets()), address.port());
-    let begin = Instant::now();
-    loop {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let rows = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-        if rows.into_iter().any(|row| row.len() > 3 && row[2] == remote && row[3] == SYN_SENT) {
-            return;
-        }
-        assert!(begin.elapsed() < LONG, "nobody asks");
-        thread::yield_now();
-    }
 }

@@ -1,17 +1,17 @@
 //! Deadlines: whatever the other side does, a send comes back in time and says rightly what became of the message.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::fault_server::{FaultServer, Move, Script, answer_with};
+#[cfg(target_os = "linux")]
+use crate::support::full_listener::FullListener;
 use crate::support::proxy::{Behaviour, Proxy};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::Authority;
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 use rustls::ServerConfig;
-use socket2::{Domain, Socket, Type};
 
-const RECIPIENT: &str = "8123456789012345";
 const DEADLINE: Duration = Duration::from_millis(400);
 /// How much later a send may come back.
 const SLACK: Duration = Duration::from_millis(250);
@@ -37,12 +37,12 @@ fn with_limit(config: Config, limit: Limit) -> Config {
 }
 
 fn config(base_url: &str) -> Config {
-    Config::new(base_url, "17841450000000017", "token")
+    Config::new(base_url, ACCOUNT_ID, "token")
 }
 
 fn body(padding: usize) -> String {
     let padding = "x".repeat(padding);
-    format!(r#"{{"recipient":{{"id":"{RECIPIENT}"}},"message":{{"text":"Hello"}},"padding":"{padding}"}}"#)
+    format!(r#"{{"recipient":{{"id":"{USER}"}},"message":{{"text":"Hello"}},"padding":"{padding}"}}"#)
 }
 
 /// How long a send took, and how it failed.
@@ -227,36 +227,13 @@ fn a_tls_handshake_that_stalls_or_drips_is_given_up_at_the_deadline() {
     }
 }
 
-/// A listener that takes no more connections: one that is tried now never completes.
-struct FullListener {
-    listener: Socket,
-    /// The connections that fill it.
-    _filling: Vec<TcpStream>,
-}
-
-impl FullListener {
-    fn new() -> FullListener {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
-        let filling = std::iter::from_fn(connect).take(100).collect();
-        FullListener { listener, _filling: filling }
-    }
-
-    fn port(&self) -> u16 {
-        self.listener.local_addr().unwrap().as_socket().unwrap().port()
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_connection_that_never_completes_is_given_up_at_the_deadline() {
     let listener = FullListener::new();
     for scheme in ["http", "https"] {
         for limit in LIMITS {
-            let base_url = format!("{scheme}://127.0.0.1:{}/v25.0", listener.port());
+            let base_url = format!("{scheme}://127.0.0.1:{}/v25.0", listener.address().port());
             assert_not_sent_in_time("a full listener", limit, || (config(&base_url), Box::new(|| ())));
         }
     }
@@ -281,7 +258,7 @@ fn a_proxy_that_cannot_be_connected_to_is_given_up_at_the_deadline() {
     let listener = FullListener::new();
     for limit in LIMITS {
         assert_not_sent_in_time("a full proxy", limit, || {
-            let proxy = format!("http://127.0.0.1:{}", listener.port());
+            let proxy = format!("http://{}", listener.address());
             (config("https://gateway.test/v25.0").proxy(proxy.as_str()), Box::new(|| ()))
         });
     }

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use crate::support::fault_server;
 use crate::support::fault_server::{Entry, FaultServer, Move, Script, answer_with};
+#[cfg(target_os = "linux")]
+use crate::support::full_listener::FullListener;
 use crate::support::proxy::{Behaviour, Proxy};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::Authority;
+use crate::support::wait::wait_until;
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 use rustls::ServerConfig;
 
-const RECIPIENT: &str = "8123456789012345";
 const SENDERS: usize = 4;
 /// The limit of the sends: one that needs it was not woken.
 const LONG: Duration = Duration::from_secs(20);
@@ -19,15 +22,7 @@ const LONG: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_secs(5);
 
 fn config(base_url: &str) -> Config {
-    Config::new(base_url, "17841450000000017", "token").timeout(LONG).connect_timeout(LONG).keep_alive(LONG)
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < LONG, "it never comes to pass that {what}");
-        thread::yield_now();
-    }
+    Config::new(base_url, ACCOUNT_ID, "token").timeout(LONG).connect_timeout(LONG).keep_alive(LONG)
 }
 
 /// Shuts the client down once the sends of several threads are blocked, each through a clone of it; gives what they
@@ -54,12 +49,12 @@ fn shut_down(
 }
 
 fn send_text(client: &Client, text: &str) -> Result<Response, Error> {
-    client.send_text(RECIPIENT, text)
+    client.send_text(USER, text)
 }
 
 fn send_large(client: &Client, text: &str) -> Result<Response, Error> {
     let padding = "x".repeat(8_000_000);
-    let recipient = format!(r#""recipient":{{"id":"{RECIPIENT}"}}"#);
+    let recipient = format!(r#""recipient":{{"id":"{USER}"}}"#);
     client.send_json(&format!(r#"{{{recipient},"message":{{"text":"{text}"}},"padding":"{padding}"}}"#))
 }
 
@@ -77,7 +72,7 @@ fn assert_stays_shut_down(client: Client) {
     let clone = client.clone();
     client.shutdown();
     for client in [client, clone] {
-        let error = client.send_text(RECIPIENT, "later").expect_err("a send after the shutdown");
+        let error = client.send_text(USER, "later").expect_err("a send after the shutdown");
         assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::NotSent), "{error}");
         assert_eq!(error.to_string(), "the client was shut down; nothing was sent");
     }
@@ -188,43 +183,6 @@ fn sends_whose_proxy_stalls_are_not_sent() {
     }
 }
 
-/// A listener that takes no more connections until it is emptied: one that is tried meanwhile is completed then.
-#[cfg(target_os = "linux")]
-struct FullListener {
-    listener: std::net::TcpListener,
-    _filling: Vec<std::net::TcpStream>,
-}
-
-#[cfg(target_os = "linux")]
-impl FullListener {
-    fn new() -> FullListener {
-        use socket2::{Domain, Socket, Type};
-        use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let listener = TcpListener::from(listener);
-        let address = listener.local_addr().unwrap();
-        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
-        let filling = std::iter::from_fn(connect).take(100).collect();
-        FullListener { listener, _filling: filling }
-    }
-
-    fn address(&self) -> std::net::SocketAddr {
-        self.listener.local_addr().unwrap()
-    }
-
-    /// How many connections to it are being opened.
-    fn opening(&self) -> usize {
-        const SYN_SENT: &str = "02";
-        let port = format!(":{:04X}", self.address().port());
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let rows = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-        rows.filter(|row| row.len() > 3 && row[2].ends_with(&port) && row[3] == SYN_SENT).count()
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn sends_that_open_a_connection_are_ended_within_a_tenth_of_a_second_and_connect_nowhere() {
@@ -260,7 +218,7 @@ fn send_until_shut_down(client: &Client, name: usize) -> Vec<(String, Result<(),
     let mut sends = Vec::new();
     loop {
         let text = format!("{name}.{}", sends.len());
-        let outcome = client.send_text(RECIPIENT, &text);
+        let outcome = client.send_text(USER, &text);
         if let Ok(sent) = &outcome {
             assert_eq!(sent.message_id(), Some(text.as_str()));
         }
@@ -325,9 +283,9 @@ fn other_clients_go_on() {
     over_both(|tls, authority| {
         let server = server(tls, Vec::new());
         let (first, second) = (client(&server, authority), client(&server, authority));
-        second.send_text(RECIPIENT, "before").unwrap();
+        second.send_text(USER, "before").unwrap();
         first.shutdown();
-        second.send_text(RECIPIENT, "after").unwrap();
+        second.send_text(USER, "after").unwrap();
         assert_eq!(server.connections(), 1);
         drop((first, second));
         assert_eq!(server.finish().len(), 2);

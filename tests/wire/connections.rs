@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::fault_server::{FaultServer, Move, Script, accepted, answer_with};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::{Authority, NOW, TlsServer, TlsStream};
 use hookmyapp::{Client, Config};
 use rustls::{HandshakeKind, ServerConfig};
 
-const RECIPIENT: &str = "8123456789012345";
 const LONG: Duration = Duration::from_secs(20);
 const ID: &str = r#"{"message_id":"{text}"}"#;
 
@@ -21,11 +21,11 @@ fn over_both(test: impl Fn(Option<Arc<ServerConfig>>, &Authority)) {
 }
 
 fn config(base_url: &str, authority: &Authority) -> Config {
-    Config::new(base_url, "17841450000000017", "token").ca_file(authority.file()).timeout(LONG)
+    Config::new(base_url, ACCOUNT_ID, "token").ca_file(authority.file()).timeout(LONG)
 }
 
 fn send(client: &Client, text: &str) {
-    client.send_text(RECIPIENT, text).unwrap();
+    client.send_text(USER, text).unwrap();
 }
 
 /// Accepts every message, and says this about the life of the connection.

@@ -1,18 +1,18 @@
 //! The delivery table: for every fault what the client says became of the message, held against what the server read.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::support::fault_server::{Entry, FaultServer, Move, Script, accepted, answer, answer_with};
 use crate::support::proxy::{Behaviour, Proxy};
+use crate::support::refusing::Refusing;
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::{Authority, NOW};
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 use rustls::{ServerConfig, SupportedProtocolVersion};
-use socket2::{Domain, Socket, Type};
 
-const RECIPIENT: &str = "8123456789012345";
 const FIRST: &str = "first";
 const SECOND: &str = "second";
 /// Longer than any test takes whose server does not stall.
@@ -431,12 +431,12 @@ fn server_settings(authority: &Authority, versions: Versions) -> Option<Arc<Serv
 }
 
 fn config(base_url: &str, authority: &Authority, timeout: Duration) -> Config {
-    Config::new(base_url, "17841450000000017", "hmat_secret_token").ca_file(authority.file()).timeout(timeout)
+    Config::new(base_url, ACCOUNT_ID, "hmat_secret_token").ca_file(authority.file()).timeout(timeout)
 }
 
 fn send(client: &Client, text: &str, padding: usize) -> Result<Response, Error> {
     let padding = "x".repeat(padding);
-    let body = format!(r#"{{"recipient":{{"id":"{RECIPIENT}"}},"message":{{"text":"{text}"}},"padding":"{padding}"}}"#);
+    let body = format!(r#"{{"recipient":{{"id":"{USER}"}},"message":{{"text":"{text}"}},"padding":"{padding}"}}"#);
     client.send_json(&body)
 }
 
@@ -709,14 +709,6 @@ fn close_for_writing(server: SocketAddr, expected: usize) {
 
 // Before there is a connection
 
-/// A port of this machine that refuses connections for as long as the socket is held: nobody listens on it.
-fn refusing_port() -> (Socket, u16) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
-    (socket, port)
-}
-
 fn assert_not_sent(what: &str, outcome: Result<Response, Error>) {
     let error = outcome.expect_err(what);
     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::NotSent), "{what}: {error}");
@@ -726,7 +718,8 @@ fn assert_not_sent(what: &str, outcome: Result<Response, Error>) {
 #[test]
 fn without_a_connection_nothing_is_sent() {
     let authority = Authority::new();
-    let (_held, port) = refusing_port();
+    let refusing = Refusing::new();
+    let port = refusing.address().port();
     let label = "a".repeat(64);
     for base_url in [
         format!("https://{label}.test/v25.0"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::fault_server::{FaultServer, Move, Script};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::{Authority, NOW};
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 use rustls::{ServerConfig, SupportedProtocolVersion};
@@ -56,11 +57,11 @@ fn early_answers() -> Vec<String> {
 }
 
 fn send(server: &FaultServer, authority: &Authority, speaking_first: usize) -> Result<Response, Error> {
-    let config = Config::new(&server.base_url(), "17841450000000017", "token").ca_file(authority.file()).timeout(LONG);
+    let config = Config::new(&server.base_url(), ACCOUNT_ID, "token").ca_file(authority.file()).timeout(LONG);
     let client = Client::new(&config).unwrap();
     // Over TLS the handshake waits by itself.
     WAITING.set(if server.base_url().starts_with("http:") { speaking_first } else { 0 });
-    client.send_text("8123456789012345", "Hello")
+    client.send_text(USER, "Hello")
 }
 
 /// Plain TCP, TLS 1.2 with the answer behind the server's Finished, and TLS 1.3 with early data of the server.

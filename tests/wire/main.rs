@@ -5,9 +5,14 @@ mod support {
     pub mod fault_server;
     pub mod gateway;
     pub mod proxy;
+    pub mod refusing;
+    #[allow(dead_code, reason = "the suite `api` uses all of it")]
+    pub mod samples;
     pub mod tls;
     #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
     pub mod tools;
+    #[allow(dead_code, reason = "the suite `timing` uses all of it")]
+    pub mod wait;
 }
 
 mod connections;

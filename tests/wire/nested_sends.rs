@@ -4,11 +4,10 @@ use std::cell::RefCell;
 use std::sync::Once;
 
 use crate::support::fault_server::{FaultServer, Move, accepted};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::Authority;
 use hookmyapp::{Client, Config, ErrorKind, Response};
 use log::{LevelFilter, Log, Metadata, Record};
-
-const RECIPIENT: &str = "8123456789012345";
 
 /// What the logger does once, at the first message of ureq that has this in it.
 struct Alert {
@@ -58,11 +57,11 @@ fn while_sending<T>(trigger: &'static str, run: impl FnOnce() + 'static, send: i
 }
 
 fn config(server: &FaultServer, authority: &Authority) -> Config {
-    Config::new(&server.base_url(), "17841450000000017", "token").ca_file(authority.file())
+    Config::new(&server.base_url(), ACCOUNT_ID, "token").ca_file(authority.file())
 }
 
 fn send(client: &Client, text: &str) -> Result<Response, hookmyapp::Error> {
-    client.send_text(RECIPIENT, text)
+    client.send_text(USER, text)
 }
 
 fn texts(server: FaultServer) -> Vec<String> {

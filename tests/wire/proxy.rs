@@ -1,15 +1,14 @@
 //! Sends through a CONNECT proxy: the tunnel, its credentials, its failures, and who goes around it.
 
 use std::error::Error as _;
-use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Behaviour, Proxy};
+use crate::support::refusing::Refusing;
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::{Authority, TlsServer};
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
-use socket2::{Domain, Socket, Type};
 
-const RECIPIENT: &str = "8123456789012345";
 /// A name that only the proxy knows.
 const HOST: &str = "gateway.test";
 
@@ -50,7 +49,7 @@ impl SecureGateway {
 }
 
 fn send(config: &Config) -> Result<Response, Error> {
-    Client::new(config)?.send_text(RECIPIENT, "Hello through a proxy")
+    Client::new(config)?.send_text(USER, "Hello through a proxy")
 }
 
 fn assert_not_sent(what: &str, error: &Error) {
@@ -70,7 +69,7 @@ fn a_send_goes_through_the_proxy_to_a_name_that_only_the_proxy_knows() {
     let gateway = SecureGateway::start(HOST);
     let proxy = gateway.proxy();
     let sent = send(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap();
-    assert_eq!(sent.recipient_id(), Some(RECIPIENT));
+    assert_eq!(sent.recipient_id(), Some(USER));
     let place = format!("{HOST}:{}", gateway.front.port());
     let asked = proxy.asked();
     assert_eq!(asked.len(), 1);
@@ -98,7 +97,7 @@ fn a_tunnel_is_kept_for_the_next_send() {
     let proxy = gateway.proxy();
     let client = Client::new(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap();
     for text in ["one", "two", "three"] {
-        client.send_text(RECIPIENT, text).unwrap();
+        client.send_text(USER, text).unwrap();
     }
     drop(client);
     assert_eq!((proxy.connections(), gateway.count()), (1, 3));
@@ -144,7 +143,7 @@ fn a_proxy_that_fails_is_connect_and_nothing_is_sent() {
     ];
     for (what, behaviour, named) in cases {
         let proxy = Proxy::start(behaviour);
-        let config = Config::new(&format!("https://{HOST}/v25.0"), "17841450000000017", "token");
+        let config = Config::new(&format!("https://{HOST}/v25.0"), ACCOUNT_ID, "token");
         let error = send(&config.proxy(proxy.url_with("user:s3cr%65t").as_str())).unwrap_err();
         assert_not_sent(what, &error);
         let text = error.to_string();
@@ -165,18 +164,11 @@ fn assert_no_password(what: &str, error: &Error) {
     }
 }
 
-/// A port of this machine that refuses connections for as long as the socket is held: nobody listens on it.
-fn refusing_port() -> (Socket, u16) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
-    (socket, port)
-}
-
 #[test]
 fn a_proxy_that_nobody_runs_is_connect_and_its_password_stays_hidden() {
-    let (_held, port) = refusing_port();
-    let config = Config::new(&format!("https://{HOST}/v25.0"), "17841450000000017", "token");
+    let refusing = Refusing::new();
+    let port = refusing.address().port();
+    let config = Config::new(&format!("https://{HOST}/v25.0"), ACCOUNT_ID, "token");
     let config = config.proxy(format!("http://user:s3cr%65t@127.0.0.1:{port}").as_str());
     let error = send(&config).unwrap_err();
     assert_not_sent("refused", &error);
@@ -239,7 +231,7 @@ fn hosts_that_no_proxy_names_go_around_the_proxy_and_no_others() {
     ];
     for (no_proxy, goes_around) in cases {
         let proxy = Proxy::start(Behaviour::Answer("HTTP/1.1 503 Busy\r\n\r\n"));
-        let config = Config::new(&format!("https://{host}/v25.0"), "17841450000000017", "token");
+        let config = Config::new(&format!("https://{host}/v25.0"), ACCOUNT_ID, "token");
         let error = send(&config.proxy(proxy.url().as_str()).no_proxy(&no_proxy)).unwrap_err();
         assert_not_sent(&no_proxy, &error);
         assert_eq!(proxy.connections(), usize::from(!goes_around), "{no_proxy:?}: {error}");
@@ -278,7 +270,7 @@ fn the_proxy_and_its_exceptions_are_taken_from_the_variables() {
             let base_url = format!("https://{host}/v25.0");
             let config = Config::from_vars(|name| match name {
                 "INSTAGRAM_API_URL" => Some(base_url.clone()),
-                "INSTAGRAM_ACCOUNT_ID" => Some("17841450000000017".to_owned()),
+                "INSTAGRAM_ACCOUNT_ID" => Some(ACCOUNT_ID.to_owned()),
                 "INSTAGRAM_ACCESS_TOKEN" => Some("token".to_owned()),
                 name if name == no_proxy_name => Some(no_proxy.to_owned()),
                 name if names.contains(&name) => Some(proxy.url()),

@@ -10,11 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::fault_server::{Entry, FaultServer, Move, Script, accepted, answer, answer_with};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::Authority;
 use fastrand::Rng;
 use hookmyapp::{Client, Config, Delivery, Error, Response};
 
-const RECIPIENT: &str = "8123456789012345";
 const THREADS: usize = 8;
 /// The deadline of every send. No send may take a second more.
 const TIMEOUT: Duration = Duration::from_millis(700);
@@ -54,7 +54,7 @@ fn run(security: Security) {
         Security::Tls => Some(authority.server("127.0.0.1")),
     };
     let server = FaultServer::start_with(settings, Box::new(move |connection| random_script(seed, connection)));
-    let config = Config::new(&server.base_url(), "17841450000000017", "token");
+    let config = Config::new(&server.base_url(), ACCOUNT_ID, "token");
     let client = Client::new(&config.ca_file(authority.file()).timeout(TIMEOUT)).unwrap();
     let records = send_all(&client, sends, seed);
     drop(client);
@@ -95,7 +95,7 @@ fn send_all(client: &Client, sends: usize, seed: u64) -> Vec<Record> {
 /// Most messages fit one write, some do not.
 fn send(client: &Client, text: &str, random: &mut Rng) -> Record {
     let padding = if random.u8(..20) == 0 { "x".repeat(random.usize(..300_000)) } else { String::new() };
-    let body = format!(r#"{{"recipient":{{"id":"{RECIPIENT}"}},"message":{{"text":"{text}"}},"padding":"{padding}"}}"#);
+    let body = format!(r#"{{"recipient":{{"id":"{USER}"}},"message":{{"text":"{text}"}},"padding":"{padding}"}}"#);
     let begin = Instant::now();
     let outcome = client.send_json(&body);
     Record { text: text.to_owned(), outcome, took: begin.elapsed() }

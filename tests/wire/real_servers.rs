@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::gateway::Gateway;
+use crate::support::samples::USER;
 use crate::support::tls::Authority;
 use crate::support::tools;
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Message, Response};
@@ -21,7 +22,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-const USER: &str = "8123456789012345";
 /// Leads to this machine, too, but is not loopback, so that a proxy is used for it.
 const EVERY_ADDRESS: &str = "0.0.0.0";
 

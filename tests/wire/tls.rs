@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::gateway::{Gateway, Received};
+use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::{Authority, LATER, LONG_AGO, NOW, TlsServer, file_with};
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 use rustls::ServerConfig;
-
-const RECIPIENT: &str = "8123456789012345";
 
 /// The local gateway behind TLS.
 struct SecureGateway {
@@ -39,7 +38,7 @@ impl SecureGateway {
 }
 
 fn send(config: &Config) -> Result<Response, Error> {
-    Client::new(config)?.send_text(RECIPIENT, "Hello over TLS")
+    Client::new(config)?.send_text(USER, "Hello over TLS")
 }
 
 #[test]
@@ -49,7 +48,7 @@ fn a_send_over_https_trusts_the_authority_of_the_ca_file() {
         let gateway = SecureGateway::start(authority.server(name));
         let sent = send(&gateway.config(host).ca_file(authority.file())).unwrap();
         assert!(sent.message_id().is_some());
-        assert_eq!(sent.recipient_id(), Some(RECIPIENT));
+        assert_eq!(sent.recipient_id(), Some(USER));
         let received = gateway.received();
         assert_eq!(received.len(), 1, "{host}");
         assert_eq!(received[0].json().unwrap()["message"]["text"], "Hello over TLS");
@@ -111,7 +110,7 @@ fn a_ca_file_without_a_certificate_is_a_mistake_in_the_configuration() {
 }
 
 fn assert_config_mistake(what: &str, ca_file: &Path, named: &str) {
-    let config = Config::new("https://127.0.0.1:1/v25.0", "17841450000000017", "token").ca_file(ca_file);
+    let config = Config::new("https://127.0.0.1:1/v25.0", ACCOUNT_ID, "token").ca_file(ca_file);
     let error = Client::new(&config).map(drop).expect_err(what);
     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Config, Delivery::NotSent), "{what}: {error}");
     assert!(error.to_string().contains(named), "{what}: {error}");
@@ -135,7 +134,7 @@ fn the_ca_file_is_read_when_the_client_is_made() {
     let file = file_with(&authority.pem());
     let client = Client::new(&gateway.config("127.0.0.1").ca_file(file.path())).unwrap();
     file.close().unwrap();
-    client.send_text(RECIPIENT, "Hello").unwrap();
+    client.send_text(USER, "Hello").unwrap();
     assert_eq!(gateway.received().len(), 1);
 }
 
@@ -146,7 +145,7 @@ fn a_kept_connection_carries_the_next_send_over_tls_too() {
         let gateway = SecureGateway::start(authority.server_of("127.0.0.1", NOW, &[version]));
         let client = Client::new(&gateway.config("127.0.0.1").ca_file(authority.file())).unwrap();
         for text in ["one", "two", "three"] {
-            client.send_text(RECIPIENT, text).unwrap();
+            client.send_text(USER, text).unwrap();
         }
         drop(client);
         let connections: Vec<usize> = gateway.received().iter().map(|received| received.connection).collect();
@@ -160,8 +159,8 @@ fn without_keep_alive_every_send_has_its_own_tls_connection_and_says_so() {
     let gateway = SecureGateway::start(authority.server("127.0.0.1"));
     let config = gateway.config("127.0.0.1").ca_file(authority.file()).keep_alive(std::time::Duration::ZERO);
     let client = Client::new(&config).unwrap();
-    client.send_text(RECIPIENT, "one").unwrap();
-    client.send_text(RECIPIENT, "two").unwrap();
+    client.send_text(USER, "one").unwrap();
+    client.send_text(USER, "two").unwrap();
     let received = gateway.received();
     assert_eq!(received.len(), 2);
     assert_ne!(received[0].connection, received[1].connection);

@@ -5,11 +5,9 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::gateway::{Answer, Gateway, Received, Settings};
+use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use crate::support::vectors::{Fields, read_all};
 
-pub const ACCOUNT_ID: &str = "17841450000000017";
-pub const TOKEN: &str = "hmat_live_0000EXAMPLE0000";
-pub const USER: &str = "8123456789012345";
 
 pub fn gateway_of(account_id: &str, token: &str) -> Gateway {
     let settings = Settings { account_id: account_id.to_owned(), token: token.to_owned(), on_request: None };
@@ -45,21 +43,6 @@ fn every_request_goes_out_as_its_vector_says() {
             assert_eq!(one.json().as_ref(), Some(&body), "{}", vector.place());
         }
     }
-}
-
-#[test]
-fn a_plain_text_is_said_in_two_ways_and_everything_else_in_one() {
-    let ways = |kind: &str| -> Vec<usize> {
-        let of_kind = read_all("requests").into_iter().filter_map(|(_, mut vector)| {
-            let send = vector.object("send");
-            vector.set_all_aside();
-            let is_wanted = send.peek("kind") == Some(kind);
-            calls(send).ok().filter(|_| is_wanted).map(|calls| calls.len())
-        });
-        of_kind.collect()
-    };
-    assert!(ways("text").contains(&2));
-    assert!(ways("image").iter().all(|ways| *ways == 1));
 }
 
 #[test]

@@ -8,11 +8,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::checks::{config_error, everything_shown, line};
-use crate::support::faults::{FullBacklog, Server, is_whole_request};
+use crate::support::child;
+use crate::support::fault_server::{FaultServer, Move, Script};
+use crate::support::full_listener::FullListener;
+use crate::support::refusing::Refusing;
+use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use crate::support::vectors::{Fields, read_all};
-use crate::support::{child, faults};
 use hookmyapp::{Client, Config, Error, Warning};
-use rust::{ACCOUNT_ID, TOKEN, USER, check_verdict, gateway_of};
+use rust::{check_verdict, gateway_of};
 
 // No answer at all
 
@@ -28,11 +31,11 @@ fn every_fault_of_the_transport_is_told_apart_by_how_far_the_request_got() {
         let error = match vector.text("transport").as_str() {
             "resolve_failed" => resolve_failed(),
             "connect_refused" => connect_refused(),
-            "tls_failed" => tls_failed(),
+            "tls_failed" => fault("https", vec![Move::SayRaw("220 this is no TLS\r\n".into()), Move::Close], 0),
             "connect_timeout" => connect_timeout(),
-            "read_timeout" => read_timeout(),
-            "reset_after_write" => reset_after_write(),
-            "reset_during_write" => reset_during_write(),
+            "read_timeout" => fault("http", vec![Move::ReadRequest, Move::Stall], 1),
+            "reset_after_write" => fault("http", vec![Move::ReadRequest, Move::Reset], 1),
+            "reset_during_write" => fault("http", vec![Move::ReadHead, Move::Reset], 0),
             other => panic!("{}: the fault {other} is unknown", vector.place()),
         };
         check_verdict(vector.place(), &mut expect, Some(&error));
@@ -58,46 +61,25 @@ fn resolve_failed() -> Error {
 }
 
 fn connect_refused() -> Error {
-    failed_text(&config_for("http", faults::closed_port()))
-}
-
-fn tls_failed() -> Error {
-    let server = Server::without_tls();
-    let error = failed_text(&config_for("https", server.address()));
-    let received = server.finish();
-    assert!(!is_whole_request(&received) && !String::from_utf8_lossy(&received).contains("POST"));
-    error
+    failed_text(&config_for("http", Refusing::new().address()))
 }
 
 fn connect_timeout() -> Error {
-    let listener = FullBacklog::new();
-    let error = failed_text(&config_for("http", listener.address()).connect_timeout(Duration::from_millis(300)));
-    listener.finish();
-    error
+    let listener = FullListener::new();
+    failed_text(&config_for("http", listener.address()).connect_timeout(Duration::from_millis(300)))
 }
 
-fn read_timeout() -> Error {
-    let server = Server::silent();
+/// Sends one text to a server that plays this script; the server must have read `received` whole requests.
+fn fault(scheme: &str, script: Script, received: usize) -> Error {
+    let server = FaultServer::start(None, vec![script]);
     // Long enough for the request to leave on a busy machine.
-    let error = failed_text(&config_for("http", server.address()).timeout(Duration::from_secs(2)));
-    assert!(is_whole_request(&server.finish()));
-    error
-}
-
-fn reset_after_write() -> Error {
-    let server = Server::resetting_after_the_request();
-    let error = failed_text(&config_for("http", server.address()));
-    assert!(is_whole_request(&server.finish()));
-    error
-}
-
-fn reset_during_write() -> Error {
-    let server = Server::resetting_after(64 << 10);
+    let config = config_for(scheme, server.address()).timeout(Duration::from_secs(2));
     // More than the sockets of both sides can hold.
-    let body = format!("{{\"padding\":\"{}\"}}", "x".repeat(32 << 20));
-    let client = Client::new(&config_for("http", server.address())).unwrap();
-    let error = client.send_json(&body).unwrap_err();
-    assert!(!is_whole_request(&server.finish()));
+    let padding = "x".repeat(if received == 0 { 32 << 20 } else { 0 });
+    let body = format!(r#"{{"recipient":{{"id":"{USER}"}},"message":{{"text":"Hello"}},"padding":"{padding}"}}"#);
+    let error = Client::new(&config).unwrap().send_json(&body).unwrap_err();
+    assert_eq!(server.connections(), 1);
+    assert_eq!(server.finish().len(), received);
     error
 }
 
