@@ -9,6 +9,7 @@ use hookmyapp::{AttachmentKind, Client, Config, ContactKind, Error, Message, Res
 #[test]
 fn every_type_may_cross_threads_and_a_caught_panic() {
     fn is_fit<T: Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
+    fn may_be_cloned<T: Clone>() {}
     is_fit::<Client>();
     is_fit::<Config>();
     is_fit::<Error>();
@@ -16,6 +17,12 @@ fn every_type_may_cross_threads_and_a_caught_panic() {
     is_fit::<Events>();
     is_fit::<Message>();
     is_fit::<Response>();
+    may_be_cloned::<Client>();
+    may_be_cloned::<Config>();
+    may_be_cloned::<Event>();
+    may_be_cloned::<Events>();
+    may_be_cloned::<Message>();
+    may_be_cloned::<Response>();
 }
 
 #[test]

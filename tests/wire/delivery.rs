@@ -751,32 +751,6 @@ fn a_gateway_that_went_away_under_a_kept_connection_was_sent_nothing() {
 }
 
 #[test]
-fn a_proxy_that_fails_at_any_step_lets_nothing_through_and_the_next_send_tries_it_again() {
-    let authority = Authority::new();
-    for behaviour in [
-        Behaviour::CloseUnread,
-        Behaviour::Close,
-        Behaviour::Reset,
-        Behaviour::Answer("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
-        Behaviour::Answer("HTTP/1.1 502 Bad Gateway\r\n\r\n"),
-        Behaviour::Answer("garbage\r\n\r\n"),
-        Behaviour::Answer("HTTP/1.1 200 OK\r\n\r\ngarbage behind the tunnel"),
-        Behaviour::Stall,
-        Behaviour::AgreeAndClose,
-        Behaviour::AgreeAndStall,
-    ] {
-        let what = format!("{behaviour:?}");
-        let timeout = if what.ends_with("Stall") { SHORT } else { LONG };
-        let proxy = Proxy::start(behaviour);
-        let config = config("https://gateway.test/v25.0", &authority, timeout).proxy(proxy.url().as_str());
-        let client = Client::new(&config).unwrap();
-        assert_not_sent(&what, send(&client, FIRST, 0));
-        assert_not_sent(&what, send(&client, SECOND, 0));
-        assert_eq!(proxy.connections(), 2, "{what}");
-    }
-}
-
-#[test]
 fn faults_behind_a_proxy_are_told_as_without_one() {
     let authority = Authority::new();
     for (script, outcome, received) in [

@@ -2,6 +2,8 @@
 
 #[path = "../support"]
 mod support {
+    #[allow(dead_code, reason = "the suite `api` uses all of it")]
+    pub mod checks;
     pub mod fault_server;
     pub mod gateway;
     pub mod proxy;
@@ -24,4 +26,5 @@ mod nested_sends;
 mod proxy;
 mod randomised;
 mod real_servers;
+mod secure_gateway;
 mod tls;

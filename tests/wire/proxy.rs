@@ -1,49 +1,42 @@
 //! Sends through a CONNECT proxy: the tunnel, its credentials, its failures, and who goes around it.
 
-use std::error::Error as _;
+use std::net::SocketAddr;
+use std::time::Duration;
 
+use crate::secure_gateway::SecureGateway;
+use crate::support::checks::everything_shown;
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Behaviour, Proxy};
 use crate::support::refusing::Refusing;
 use crate::support::samples::{ACCOUNT_ID, USER};
-use crate::support::tls::{Authority, TlsServer};
+use crate::support::tls::Authority;
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 
 /// A name that only the proxy knows.
 const HOST: &str = "gateway.test";
 
-/// The local gateway behind TLS, with a certificate for one name.
-struct SecureGateway {
-    gateway: Gateway,
-    front: TlsServer,
+/// The gateway under a name that only the proxy knows, and what leads to it by its other names.
+struct Hidden {
+    gateway: SecureGateway,
     authority: Authority,
 }
 
-impl SecureGateway {
-    fn start(name: &str) -> SecureGateway {
-        let (gateway, authority) = (Gateway::start().unwrap(), Authority::new());
-        let handle = gateway.handle();
-        let front = TlsServer::start(authority.server(name), move |stream| handle.serve(stream));
-        SecureGateway { gateway, front, authority }
+impl Hidden {
+    fn start(name: &str) -> Hidden {
+        let authority = Authority::new();
+        Hidden { gateway: SecureGateway::start(authority.server(name)), authority }
     }
 
     fn proxy(&self) -> Proxy {
-        Proxy::start(Behaviour::Tunnel(self.front.address()))
-    }
-
-    fn base_url(&self, host: &str) -> String {
-        let path = self.gateway.base_url().replace(&format!("http://{}", self.gateway.address()), "");
-        format!("https://{host}:{}{path}", self.front.port())
+        Proxy::start(Behaviour::Tunnel(self.gateway.front.address()))
     }
 
     fn config(&self, host: &str) -> Config {
-        let config = Config::new(&self.base_url(host), self.gateway.account_id(), self.gateway.token());
-        config.ca_file(self.authority.file())
+        self.gateway.config(host).ca_file(self.authority.file())
     }
 
     /// How many requests came, after the connections have ended.
     fn count(self) -> usize {
-        self.front.stop();
         self.gateway.received().len()
     }
 }
@@ -66,11 +59,11 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 #[test]
 fn a_send_goes_through_the_proxy_to_a_name_that_only_the_proxy_knows() {
-    let gateway = SecureGateway::start(HOST);
+    let gateway = Hidden::start(HOST);
     let proxy = gateway.proxy();
     let sent = send(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap();
     assert_eq!(sent.recipient_id(), Some(USER));
-    let place = format!("{HOST}:{}", gateway.front.port());
+    let place = format!("{HOST}:{}", gateway.gateway.front.port());
     let asked = proxy.asked();
     assert_eq!(asked.len(), 1);
     assert!(asked[0].starts_with(&format!("CONNECT {place} HTTP/1.1\r\n")), "{}", asked[0]);
@@ -81,19 +74,19 @@ fn a_send_goes_through_the_proxy_to_a_name_that_only_the_proxy_knows() {
 
 #[test]
 fn the_proxy_sees_neither_the_token_nor_the_message() {
-    let gateway = SecureGateway::start(HOST);
+    let gateway = Hidden::start(HOST);
     let proxy = gateway.proxy();
     send(&gateway.config(HOST).proxy(proxy.url_with("user:password").as_str())).unwrap();
     let asked = proxy.asked().concat();
     assert_eq!(header(&asked, "authorization"), None, "{asked}");
-    for secret in [gateway.gateway.token(), gateway.gateway.account_id(), "Hello", "POST"] {
+    for secret in [gateway.gateway.gateway.token(), gateway.gateway.gateway.account_id(), "Hello", "POST"] {
         assert!(!asked.contains(secret), "{asked}");
     }
 }
 
 #[test]
 fn a_tunnel_is_kept_for_the_next_send() {
-    let gateway = SecureGateway::start(HOST);
+    let gateway = Hidden::start(HOST);
     let proxy = gateway.proxy();
     let client = Client::new(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap();
     for text in ["one", "two", "three"] {
@@ -114,7 +107,7 @@ fn credentials_go_to_the_proxy_with_what_is_percent_encoded_decoded() {
         ("user", "Basic dXNlcjo="),
     ];
     for (credentials, expected) in cases {
-        let gateway = SecureGateway::start(HOST);
+        let gateway = Hidden::start(HOST);
         let proxy = gateway.proxy();
         send(&gateway.config(HOST).proxy(proxy.url_with(credentials).as_str())).unwrap();
         assert_eq!(header(&proxy.asked()[0], "proxy-authorization"), Some(expected), "{credentials}");
@@ -124,63 +117,61 @@ fn credentials_go_to_the_proxy_with_what_is_percent_encoded_decoded() {
 
 // Its failures
 
-#[test]
-fn a_proxy_that_fails_is_connect_and_nothing_is_sent() {
-    let needs_login = "HTTP/1.1 407 Proxy Authentication Required\r\n\
-        Proxy-Authenticate: Basic realm=\"here\"\r\nContent-Length: 0\r\n\r\n";
-    let cases = [
-        ("407", Behaviour::Answer(needs_login), "407"),
-        ("502", Behaviour::Answer("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops"), "502"),
-        ("403 in HTTP/1.0", Behaviour::Answer("HTTP/1.0 403 Forbidden\r\n\r\n"), "403"),
-        ("a redirect", Behaviour::Answer("HTTP/1.1 302 Found\r\nLocation: http://localhost/\r\n\r\n"), "302"),
-        ("garbage", Behaviour::Answer("SSH-2.0-OpenSSH_9.2\r\n\r\n"), ""),
-        ("half a head", Behaviour::Answer("HTTP/1.1 200 Connec"), ""),
-        ("another protocol behind the tunnel", Behaviour::Answer("HTTP/1.1 200 OK\r\n\r\nwelcome\r\n"), ""),
-        ("closes before the request", Behaviour::CloseUnread, ""),
-        ("closes after the request", Behaviour::Close, ""),
-        ("resets", Behaviour::Reset, ""),
-        ("agrees and closes", Behaviour::AgreeAndClose, ""),
-    ];
-    for (what, behaviour, named) in cases {
-        let proxy = Proxy::start(behaviour);
-        let config = Config::new(&format!("https://{HOST}/v25.0"), ACCOUNT_ID, "token");
-        let error = send(&config.proxy(proxy.url_with("user:s3cr%65t").as_str())).unwrap_err();
-        assert_not_sent(what, &error);
-        let text = error.to_string();
-        assert!(text.contains(named), "{what}: {text}");
-        assert!(text.contains(&format!("the proxy {}", proxy.address())), "{what}: {text}");
-        assert!(text.contains(HOST), "{what}: {text}");
-        assert_no_password(what, &error);
-        assert_eq!(proxy.connections(), 1, "{what}: a proxy that fails must not be tried twice");
-    }
-}
-
 /// Not as it was given, not decoded, not in Base64; not in any text that a program might log.
-fn assert_no_password(what: &str, error: &Error) {
-    let source = error.source().map(|source| format!("{source} {source:?}")).unwrap_or_default();
-    let shown = format!("{error} {error:?} {source}");
+fn assert_no_password(what: &str, shown: &str) {
     for password in ["s3cr%65t", "s3cret", "dXNlcjpzM2NyZXQ="] {
         assert!(!shown.contains(password), "{what}: {shown}");
     }
 }
 
+/// Two sends through a proxy that lets nothing through. The errors name the proxy and what is in `named`.
+fn assert_nothing_passes(what: &str, address: SocketAddr, timeout: Duration, named: &[&str]) {
+    let config = Config::new(&format!("https://{HOST}/v25.0"), ACCOUNT_ID, "token").timeout(timeout);
+    let config = config.proxy(format!("http://user:s3cr%65t@{address}").as_str());
+    let client = Client::new(&config).unwrap();
+    assert_no_password(what, &format!("{config:?} {client:?}"));
+    for _ in 0..2 {
+        let error = client.send_text(USER, "Hello").unwrap_err();
+        assert_not_sent(what, &error);
+        let text = error.to_string();
+        assert!(text.contains(&format!("the proxy {address}")), "{what}: {text}");
+        assert!(named.iter().all(|part| text.contains(part)), "{what}: {text}");
+        assert_no_password(what, &everything_shown(&error));
+    }
+}
+
 #[test]
-fn a_proxy_that_nobody_runs_is_connect_and_its_password_stays_hidden() {
-    let refusing = Refusing::new();
-    let port = refusing.address().port();
-    let config = Config::new(&format!("https://{HOST}/v25.0"), ACCOUNT_ID, "token");
-    let config = config.proxy(format!("http://user:s3cr%65t@127.0.0.1:{port}").as_str());
-    let error = send(&config).unwrap_err();
-    assert_not_sent("refused", &error);
-    assert!(error.to_string().contains(&format!("the proxy 127.0.0.1:{port}")), "{error}");
-    assert_no_password("refused", &error);
-    let shown = format!("{config:?} {:?}", Client::new(&config).unwrap());
-    assert!(!shown.contains("s3cr"), "{shown}");
+fn failing_proxy_lets_nothing_through_and_is_tried_again() {
+    const LONG: Duration = Duration::from_secs(20);
+    /// For proxies that stall.
+    const SHORT: Duration = Duration::from_millis(600);
+    let needs_login = "HTTP/1.1 407 Proxy Authentication Required\r\n\
+        Proxy-Authenticate: Basic realm=\"here\"\r\nContent-Length: 0\r\n\r\n";
+    for (what, behaviour, timeout, named) in [
+        ("407", Behaviour::Answer(needs_login), LONG, "407"),
+        ("502", Behaviour::Answer("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops"), LONG, "502"),
+        ("403 in HTTP/1.0", Behaviour::Answer("HTTP/1.0 403 Forbidden\r\n\r\n"), LONG, "403"),
+        ("a redirect", Behaviour::Answer("HTTP/1.1 302 Found\r\nLocation: http://localhost/\r\n\r\n"), LONG, "302"),
+        ("garbage", Behaviour::Answer("SSH-2.0-OpenSSH_9.2\r\n\r\n"), LONG, ""),
+        ("half a head", Behaviour::Answer("HTTP/1.1 200 Connec"), LONG, ""),
+        ("another protocol behind the tunnel", Behaviour::Answer("HTTP/1.1 200 OK\r\n\r\nwelcome\r\n"), LONG, ""),
+        ("closes before the request", Behaviour::CloseUnread, LONG, ""),
+        ("closes after the request", Behaviour::Close, LONG, ""),
+        ("resets", Behaviour::Reset, LONG, ""),
+        ("agrees and closes", Behaviour::AgreeAndClose, LONG, ""),
+        ("stalls", Behaviour::Stall, SHORT, ""),
+        ("agrees and stalls", Behaviour::AgreeAndStall, SHORT, ""),
+    ] {
+        let proxy = Proxy::start(behaviour);
+        assert_nothing_passes(what, proxy.address(), timeout, &[named, HOST]);
+        assert_eq!(proxy.connections(), 2, "{what}: one connection for each send");
+    }
+    assert_nothing_passes("nobody listens", Refusing::new().address(), LONG, &[]);
 }
 
 #[test]
 fn a_wrong_certificate_behind_the_tunnel_is_connect_and_nothing_is_sent() {
-    let gateway = SecureGateway::start("another.test");
+    let gateway = Hidden::start("another.test");
     let proxy = gateway.proxy();
     let error = send(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap_err();
     assert_not_sent("wrong name", &error);
@@ -200,7 +191,7 @@ fn a_gateway_on_this_machine_never_goes_through_the_proxy() {
         let config = Config::new(&format!("http://{host}:{port}{path}"), plain.account_id(), plain.token());
         send(&config.proxy(proxy.url().as_str())).unwrap();
 
-        let secure = SecureGateway::start(&host.to_lowercase());
+        let secure = Hidden::start(&host.to_lowercase());
         send(&secure.config(host).proxy(proxy.url().as_str())).unwrap();
         assert_eq!(secure.count(), 1, "{host}");
     }
@@ -208,43 +199,12 @@ fn a_gateway_on_this_machine_never_goes_through_the_proxy() {
     assert_eq!(proxy.connections(), 0);
 }
 
-/// A name that no resolver needs to be asked about: a label of 64 letters cannot exist.
-fn impossible_host() -> String {
-    format!("gateway.{}.test", "a".repeat(64))
-}
-
-#[test]
-fn hosts_that_no_proxy_names_go_around_the_proxy_and_no_others() {
-    let host = impossible_host();
-    let parent = host.split_once('.').unwrap().1;
-    let cases = [
-        (host.clone(), true),
-        (format!("{host}:443"), true),
-        (format!("first.test, {} ,", host.to_uppercase()), true),
-        (parent.to_owned(), true),
-        (format!(".{parent}"), true),
-        ("*".to_owned(), true),
-        (String::new(), false),
-        (format!("{host}:8443"), false),
-        ("way.test".to_owned(), false),
-        (format!("www.{host}"), false),
-    ];
-    for (no_proxy, goes_around) in cases {
-        let proxy = Proxy::start(Behaviour::Answer("HTTP/1.1 503 Busy\r\n\r\n"));
-        let config = Config::new(&format!("https://{host}/v25.0"), ACCOUNT_ID, "token");
-        let error = send(&config.proxy(proxy.url().as_str()).no_proxy(&no_proxy)).unwrap_err();
-        assert_not_sent(&no_proxy, &error);
-        assert_eq!(proxy.connections(), usize::from(!goes_around), "{no_proxy:?}: {error}");
-        assert_eq!(error.to_string().contains("cannot look up"), goes_around, "{no_proxy:?}: {error}");
-    }
-}
-
 /// On these systems 0.0.0.0 leads to this machine, yet it is no loopback address.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 #[test]
 fn a_host_that_no_proxy_names_is_reached_directly() {
     for (no_proxy, connections) in [("0.0.0.0", 0), ("10.0.0.1", 1)] {
-        let gateway = SecureGateway::start("0.0.0.0");
+        let gateway = Hidden::start("0.0.0.0");
         let proxy = gateway.proxy();
         send(&gateway.config("0.0.0.0").proxy(proxy.url().as_str()).no_proxy(no_proxy)).unwrap();
         assert_eq!((proxy.connections(), gateway.count()), (connections, 1), "{no_proxy}");
@@ -252,32 +212,36 @@ fn a_host_that_no_proxy_names_is_reached_directly() {
 }
 
 #[test]
-fn the_proxy_and_its_exceptions_are_taken_from_the_variables() {
-    let host = impossible_host();
-    let cases: [(&[&str], &str, usize); 8] = [
-        (&["HTTPS_PROXY"], "", 1),
-        (&["https_proxy"], "", 1),
-        (&["HTTPS_PROXY", "https_proxy"], "", 1),
-        (&["HTTPS_PROXY"], "other.test", 1),
-        (&["HTTPS_PROXY"], &host, 0),
-        (&["https_proxy"], "test", 0),
-        (&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"], "", 0),
-        (&[], "", 0),
-    ];
-    for (names, no_proxy, connections) in cases {
-        for no_proxy_name in ["NO_PROXY", "no_proxy"] {
-            let proxy = Proxy::start(Behaviour::Answer("HTTP/1.1 503 Busy\r\n\r\n"));
-            let base_url = format!("https://{host}/v25.0");
-            let config = Config::from_vars(|name| match name {
-                "INSTAGRAM_API_URL" => Some(base_url.clone()),
-                "INSTAGRAM_ACCOUNT_ID" => Some(ACCOUNT_ID.to_owned()),
-                "INSTAGRAM_ACCESS_TOKEN" => Some("token".to_owned()),
-                name if name == no_proxy_name => Some(no_proxy.to_owned()),
-                name if names.contains(&name) => Some(proxy.url()),
-                _ => None,
-            });
-            assert_not_sent(no_proxy, &send(&config).unwrap_err());
-            assert_eq!(proxy.connections(), connections, "{names:?} without {no_proxy:?}");
-        }
+fn proxy_and_exceptions_come_from_the_variables() {
+    let busy = || Proxy::start(Behaviour::Answer("HTTP/1.1 503 Busy\r\n\r\n"));
+    // Which of two proxies is asked, if any.
+    for (variables, asked) in [
+        (&[("HTTPS_PROXY", " http://{first} ")][..], [1, 0]),
+        (&[("https_proxy", "{first}")], [1, 0]),
+        (&[("HTTPS_PROXY", "{first}"), ("https_proxy", "{second}")], [1, 0]),
+        (&[("HTTPS_PROXY", ""), ("https_proxy", "{second}")], [0, 1]),
+        (&[("HTTPS_PROXY", "{first}"), ("NO_PROXY", ""), ("no_proxy", "")], [1, 0]),
+        (&[("HTTPS_PROXY", "{first}"), ("NO_PROXY", "other.test")], [1, 0]),
+        (&[("HTTPS_PROXY", "{first}"), ("no_proxy", "other.test")], [1, 0]),
+        (&[("HTTPS_PROXY", "{first}"), ("NO_PROXY", "test")], [0, 0]),
+        (&[("https_proxy", "{first}"), ("no_proxy", "test")], [0, 0]),
+        (&[("HTTP_PROXY", "{first}"), ("http_proxy", "{first}")], [0, 0]),
+        (&[("ALL_PROXY", "{first}"), ("all_proxy", "{first}")], [0, 0]),
+        (&[], [0, 0]),
+    ] {
+        let (first, second) = (busy(), busy());
+        let config = Config::from_vars(|name| match name {
+            // No resolver needs to be asked: a label of 64 letters cannot exist.
+            "INSTAGRAM_API_URL" => Some(format!("https://{}.test/v25.0", "a".repeat(64))),
+            "INSTAGRAM_ACCOUNT_ID" => Some(ACCOUNT_ID.to_owned()),
+            "INSTAGRAM_ACCESS_TOKEN" => Some("token".to_owned()),
+            name => variables.iter().find(|variable| variable.0 == name).map(|(_, value)| {
+                value
+                    .replace("{first}", &first.address().to_string())
+                    .replace("{second}", &second.address().to_string())
+            }),
+        });
+        assert_not_sent("no gateway", &send(&config).unwrap_err());
+        assert_eq!([first.connections(), second.connections()], asked, "{variables:?}");
     }
 }
