@@ -38,7 +38,7 @@ pub fn old<T>() -> *mut T {
 }
 
 /// Takes the error string and frees it as C does.
-fn taken(string: *mut c_char) -> Option<String> {
+pub fn taken(string: *mut c_char) -> Option<String> {
     assert_ne!(string, old(), "error_out was not written");
     let text = borrowed(string).map(str::to_owned);
     // SAFETY: it came out of the library and is freed once.

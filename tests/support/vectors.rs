@@ -98,6 +98,11 @@ impl Fields {
         names.into_iter().map(|name| (name.clone(), self.text(&name))).collect()
     }
 
+    /// All that is left.
+    pub fn take_all(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.left)
+    }
+
     /// A text that is to be looked at and left where it is.
     pub fn peek(&self, name: &str) -> Option<&str> {
         self.left.get(name)?.as_str()
