@@ -169,7 +169,7 @@ const SEND_TEXTS: [Row<Sends>; 6] = [
 ];
 
 #[test]
-fn the_tables_of_texts_name_every_text_argument_of_the_header() {
+fn tables_contain_every_text_argument_of_the_header() {
     let header = Header::parse(include_str!(concat!(env!("OUT_DIR"), "/hookmyapp.h")));
     let expected: BTreeSet<(&str, &str)> = header
         .functions
@@ -203,7 +203,7 @@ fn config_error(config: Box<hma_config>) -> String {
 }
 
 #[test]
-fn every_text_of_a_configuration_must_be_utf8_and_there() {
+fn config_text_that_is_null_or_not_utf8_is_rejected() {
     for (function, parameter, name, is_needed, make) in CONFIG_TEXTS {
         let error = config_error(make(NOT_UTF8.as_ptr()));
         assert!(error.contains(&not_utf8(name)), "{function} {parameter}: {error}");
@@ -218,7 +218,7 @@ fn every_text_of_a_configuration_must_be_utf8_and_there() {
 }
 
 #[test]
-fn every_text_of_a_message_must_be_utf8_and_there() {
+fn message_text_that_is_null_or_not_utf8_is_rejected() {
     let (gateway, client) = client();
     for (function, parameter, name, is_needed, make) in MESSAGE_TEXTS {
         let send = |it: *const c_char| client.send(USER, &Message(Some(make(it))));
@@ -235,7 +235,7 @@ fn every_text_of_a_message_must_be_utf8_and_there() {
 }
 
 #[test]
-fn every_text_of_a_send_must_be_utf8_and_there() {
+fn send_text_that_is_null_or_not_utf8_is_rejected() {
     let (gateway, client) = client();
     for (function, parameter, name, is_needed, send) in SEND_TEXTS {
         assert!(is_needed);
@@ -247,7 +247,7 @@ fn every_text_of_a_send_must_be_utf8_and_there() {
 }
 
 #[test]
-fn a_configuration_of_nothing_but_null_names_all_three_texts() {
+fn config_of_three_nulls_names_all_three_arguments() {
     // SAFETY: NULL is a mistake, not a crash.
     let error = config_error(unsafe { hma_config_new(ptr::null(), ptr::null(), ptr::null()) });
     for name in ["base_url", "account_id", "access_token"] {
@@ -256,7 +256,7 @@ fn a_configuration_of_nothing_but_null_names_all_three_texts() {
 }
 
 #[test]
-fn the_first_mistake_of_a_message_is_the_one_that_is_reported() {
+fn first_error_of_a_message_is_reported_in_c() {
     let (_gateway, client) = client();
     // SAFETY: NUL-terminated texts, or NULL.
     let message = with(text(), |message| unsafe {
@@ -271,7 +271,7 @@ fn the_first_mistake_of_a_message_is_the_one_that_is_reported() {
 // Constants and handles
 
 #[test]
-fn a_constant_out_of_range_is_refused_by_its_name() {
+fn constant_out_of_range_is_rejected_by_name() {
     let (gateway, client) = client();
     let none_of_its = |name: &str, number: i32| format!("{name}: {number} is none of its constants");
     for number in OUT_OF_RANGE {
@@ -293,7 +293,7 @@ fn a_constant_out_of_range_is_refused_by_its_name() {
 }
 
 #[test]
-fn every_send_without_a_client_or_a_message_names_it() {
+fn send_without_client_or_message_names_the_argument() {
     let (_gateway, client) = client();
     let message = text();
     type Send<'a> = &'a dyn Fn(*mut *mut hma_response, *mut *mut c_char) -> hma_status;
@@ -313,7 +313,7 @@ fn every_send_without_a_client_or_a_message_names_it() {
 }
 
 #[test]
-fn a_client_without_configuration_or_place_is_an_argument_error() {
+fn client_without_config_or_client_out_is_an_argument_error() {
     let config = good_config();
     let (mut made, mut error) = (old(), old());
     // SAFETY (all): out-parameters are NULL or may be written.
@@ -340,7 +340,7 @@ fn string(error: *mut c_char) -> String {
 // Configurations
 
 #[test]
-fn a_client_of_a_bad_configuration_stays_null_and_hears_why() {
+fn client_of_invalid_config_is_null_with_the_reason() {
     // SAFETY (all): every text is NUL-terminated.
     let new = |base: &CStr, account: &CStr, token: &CStr| unsafe {
         hma_config_new(base.as_ptr(), account.as_ptr(), token.as_ptr())
@@ -369,7 +369,7 @@ fn a_client_of_a_bad_configuration_stays_null_and_hears_why() {
 }
 
 #[test]
-fn a_mistake_is_forgotten_when_the_same_thing_is_set_rightly() {
+fn valid_value_replaces_the_error_of_an_invalid_one_in_c() {
     type Change = fn(&mut hma_config);
     // SAFETY (all): every text is NUL-terminated or NULL.
     let settings: [(Change, Change); 7] = [
@@ -433,7 +433,7 @@ fn hosts_that_need_no_proxy_are_connected_to_directly() {
 }
 
 #[test]
-fn an_idle_time_of_zero_is_no_mistake() {
+fn keep_alive_of_zero_is_accepted() {
     for milliseconds in [0, 1, u32::MAX] {
         let config = with(good_config(), |config| hma_config_set_keep_alive(config, milliseconds));
         Client::new(&Config(Some(config))).unwrap();
@@ -441,7 +441,7 @@ fn an_idle_time_of_zero_is_no_mistake() {
 }
 
 #[test]
-fn an_env_file_gives_its_url_and_its_warnings() {
+fn env_file_config_returns_url_and_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ünï.env");
     let lines = "INSTAGRAM_API_URL=https://sandbox.hookmyapp.com/v25.0\nINSTAGRAM_GRAPH_API_URL=https://x.example.com\n\
@@ -460,7 +460,7 @@ fn an_env_file_gives_its_url_and_its_warnings() {
 // Results
 
 #[test]
-fn results_that_are_not_wanted_may_be_null() {
+fn out_arguments_may_be_null() {
     let (gateway, client) = client();
     let (none, no_string) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY (all): every text is NUL-terminated, and no out-parameter is wanted.
@@ -473,7 +473,7 @@ fn results_that_are_not_wanted_may_be_null() {
 }
 
 #[test]
-fn a_send_that_is_accepted_writes_null_over_an_old_error() {
+fn accepted_send_sets_the_error_to_null() {
     let (_gateway, client) = client();
     let mut error = old();
     // SAFETY: NUL-terminated texts, and out-parameters that may be written.
@@ -482,7 +482,7 @@ fn a_send_that_is_accepted_writes_null_over_an_old_error() {
 }
 
 #[test]
-fn a_send_without_a_connection_writes_null_over_an_old_response() {
+fn send_without_connection_sets_the_response_to_null() {
     let config = Config(Some(good_config()));
     let error = Client::new(&config).unwrap().send_text(USER, "Hello").unwrap_err();
     // `sent` looks at both out-parameters.
@@ -491,7 +491,7 @@ fn a_send_without_a_connection_writes_null_over_an_old_response() {
 }
 
 #[test]
-fn what_the_gateway_said_is_there_when_it_refused() {
+fn rejected_send_returns_the_details_of_the_response() {
     let (gateway, client) = client();
     let refusal = json!({"error": {
         "message": "(#10) Outside the window", "type": "OAuthException", "code": 10, "error_subcode": 2534022,
@@ -509,14 +509,14 @@ fn what_the_gateway_said_is_there_when_it_refused() {
 }
 
 #[test]
-fn a_text_that_holds_a_nul_is_not_cut() {
+fn nul_in_a_response_text_does_not_truncate_it() {
     let (gateway, client) = client();
     gateway.answer_next(Answer::new(200, "application/json", r#"{"message_id":"a\u0000b","recipient_id":"1"}"#));
     assert_eq!(client.send_text(USER, "Hello").unwrap().message_id(), Some("a\u{FFFD}b"));
 }
 
 #[test]
-fn a_body_comes_byte_for_byte_whatever_it_is() {
+fn response_body_is_returned_byte_for_byte() {
     let (gateway, client) = client();
     for body in [&b"\0\xff{}\0"[..], b"", b"{\"error\": null}\0"] {
         gateway.answer_next(Answer { status: 400, headers: Vec::new(), body: body.to_vec() });
@@ -527,7 +527,7 @@ fn a_body_comes_byte_for_byte_whatever_it_is() {
 }
 
 #[test]
-fn a_pause_is_a_number_of_seconds_that_fits_or_none() {
+fn retry_after_is_a_number_of_seconds_or_none() {
     let (gateway, client) = client();
     for (said, given) in [("0", 0), ("2147483647", i32::MAX), ("2147483648", i32::MAX), ("-1", -1), ("soon", -1)] {
         let answer = Answer::json(429, &json!({"code": "RATE_LIMITED", "message": "Slow down."}));
@@ -541,7 +541,7 @@ fn a_pause_is_a_number_of_seconds_that_fits_or_none() {
 // Statuses
 
 #[test]
-fn every_status_has_a_delivery_and_a_sentence() {
+fn every_status_has_a_delivery_and_a_description() {
     for status in (-5..=60).chain([i32::MIN, i32::MAX]) {
         let delivery = match status {
             0 => HMA_DELIVERY_ACCEPTED,

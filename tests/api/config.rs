@@ -64,7 +64,7 @@ fn named(path: &Path) -> String {
 // The env file
 
 #[test]
-fn the_lines_that_the_gateway_prints_lead_a_client_to_it() {
+fn env_lines_of_the_gateway_configure_a_client() {
     let gateway = Gateway::start().unwrap();
     let config = from_file(gateway.env_lines());
     Client::new(&config).unwrap().send_text(USER, "Hello").unwrap();
@@ -73,7 +73,7 @@ fn the_lines_that_the_gateway_prints_lead_a_client_to_it() {
 }
 
 #[test]
-fn lines_of_others_in_an_env_file_are_never_an_error() {
+fn foreign_lines_in_an_env_file_are_ignored() {
     let ours =
         format!("INSTAGRAM_API_URL={BASE_URL}\r\nINSTAGRAM_USER_ID={ACCOUNT_ID}\r\nINSTAGRAM_ACCESS_TOKEN={TOKEN}\r\n");
     let others: [&[u8]; 8] = [
@@ -95,7 +95,7 @@ fn lines_of_others_in_an_env_file_are_never_an_error() {
 }
 
 #[test]
-fn what_an_env_file_lacks_is_named_all_at_once() {
+fn missing_settings_of_an_env_file_are_named_at_once() {
     for content in ["", "\n\n", "# nothing\n", "INSTAGRAM_API_URL=\nINSTAGRAM_ACCESS_TOKEN=''\n"] {
         let error = config_error(&from_file(content));
         assert_says(&error, &["missing", "INSTAGRAM_API_URL", "INSTAGRAM_GRAPH_API_URL"]);
@@ -104,7 +104,7 @@ fn what_an_env_file_lacks_is_named_all_at_once() {
 }
 
 #[test]
-fn an_env_file_gives_the_same_warnings_as_the_environment() {
+fn env_file_gives_the_same_warnings_as_the_environment() {
     let config = from_file(format!(
         "INSTAGRAM_API_URL={BASE_URL}\nINSTAGRAM_GRAPH_API_URL={BASE_URL}\nINSTAGRAM_ACCOUNT_ID=1\n\
          INSTAGRAM_USER_ID=2\nINSTAGRAM_ACCESS_TOKEN={TOKEN}\n"
@@ -116,7 +116,7 @@ fn an_env_file_gives_the_same_warnings_as_the_environment() {
 }
 
 #[test]
-fn no_message_about_an_env_file_quotes_a_value() {
+fn errors_about_an_env_file_quote_no_value() {
     for (line, name) in [
         ("INSTAGRAM_ACCESS_TOKEN=se cret", "INSTAGRAM_ACCESS_TOKEN"),
         ("INSTAGRAM_ACCESS_TOKEN=\"secret\ncret\"", "INSTAGRAM_ACCESS_TOKEN"),
@@ -144,7 +144,7 @@ fn no_message_about_an_env_file_quotes_a_value() {
 }
 
 #[test]
-fn an_env_file_that_cannot_be_read_is_named_with_the_reason() {
+fn unreadable_env_file_is_named_with_the_reason() {
     let files = Files::new();
     let large = files.write("large.env", vec![b'#'; (1 << 20) + 1]);
     for (path, reason) in [
@@ -159,7 +159,7 @@ fn an_env_file_that_cannot_be_read_is_named_with_the_reason() {
 }
 
 #[test]
-fn an_env_file_may_be_exactly_one_mebibyte_long() {
+fn env_file_of_exactly_1_mib_is_accepted() {
     let mut content =
         format!("INSTAGRAM_API_URL={BASE_URL}\nINSTAGRAM_ACCOUNT_ID={ACCOUNT_ID}\nINSTAGRAM_ACCESS_TOKEN={TOKEN}\n#");
     content += &" ".repeat((1 << 20) - content.len());
@@ -167,7 +167,7 @@ fn an_env_file_may_be_exactly_one_mebibyte_long() {
 }
 
 #[test]
-fn an_env_file_neither_reads_nor_changes_the_environment_but_for_the_proxy() {
+fn env_file_reads_only_the_proxy_from_the_environment() {
     let files = Files::new();
     let empty = files.write("empty.env", "");
     let set = [
@@ -202,7 +202,7 @@ fn an_env_file_neither_reads_nor_changes_the_environment_but_for_the_proxy() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_not_utf_8_is_refused_by_name() {
+fn variable_that_is_not_utf8_is_rejected_by_name() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -217,7 +217,7 @@ fn a_variable_that_is_not_utf_8_is_refused_by_name() {
 // The base URL
 
 #[test]
-fn localhost_and_both_kinds_of_address_are_connected_to() {
+fn localhost_ipv4_and_ipv6_are_connected_to() {
     for (address, hosts) in [("127.0.0.1", &["127.0.0.1", "localhost"][..]), ("[::1]", &["[::1]"])] {
         let gateway = match Gateway::start_on(format!("{address}:0")) {
             Ok(gateway) => gateway,
@@ -264,7 +264,7 @@ fn no_setting_can_add_a_header() {
 }
 
 #[test]
-fn a_setting_that_no_request_has_room_for_is_refused_and_not_repeated() {
+fn setting_that_is_too_long_is_rejected_and_not_repeated() {
     let long = |length| "x".repeat(length);
     for length in [30_000, 100_000] {
         for (name, config) in [
@@ -288,7 +288,7 @@ fn a_setting_that_no_request_has_room_for_is_refused_and_not_repeated() {
 // Times
 
 #[test]
-fn a_time_out_of_zero_is_refused_and_any_other_is_taken() {
+fn timeout_of_zero_is_rejected_and_any_other_accepted() {
     let zero = Duration::ZERO;
     assert_says(&config_error(&good().timeout(zero)), &["timeout", "zero"]);
     assert_says(&config_error(&good().connect_timeout(zero)), &["connect timeout", "zero"]);
@@ -304,7 +304,7 @@ fn a_time_out_of_zero_is_refused_and_any_other_is_taken() {
 // Mistakes
 
 #[test]
-fn correcting_a_mistake_forgets_it() {
+fn valid_value_replaces_the_error_of_an_invalid_one() {
     let files = Files::new();
     let config = good()
         .timeout(Duration::ZERO)
@@ -319,7 +319,7 @@ fn correcting_a_mistake_forgets_it() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_config_errors_are_reported_at_once() {
     let zero = Duration::ZERO;
     let config = Config::new("ftp://x", "a/b", "").timeout(zero).connect_timeout(zero).proxy("ftp://127.0.0.1");
     let error = config_error(&config);
@@ -336,7 +336,7 @@ fn all_mistakes_are_told_at_once() {
 // The CA file
 
 #[test]
-fn a_ca_file_without_a_usable_certificate_is_refused() {
+fn ca_file_without_usable_certificate_is_rejected() {
     let files = Files::new();
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = files.write("key.pem", own.signing_key.serialize_pem());
@@ -364,7 +364,7 @@ fn a_ca_file_without_a_usable_certificate_is_refused() {
 }
 
 #[test]
-fn a_ca_file_may_be_exactly_sixteen_mebibytes_long() {
+fn ca_file_of_exactly_16_mib_is_accepted() {
     let mut pem = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
     pem += &"\n".repeat((16 << 20) - pem.len());
     assert_taken(&good().ca_file(Files::new().write("long.pem", pem)));
@@ -373,7 +373,7 @@ fn a_ca_file_may_be_exactly_sixteen_mebibytes_long() {
 /// Opening a pipe would wait for a writer, and reading the device would never end.
 #[cfg(unix)]
 #[test]
-fn a_file_that_is_a_pipe_or_a_device_is_refused_at_once_and_a_link_to_a_file_is_taken() {
+fn pipe_or_device_is_rejected_and_symlink_to_file_is_accepted() {
     let files = Files::new();
     let (pipe, link) = (files.path("pipe"), files.path("link"));
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -390,7 +390,7 @@ fn a_file_that_is_a_pipe_or_a_device_is_refused_at_once_and_a_link_to_a_file_is_
 // The proxy
 
 #[test]
-fn a_password_with_any_character_is_never_shown() {
+fn proxy_password_with_any_character_is_never_shown() {
     for password in ["secret", "s%40cret", "se:cret", "se@cret", "se!$&'()*+,;=cret", "se%zzcret", "se%cret"] {
         let refusing = Refusing::new();
         let proxy = refusing.address();

@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Checking {
 static ALLOCATOR: Checking = Checking;
 
 #[test]
-fn an_error_string_that_its_owner_shortened_is_given_back_as_large_as_it_was() {
+fn shortened_error_string_is_freed_with_its_original_size() {
     // SAFETY (all): NUL-terminated texts, out-arguments that may be written, and a string that is this test's.
     unsafe {
         let config = hma_config_from_env_file(c"/no/such/file.env".as_ptr());

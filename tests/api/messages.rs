@@ -47,7 +47,7 @@ const NO_ID: [&str; 11] = ["", " ", "a b", " a", "a ", "a\nb", "a\r\nb", "a\tb",
 const NO_NUMBER_LIKE_ID: [&str; 5] = ["@somebody", "@", "a/b", "/", "https://www.instagram.com/somebody"];
 
 #[test]
-fn an_id_that_cannot_be_right_is_refused_by_the_name_of_its_field() {
+fn invalid_id_is_rejected_by_field_name() {
     let (gateway, client) = pair();
     let to_user = |message: Message| client.send(USER, &message);
     for id in NO_ID.iter().chain(&NO_NUMBER_LIKE_ID) {
@@ -79,7 +79,7 @@ fn an_id_that_cannot_be_right_is_refused_by_the_name_of_its_field() {
 }
 
 #[test]
-fn ids_are_opaque_and_go_out_as_they_are() {
+fn ids_are_opaque_and_sent_unmodified() {
     let (gateway, client) = pair();
     for id in ["1", "0", "a", "-1", "me@home", "7\"\\<>&'", &"9".repeat(500)] {
         client.send_text(id, "Hello").unwrap();
@@ -96,7 +96,7 @@ fn ids_are_opaque_and_go_out_as_they_are() {
 // URLs
 
 #[test]
-fn a_url_that_meta_cannot_fetch_is_refused_by_the_name_of_its_field() {
+fn url_that_meta_cannot_fetch_is_rejected_by_field_name() {
     let (gateway, client) = pair();
     let send = |message: Message| client.send(USER, &message);
     for url in [
@@ -147,7 +147,7 @@ fn a_url_that_meta_cannot_fetch_is_refused_by_the_name_of_its_field() {
 }
 
 #[test]
-fn an_absolute_web_address_goes_out_as_it_is() {
+fn absolute_http_url_is_sent_unmodified() {
     let (gateway, client) = pair();
     for url in [
         "https://cdn.example.net",
@@ -167,7 +167,7 @@ fn an_absolute_web_address_goes_out_as_it_is() {
 // Limits that no vector holds
 
 #[test]
-fn a_title_that_breaks_a_limit_is_refused_by_its_place() {
+fn title_beyond_a_limit_is_rejected_with_its_path() {
     let (gateway, client) = pair();
     let long = |length| "é".repeat(length);
     let pick = || Message::text("Pick");
@@ -200,7 +200,7 @@ fn a_title_that_breaks_a_limit_is_refused_by_its_place() {
 }
 
 #[test]
-fn contact_replies_count_among_the_quick_replies() {
+fn contact_replies_count_as_quick_replies() {
     let (gateway, client) = pair();
     let thirteen = (0..13).fold(Message::text("Pick"), |message, _| message.quick_reply("A", "A"));
     let fourteen = thirteen.clone().contact_reply(ContactKind::Email, None, None);
@@ -210,7 +210,7 @@ fn contact_replies_count_among_the_quick_replies() {
 }
 
 #[test]
-fn a_private_reply_takes_messages_only() {
+fn private_reply_accepts_messages_only() {
     let (gateway, client) = pair();
     for (message, what) in [
         (Message::action(Action::MarkSeen), "a sender action"),
@@ -263,7 +263,7 @@ const CHANGES: [(&str, &str, &str, Change); 11] = [
 ];
 
 #[test]
-fn a_call_that_does_not_fit_the_kind_is_refused_with_the_names_of_both() {
+fn call_that_does_not_fit_the_kind_is_rejected_by_name() {
     let (gateway, client) = pair();
     let mut sent = 0;
     for (what, fits, wanted, change) in CHANGES {
@@ -284,7 +284,7 @@ fn a_call_that_does_not_fit_the_kind_is_refused_with_the_names_of_both() {
 }
 
 #[test]
-fn a_button_needs_a_card_to_stand_on() {
+fn button_before_the_first_card_is_rejected() {
     let (gateway, client) = pair();
     for message in [Message::cards().link_button("A", URL), Message::cards().postback_button("A", "A")] {
         let error = argument_error(client.send(USER, &message.card("Mug", "Red", None, None)), "a button first");
@@ -294,7 +294,7 @@ fn a_button_needs_a_card_to_stand_on() {
 }
 
 #[test]
-fn the_first_mistake_is_the_one_that_is_told() {
+fn first_error_of_a_message_is_reported() {
     let (gateway, client) = pair();
     let message = Message::heart().quick_reply("A", "A").reusable().card("", None, None, None).tag("");
     assert!(argument_error(client.send(USER, &message), "four").starts_with("a quick reply does not fit a heart"));
@@ -307,7 +307,7 @@ fn the_first_mistake_is_the_one_that_is_told() {
 }
 
 #[test]
-fn a_mistake_stays_with_its_message_and_its_clones() {
+fn error_of_a_message_is_kept_by_its_clones() {
     let (gateway, client) = pair();
     let wrong = Message::text("Hello").reusable();
     let first = argument_error(client.send(USER, &wrong), "first");
@@ -319,7 +319,7 @@ fn a_mistake_stays_with_its_message_and_its_clones() {
 // A body of one's own
 
 #[test]
-fn a_body_that_is_no_json_object_is_refused_with_line_and_column() {
+fn body_that_is_not_a_json_object_is_rejected_with_position() {
     let (gateway, client) = pair();
     for (body, words) in [
         ("", "line 1 column 0"),
@@ -348,7 +348,7 @@ fn a_body_that_is_no_json_object_is_refused_with_line_and_column() {
 }
 
 #[test]
-fn a_body_with_half_of_a_surrogate_pair_is_refused_and_the_error_names_the_byte() {
+fn body_with_lone_surrogate_is_rejected_with_its_byte_offset() {
     let (gateway, client) = pair();
     for (body, byte) in [
         (r#"{"a":"\ud800"}"#, 6),
@@ -364,7 +364,7 @@ fn a_body_with_half_of_a_surrogate_pair_is_refused_and_the_error_names_the_byte(
 }
 
 #[test]
-fn a_body_that_is_an_object_goes_out_byte_for_byte() {
+fn json_object_is_sent_byte_for_byte() {
     let (gateway, client) = pair();
     for body in [
         "{\"recipient\":{\"id\":\"1\"},\"message\":{\"text\":\"Hello\"}}",
@@ -384,7 +384,7 @@ fn a_body_that_is_an_object_goes_out_byte_for_byte() {
 }
 
 #[test]
-fn an_object_that_meta_refuses_is_refused_by_the_gateway_and_not_by_us() {
+fn json_that_meta_rejects_is_rejected_by_the_gateway() {
     let (gateway, client) = pair();
     let error = client.send_json("{}").unwrap_err();
     assert_eq!((error.kind(), error.response().unwrap().http_status()), (ErrorKind::Rejected, 400));
@@ -394,7 +394,7 @@ fn an_object_that_meta_refuses_is_refused_by_the_gateway_and_not_by_us() {
 // One message, many threads
 
 #[test]
-fn one_message_is_sent_by_many_threads_and_everybody_gets_its_own_answer() {
+fn threads_that_share_a_message_get_their_own_responses() {
     const THREADS: usize = 8;
     const SENDS: usize = 25;
     let (gateway, client) = pair();
@@ -425,7 +425,7 @@ fn one_message_is_sent_by_many_threads_and_everybody_gets_its_own_answer() {
 }
 
 #[test]
-fn a_message_and_a_configuration_are_what_they_were_when_they_were_cloned() {
+fn clones_do_not_change_with_the_original() {
     let (gateway, client) = pair();
     let question = Message::text("Pick").quick_reply("A", "A");
     let longer = question.clone().quick_reply("B", "B");
@@ -443,7 +443,7 @@ fn a_message_and_a_configuration_are_what_they_were_when_they_were_cloned() {
 // What is shown
 
 #[test]
-fn what_no_gateway_answered_names_the_url_that_was_posted_to() {
+fn response_of_a_non_gateway_names_the_requested_url() {
     let gateway = Gateway::start().unwrap();
     let wrong = format!("http://{}/v1", gateway.address());
     let client = Client::new(&Config::new(&wrong, ACCOUNT_ID, gateway.token())).unwrap();
@@ -469,7 +469,7 @@ fn connections(gateway: &Gateway) -> Vec<usize> {
 }
 
 #[test]
-fn a_connection_is_kept_for_the_next_send_whatever_was_answered() {
+fn connection_is_reused_whatever_the_response_was() {
     let (gateway, client) = pair();
     client.send_text(USER, "Hello").unwrap();
     client.clone().send(USER, &Message::heart()).unwrap();
@@ -482,7 +482,7 @@ fn a_connection_is_kept_for_the_next_send_whatever_was_answered() {
 }
 
 #[test]
-fn a_connection_is_not_kept_if_nothing_is_to_be_kept() {
+fn keep_alive_of_zero_closes_every_connection() {
     let gateway = Gateway::start().unwrap();
     let client = Client::new(&config_of(&gateway).keep_alive(Duration::ZERO)).unwrap();
     for _ in 0..3 {

@@ -26,7 +26,7 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_promise_is_held_by_a_test_that_exists() {
+fn every_promise_names_a_test_that_exists() {
     let document = fs::read_to_string("docs/delivery.md").unwrap();
     let tests = tests();
     let mut named = 0;

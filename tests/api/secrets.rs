@@ -18,7 +18,7 @@ fn config(base_url: &str) -> Config {
 }
 
 #[test]
-fn the_token_is_in_one_header_of_the_request_and_nowhere_else() {
+fn token_is_sent_in_one_header_and_nowhere_else() {
     let gateway = gateway();
     Client::new(&config(&gateway.base_url())).unwrap().send_text(USER, "Hello").unwrap();
     let [received] = &gateway.received()[..] else { panic!() };
@@ -57,7 +57,7 @@ fn no_error_shows_the_token_whatever_its_kind() {
 }
 
 #[test]
-fn no_spelling_that_json_allows_shows_the_token() {
+fn token_is_redacted_in_every_json_spelling() {
     const ODD: &str = r#"hm"at\live/0000/EXAMPLE"#;
     let settings = Settings { token: ODD.to_owned(), ..Settings::default() };
     let gateway = Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -114,7 +114,7 @@ fn no_field_of_a_response_shows_the_token() {
 }
 
 #[test]
-fn neither_client_nor_configuration_nor_response_shows_the_token() {
+fn client_config_and_response_do_not_show_the_token() {
     let gateway = gateway();
     let config = config(&gateway.base_url()).proxy("http://user:hmat_proxy@127.0.0.1:1");
     let client = Client::new(&config).unwrap();

@@ -7,7 +7,7 @@ use hookmyapp::webhook::{self, Event, Events};
 use hookmyapp::{AttachmentKind, Client, Config, ContactKind, Error, Message, Response};
 
 #[test]
-fn every_type_may_cross_threads_and_a_caught_panic() {
+fn types_cross_threads_and_caught_panics() {
     fn is_fit<T: Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
     fn may_be_cloned<T: Clone>() {}
     is_fit::<Client>();
@@ -26,7 +26,7 @@ fn every_type_may_cross_threads_and_a_caught_panic() {
 }
 
 #[test]
-fn a_client_can_be_used_on_both_sides_of_a_caught_panic() {
+fn client_is_usable_after_a_caught_panic() {
     let client = Client::new(&Config::new("http://127.0.0.1:9", "1", "t")).unwrap();
     let send = || client.send_text("1", "Hello").unwrap_err();
     let before = send().to_string();
@@ -39,7 +39,7 @@ fn a_client_can_be_used_on_both_sides_of_a_caught_panic() {
 }
 
 #[test]
-fn messages_are_equal_if_they_say_the_same() {
+fn messages_with_equal_content_are_equal() {
     let question = || Message::text("Which size?").quick_reply("S", "SIZE:S");
     let card =
         || Message::cards().card("Mug", None, None, "https://shop.example.net").link_button("Buy", "https://x.y");
@@ -69,7 +69,7 @@ fn messages_are_equal_if_they_say_the_same() {
 }
 
 #[test]
-fn configurations_are_equal_if_all_their_settings_are_the_secrets_too() {
+fn configs_are_equal_if_all_settings_and_secrets_are() {
     let config = || Config::new("https://gateway.example.net/v25.0/", "1", "token");
     assert_eq!(config(), Config::new("https://gateway.example.net/v25.0", "1", "token"));
     assert_eq!(config().timeout(Duration::from_secs(80)), config());
@@ -112,7 +112,7 @@ fn assert_all_differ<T: PartialEq + std::fmt::Debug>(values: &[T]) {
 }
 
 #[test]
-fn who_may_be_answered_is_told_so_that_later_versions_can_add_somebody() {
+fn reply_target_is_non_exhaustive() {
     let body = r#"{"object":"instagram","entry":[{"id":"1","messaging":[{"sender":{"id":"8"},"message":{"mid":"m","text":"hi"}}]}]}"#;
     let events = webhook::parse(body.as_bytes()).unwrap();
     // Without the last arm this does not compile.

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use crate::support::artefacts::{BOTH, Linked, Program, artefacts, compile, compiler_for};
-use crate::support::fault_server::{Entry, FaultServer, Move, Script, accepted, answer};
+use crate::support::fault_server::{Entry, FaultServer, Script, Step, accepted, answer};
 use crate::support::header::Header;
 use crate::support::refusing::Refusing;
 use crate::support::tls::Authority;
@@ -25,10 +25,11 @@ fn has_tools() -> bool {
     tools::is_there(&tools::compiler("CC", "cc")[0]) && artefacts().is_some()
 }
 
-/// A program of these sources in tests/c and of what the host programs share, in a folder that goes when it does.
+/// A program of these sources in tests/c and of what the embedding programs share, in a folder that goes when it does.
 fn program(sources: &[&str], linked: Linked) -> (Program, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let sources: Vec<_> = sources.iter().chain(&["host.c"]).map(|name| tools::file("tests/c").join(name)).collect();
+    let sources: Vec<_> =
+        sources.iter().chain(&["embedding.c"]).map(|name| tools::file("tests/c").join(name)).collect();
     (compile(&compiler_for(&sources[0]), &sources, linked, folder.path()), folder)
 }
 
@@ -103,15 +104,15 @@ fn assert_each_once(entries: &[Entry], expected: usize) {
 // Signals
 
 #[test]
-fn a_server_that_resets_in_the_middle_of_sends_raises_no_sigpipe() {
+fn reset_during_a_send_raises_no_sigpipe() {
     if !has_tools() {
         return;
     }
-    let programs = BOTH.map(|linked| program(&["host_sigpipe.c"], linked));
+    let programs = BOTH.map(|linked| program(&["embedding_sigpipe.c"], linked));
     over_both(|kind| {
         for (program, _) in &programs {
             let server = kind.server(|connection| {
-                vec![Move::ReadHead, if connection % 4 < 2 { Move::Reset } else { Move::EndAndReset }]
+                vec![Step::ReadHead, if connection % 4 < 2 { Step::Reset } else { Step::EndAndReset }]
             });
             assert_eq!(run(program, &[&server.base_url(), kind.ca_file]), "alive\n");
             assert_eq!(server.connections(), 24);
@@ -121,17 +122,17 @@ fn a_server_that_resets_in_the_middle_of_sends_raises_no_sigpipe() {
 }
 
 #[test]
-fn a_timer_that_interrupts_every_call_changes_no_status_and_repeats_nothing() {
+fn interrupting_signals_change_no_status_and_repeat_nothing() {
     if !has_tools() {
         return;
     }
-    let (program, _folder) = program(&["host_timer.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_timer.c"], Linked::Shared);
     over_both(|kind| {
-        let silence = kind.server(|_| vec![Move::ReadRequest, Move::Stall]);
-        let slowly = || Move::Drip("HTTP/1.1 103 Early Hints\r\n\r\n".to_owned());
-        let slow = [Move::ReadRequest, slowly(), Move::Say(accepted())];
-        let large = [Move::ReadHead, slowly(), Move::ReadRequest, Move::Say(accepted())];
-        let first = [&vec![Move::Serve; 20][..], &slow, &slow, &large].concat();
+        let silence = kind.server(|_| vec![Step::ReadRequest, Step::Stall]);
+        let slowly = || Step::Drip("HTTP/1.1 103 Early Hints\r\n\r\n".to_owned());
+        let slow = [Step::ReadRequest, slowly(), Step::Say(accepted())];
+        let large = [Step::ReadHead, slowly(), Step::ReadRequest, Step::Say(accepted())];
+        let first = [&vec![Step::Serve; 20][..], &slow, &slow, &large].concat();
         let server = kind.server(move |connection| if connection == 0 { first.clone() } else { Vec::new() });
         assert_eq!(run(&program, &[&kind.named(&server), kind.ca_file, &silence.base_url()]), "done\n");
         let numbered = |name: &str, count| (0..count).map(|number| format!("{name} {number}")).collect::<Vec<_>>();
@@ -144,11 +145,11 @@ fn a_timer_that_interrupts_every_call_changes_no_status_and_repeats_nothing() {
 // Forks
 
 #[test]
-fn parent_and_children_get_their_own_answers_after_a_fork_with_a_warm_connection() {
+fn parent_and_children_get_their_own_responses_after_fork() {
     if !has_tools() {
         return;
     }
-    let (program, _folder) = program(&["host_fork.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_fork.c"], Linked::Shared);
     over_both(|kind| {
         let server = kind.good_server();
         assert_eq!(run(&program, &[&server.base_url(), kind.ca_file]), "done\n");
@@ -166,7 +167,7 @@ fn parent_and_children_get_their_own_answers_after_a_fork_with_a_warm_connection
 
 /// Runs a program whose children are forked while other threads are inside a send; gives how many children could send.
 fn sends_of_children(mode: &str, kind: &Kind<'_>, base_url: impl Fn(&FaultServer) -> String) -> usize {
-    let (program, _folder) = program(&["host_fork_threads.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_fork_threads.c"], Linked::Shared);
     let server = kind.good_server();
     assert_eq!(run(&program, &[&base_url(&server), kind.ca_file, mode]), "done\n");
     let entries = server.finish();
@@ -175,7 +176,7 @@ fn sends_of_children(mode: &str, kind: &Kind<'_>, base_url: impl Fn(&FaultServer
 }
 
 #[test]
-fn a_child_never_hangs_when_other_threads_were_sending_at_the_fork() {
+fn forked_child_never_hangs_while_threads_send() {
     if !has_tools() {
         return;
     }
@@ -183,7 +184,7 @@ fn a_child_never_hangs_when_other_threads_were_sending_at_the_fork() {
 }
 
 #[test]
-fn a_child_never_hangs_when_another_thread_was_about_to_send_for_the_first_time() {
+fn forked_child_never_hangs_while_a_thread_sends_first() {
     if !has_tools() {
         return;
     }
@@ -191,7 +192,7 @@ fn a_child_never_hangs_when_another_thread_was_about_to_send_for_the_first_time(
 }
 
 #[test]
-fn a_child_never_hangs_when_another_thread_of_its_parent_had_an_inherited_client() {
+fn forked_child_never_hangs_with_a_twice_inherited_client() {
     if !has_tools() {
         return;
     }
@@ -199,7 +200,7 @@ fn a_child_never_hangs_when_another_thread_of_its_parent_had_an_inherited_client
 }
 
 #[test]
-fn a_child_never_hangs_when_another_thread_was_looking_up_a_name_at_the_fork() {
+fn forked_child_never_hangs_while_a_thread_resolves_a_name() {
     if !has_tools() {
         return;
     }
@@ -212,10 +213,10 @@ fn a_child_never_hangs_when_another_thread_was_looking_up_a_name_at_the_fork() {
 /// Eight connections are kept; a second request over one of them is answered when the child has come and gone.
 fn run_child_that_frees(mode: &str, kind: &Kind<'_>) {
     const CONNECTIONS: usize = 8;
-    let (program, _folder) = program(&["host_fork_free.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_fork_free.c"], Linked::Shared);
     let server = kind.server(|_| {
-        let first = [Move::ReadRequest, Move::WaitForConnections(CONNECTIONS), Move::Say(accepted())];
-        [&first[..], &[Move::ReadRequest, Move::Wait, Move::Say(accepted())]].concat()
+        let first = [Step::ReadRequest, Step::WaitForConnections(CONNECTIONS), Step::Say(accepted())];
+        [&first[..], &[Step::ReadRequest, Step::Wait, Step::Say(accepted())]].concat()
     });
     let mut command = program.command();
     command.args([&server.base_url(), kind.ca_file, mode]);
@@ -229,25 +230,25 @@ fn run_child_that_frees(mode: &str, kind: &Kind<'_>) {
 }
 
 #[test]
-fn a_child_that_frees_an_inherited_client_gives_all_back_and_leaves_the_parents_connections_alone() {
+fn child_that_frees_an_inherited_client_spares_the_parent() {
     if has_tools() {
         over_both(|kind| run_child_that_frees("idle", kind));
     }
 }
 
 #[test]
-fn a_child_that_frees_a_client_which_another_thread_was_using_at_the_fork_forgets_it() {
+fn child_that_frees_a_busy_inherited_client_forgets_it() {
     if has_tools() {
         over_both(|kind| run_child_that_frees("busy", kind));
     }
 }
 
 #[test]
-fn a_parent_and_a_child_with_the_same_process_id_share_no_connection() {
+fn parent_and_child_with_equal_pid_share_no_connection() {
     if !has_tools() {
         return;
     }
-    let (program, _folder) = program(&["host_fork_namespace.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_fork_namespace.c"], Linked::Shared);
     over_both(|kind| {
         for made_by in ["fork", "clone"] {
             let server = kind.good_server();
@@ -267,14 +268,14 @@ fn a_parent_and_a_child_with_the_same_process_id_share_no_connection() {
 // Threads
 
 #[test]
-fn thirty_two_threads_on_one_client_get_their_own_answers_over_as_many_connections() {
+fn threads_on_one_client_get_their_own_responses() {
     if !has_tools() {
         return;
     }
-    let (program, _folder) = program(&["host_threads.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_threads.c"], Linked::Shared);
     over_both(|kind| {
         // Nobody is answered before all wait, so that all are there at once.
-        let server = kind.server(|_| vec![Move::ReadRequest, Move::Wait, Move::Say(accepted())]);
+        let server = kind.server(|_| vec![Step::ReadRequest, Step::Wait, Step::Say(accepted())]);
         let mut command = program.command();
         command.args([&server.base_url(), kind.ca_file]);
         let child = start(command);
@@ -289,15 +290,15 @@ fn thirty_two_threads_on_one_client_get_their_own_answers_over_as_many_connectio
 // Limits of the process
 
 #[test]
-fn nothing_is_written_to_sockets_that_have_the_numbers_of_the_standard_streams() {
+fn sockets_in_place_of_standard_streams_get_no_output() {
     if !has_tools() {
         return;
     }
-    let (program, _folder) = program(&["host_closed_streams.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_closed_streams.c"], Linked::Shared);
     over_both(|kind| {
-        let server = kind.server(|_| vec![Move::ReadRequest, Move::Wait, Move::Say(accepted())]);
-        let refusing = kind.server(|_| vec![Move::ReadRequest, Move::Say(answer("400 Bad Request", "{}"))]);
-        let resetting = kind.server(|_| vec![Move::ReadRequest, Move::Reset]);
+        let server = kind.server(|_| vec![Step::ReadRequest, Step::Wait, Step::Say(accepted())]);
+        let refusing = kind.server(|_| vec![Step::ReadRequest, Step::Say(answer("400 Bad Request", "{}"))]);
+        let resetting = kind.server(|_| vec![Step::ReadRequest, Step::Reset]);
         let closed = Refusing::new();
         let nobody = format!("{}://{}/v25.0", if kind.tls.is_some() { "https" } else { "http" }, closed.address());
         let urls = [server.base_url(), refusing.base_url(), resetting.base_url(), nobody];
@@ -314,11 +315,11 @@ fn nothing_is_written_to_sockets_that_have_the_numbers_of_the_standard_streams()
 }
 
 #[test]
-fn a_system_that_starts_no_thread_makes_looking_up_a_name_an_error_and_nothing_else() {
+fn dns_thread_failure_is_not_sent() {
     if !has_tools() {
         return;
     }
-    let (program, _folder) = program(&["host_no_threads.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_no_threads.c"], Linked::Shared);
     over_plain(|kind| {
         let server = kind.good_server();
         assert_eq!(run(&program, &[&server.base_url(), kind.ca_file, &kind.named(&server)]), "done\n");
@@ -327,11 +328,11 @@ fn a_system_that_starts_no_thread_makes_looking_up_a_name_an_error_and_nothing_e
 }
 
 #[test]
-fn a_process_without_free_descriptors_sends_nothing_over_new_connections_and_recovers() {
+fn process_without_free_descriptors_sends_nothing_and_recovers() {
     if !has_tools() {
         return;
     }
-    let (program, _folder) = program(&["host_descriptors.c"], Linked::Shared);
+    let (program, _folder) = program(&["embedding_descriptors.c"], Linked::Shared);
     over_both(|kind| {
         let server = kind.good_server();
         assert_eq!(run(&program, &[&server.base_url(), kind.ca_file, &kind.named(&server)]), "done\n");
@@ -345,16 +346,16 @@ fn a_process_without_free_descriptors_sends_nothing_over_new_connections_and_rec
 const STACK: &str = "64";
 
 #[test]
-fn a_thread_with_a_stack_of_64_kib_does_everything() {
+fn thread_with_64_kib_of_stack_can_call_everything() {
     if !has_tools() {
         return;
     }
     for linked in BOTH {
-        let (program, _folder) = program(&["host_small_stack.c"], linked);
+        let (program, _folder) = program(&["embedding_small_stack.c"], linked);
         over_both(|kind| {
             let server = kind.good_server();
             let reason = format!(r#"{{"error":{{"code":100,"message":"{}"}}}}"#, "too long ".repeat(5000));
-            let refusing = kind.server(move |_| vec![Move::ReadRequest, Move::Say(answer("400 Bad Request", &reason))]);
+            let refusing = kind.server(move |_| vec![Step::ReadRequest, Step::Say(answer("400 Bad Request", &reason))]);
             let arguments = [&server.base_url(), kind.ca_file, &refusing.base_url(), STACK];
             assert_eq!(run(&program, &arguments), "done\n");
             assert_eq!(texts(&server.finish()), ["first", "kept"]);
@@ -366,7 +367,7 @@ fn a_thread_with_a_stack_of_64_kib_does_everything() {
 // The environment
 
 #[test]
-fn the_environment_is_read_by_the_functions_that_say_so_and_no_others() {
+fn environment_is_read_only_by_documented_functions() {
     if !has_tools() {
         return;
     }
@@ -377,7 +378,7 @@ fn the_environment_is_read_by_the_functions_that_say_so_and_no_others() {
     let made = proxies.iter().flat_map(|name| [name.to_string(), name.to_lowercase()]).collect();
     let for_proxy = BTreeSet::from(["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"].map(str::to_owned));
     for linked in BOTH {
-        let (program, _folder) = program(&["host_environment.c"], linked);
+        let (program, _folder) = program(&["embedding_environment.c"], linked);
         over_both(|kind| {
             let server = kind.good_server();
             let printed = run(&program, &[&server.base_url(), kind.ca_file]);
@@ -401,12 +402,12 @@ fn the_environment_is_read_by_the_functions_that_say_so_and_no_others() {
 // A resolver that hangs
 
 #[test]
-fn a_name_look_up_that_hangs_ends_sends_in_time_is_joined_and_keeps_nobody_waiting() {
+fn hanging_dns_lookup_times_out_and_blocks_no_free() {
     if !has_tools() {
         return;
     }
     for linked in BOTH {
-        let (program, _folder) = program(&["host_lookup.c", "hanging_getaddrinfo.c"], linked);
+        let (program, _folder) = program(&["embedding_lookup.c", "hanging_getaddrinfo.c"], linked);
         over_plain(|kind| {
             let server = kind.good_server();
             assert_eq!(run(&program, &[&kind.named(&server), kind.ca_file]), "done\n");
@@ -421,7 +422,7 @@ fn a_name_look_up_that_hangs_ends_sends_in_time_is_joined_and_keeps_nobody_waiti
 // Shutdown
 
 fn shutdown_program() -> (Program, TempDir) {
-    program(&["host_shutdown.c", "hanging_getaddrinfo.c"], Linked::Static)
+    program(&["embedding_shutdown.c", "hanging_getaddrinfo.c"], Linked::Static)
 }
 
 /// Lets the program shut its client down once `is_blocked`.
@@ -435,13 +436,13 @@ fn shut_down(program: &Program, arguments: &[&str], is_blocked: impl Fn() -> boo
 }
 
 #[test]
-fn hma_client_shutdown_wakes_sends_that_wait_for_an_answer() {
+fn c_shutdown_wakes_sends_that_wait_for_a_response() {
     if !has_tools() {
         return;
     }
     let (program, _folder) = shutdown_program();
     over_both(|kind| {
-        let blocked = kind.server(|_| vec![Move::ReadRequest, Move::Stall]);
+        let blocked = kind.server(|_| vec![Step::ReadRequest, Step::Stall]);
         let arguments = [&blocked.base_url(), kind.ca_file, LOST, "server"];
         shut_down(&program, &arguments, || blocked.entries().len() == 8);
         assert_eq!(texts(&blocked.finish()), ["blocked"; 8]);
@@ -450,13 +451,13 @@ fn hma_client_shutdown_wakes_sends_that_wait_for_an_answer() {
 
 /// Writing on to a connection that this process itself has shut down raises SIGPIPE, too, unless that is prevented.
 #[test]
-fn hma_client_shutdown_wakes_sends_of_large_messages_and_raises_no_sigpipe() {
+fn c_shutdown_wakes_large_sends_without_sigpipe() {
     if !has_tools() {
         return;
     }
     let (program, _folder) = shutdown_program();
     over_both(|kind| {
-        let server = kind.server(|_| vec![Move::ReadHead, Move::StallUnread]);
+        let server = kind.server(|_| vec![Step::ReadHead, Step::StallUnread]);
         let are_blocked = || server.connections() == 8 && (0..8).all(|connection| server.wait_for_script(connection));
         shut_down(&program, &[&server.base_url(), kind.ca_file, LOST, "large"], are_blocked);
         assert_eq!(server.finish().len(), 0, "the whole message fits the buffers: make it larger");
@@ -464,21 +465,21 @@ fn hma_client_shutdown_wakes_sends_of_large_messages_and_raises_no_sigpipe() {
 }
 
 #[test]
-fn hma_client_shutdown_wakes_sends_whose_handshake_stalls() {
+fn c_shutdown_wakes_sends_in_a_stalled_tls_handshake() {
     if !has_tools() {
         return;
     }
     let (program, _folder) = shutdown_program();
     let authority = Authority::new();
     let kind = Kind { tls: Some(authority.server("127.0.0.1")), ca_file: authority.file().to_str().unwrap() };
-    let server = kind.server(|_| vec![Move::Stall]);
+    let server = kind.server(|_| vec![Step::Stall]);
     let arguments = [&server.base_url(), kind.ca_file, CONNECT, "server"];
     shut_down(&program, &arguments, || server.connections() == 8);
     assert_eq!(server.finish().len(), 0);
 }
 
 #[test]
-fn hma_client_shutdown_wakes_sends_that_wait_for_a_name_look_up_and_leaves_it_alone() {
+fn c_shutdown_wakes_sends_that_wait_for_a_dns_lookup() {
     if !has_tools() {
         return;
     }
@@ -491,14 +492,14 @@ fn hma_client_shutdown_wakes_sends_that_wait_for_a_name_look_up_and_leaves_it_al
 }
 
 #[test]
-fn hma_client_shutdown_in_a_forked_child_wakes_all_its_threads_and_none_of_the_parent() {
+fn shutdown_in_a_child_wakes_no_thread_of_the_parent() {
     if !has_tools() {
         return;
     }
     let (program, _folder) = shutdown_program();
     over_both(|kind| {
         for _ in 0..25 {
-            let stalling = || vec![Move::ReadRequest, Move::Stall];
+            let stalling = || vec![Step::ReadRequest, Step::Stall];
             let server = kind.server(move |connection| if connection == 0 { Vec::new() } else { stalling() });
             let arguments = [&server.base_url(), kind.ca_file, LOST, "child"];
             shut_down(&program, &arguments, || server.entries().len() == 9);
@@ -552,12 +553,12 @@ fn print_table(what: &str, sends: usize, calls: &BTreeMap<String, usize>) {
 }
 
 #[test]
-fn a_kept_alive_send_makes_one_write_no_thread_and_at_most_three_system_calls() {
+fn kept_alive_send_makes_one_write_and_three_system_calls() {
     const SENDS: usize = 100;
     if !has_tools() || !tools::is_there("strace") {
         return;
     }
-    let (program, folder) = program(&["host_sends.c"], Linked::Shared);
+    let (program, folder) = program(&["embedding_sends.c"], Linked::Shared);
     over_both(|kind| {
         let server = kind.good_server();
         let what = if kind.tls.is_some() { "TLS" } else { "plain" };

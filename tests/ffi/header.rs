@@ -19,7 +19,7 @@ const STRICT: [&str; 6] = ["-pedantic", "-Wall", "-Wextra", "-Wundef", "-Werror"
 // The file itself
 
 #[test]
-fn the_committed_header_is_the_generated_one() {
+fn committed_header_is_the_generated_one() {
     if env::var_os("HMA_UPDATE_HEADER").is_some_and(|it| it == "1") {
         fs::write(tools::file("include/hookmyapp.h"), GENERATED).unwrap();
     }
@@ -27,7 +27,7 @@ fn the_committed_header_is_the_generated_one() {
 }
 
 #[test]
-fn the_header_is_plain_ascii_in_short_lines() {
+fn header_is_ascii_in_short_lines() {
     for (number, line) in GENERATED.lines().enumerate() {
         assert!(line.is_ascii() && line.len() <= 100 && !line.contains('\t'), "line {}: {line}", number + 1);
         assert_eq!(line, line.trim_end(), "line {}", number + 1);
@@ -36,14 +36,14 @@ fn the_header_is_plain_ascii_in_short_lines() {
 }
 
 #[test]
-fn the_header_includes_nothing_but_stddef_and_stdint() {
+fn header_includes_only_stddef_and_stdint() {
     assert_eq!(Header::parse(GENERATED).includes, ["#include <stddef.h>", "#include <stdint.h>"]);
 }
 
 // Compilers
 
 #[test]
-fn every_c_takes_the_header_once_and_twice() {
+fn header_compiles_in_every_c_once_and_twice() {
     let also_c23 = |compiler| C_STANDARDS.into_iter().chain((compiler == "clang").then_some("c2x"));
     for compiler in ["gcc", "clang"].into_iter().filter(|compiler| tools::is_there(compiler)) {
         for standard in also_c23(compiler) {
@@ -53,7 +53,7 @@ fn every_c_takes_the_header_once_and_twice() {
 }
 
 #[test]
-fn every_cpp_takes_the_header_once_and_twice() {
+fn header_compiles_in_every_cpp_once_and_twice() {
     for compiler in ["g++", "clang++"].into_iter().filter(|compiler| tools::is_there(compiler)) {
         for standard in CPP_STANDARDS {
             check(compiler, "c++", standard, &[]);
@@ -84,7 +84,7 @@ macro_rules! constants {
 }
 
 #[test]
-fn the_constants_are_those_of_the_library() {
+fn constants_of_the_header_are_those_of_the_library() {
     let expected = constants! {
         status: HMA_OK HMA_ERROR_ARGUMENT HMA_ERROR_CONFIG HMA_ERROR_CONNECT HMA_ERROR_SIGNATURE HMA_ERROR_REJECTED
             HMA_ERROR_AUTH HMA_ERROR_RATE_LIMITED HMA_ERROR_WINDOW_CLOSED HMA_ERROR_RECIPIENT HMA_ERROR_ACCOUNT
@@ -103,7 +103,7 @@ fn the_constants_are_those_of_the_library() {
 }
 
 #[test]
-fn the_version_of_the_header_is_that_of_the_library() {
+fn version_of_the_header_is_that_of_the_library() {
     // SAFETY: the header promises a static text.
     let version = unsafe { CStr::from_ptr(status::hma_version()) }.to_str().unwrap();
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
@@ -117,7 +117,7 @@ fn the_version_of_the_header_is_that_of_the_library() {
 // The manual
 
 #[test]
-fn every_handle_says_what_threads_may_do_with_it() {
+fn every_handle_documents_its_thread_safety() {
     let header = Header::parse(GENERATED);
     let handles: Vec<_> = header.types.iter().filter(|one| one.is_handle).collect();
     assert_eq!(handles.len(), 5);
@@ -127,7 +127,7 @@ fn every_handle_says_what_threads_may_do_with_it() {
 }
 
 #[test]
-fn everything_is_documented_in_full_sentences() {
+fn everything_is_documented() {
     let header = Header::parse(GENERATED);
     let functions = header.functions.iter().map(|it| (&it.name, &it.doc));
     let types = header.types.iter().map(|it| (&it.name, &it.doc));
@@ -139,7 +139,7 @@ fn everything_is_documented_in_full_sentences() {
 }
 
 #[test]
-fn every_function_that_returns_a_pointer_says_whose_it_is_and_how_long_it_lives() {
+fn returned_pointers_document_owner_and_lifetime() {
     let header = Header::parse(GENERATED);
     let returns_pointer = |function: &&Function| function.returns.ends_with('*');
     let (borrowed, owned): (Vec<_>, Vec<_>) =
@@ -174,7 +174,7 @@ fn is_of(parameter: &str, handle: &header::Type) -> bool {
 }
 
 #[test]
-fn every_free_function_takes_null_and_says_so() {
+fn every_free_function_documents_null() {
     let header = Header::parse(GENERATED);
     let frees: Vec<_> = header.functions.iter().filter(|function| function.name.ends_with("_free")).collect();
     let handles = header.types.iter().filter(|one| one.is_handle).count();
@@ -186,7 +186,7 @@ fn every_free_function_takes_null_and_says_so() {
 }
 
 #[test]
-fn every_function_with_results_says_whose_they_are_or_who_says_it() {
+fn out_arguments_document_their_owner() {
     let header = Header::parse(GENERATED);
     let doc_of = |name: &str| &header.functions.iter().find(|function| function.name == name).unwrap().doc;
     let says = |doc: &str| doc.contains("yours") && doc.contains("_free()");
@@ -202,7 +202,7 @@ fn every_function_with_results_says_whose_they_are_or_who_says_it() {
 }
 
 #[test]
-fn every_name_in_the_comments_exists() {
+fn names_in_comments_exist() {
     let header = Header::parse(GENERATED);
     let constants = header.constant_values();
     let functions = header.function_names();
@@ -222,7 +222,7 @@ fn every_name_in_the_comments_exists() {
 }
 
 #[test]
-fn every_name_in_backquotes_is_a_parameter_or_a_name_of_this_header() {
+fn names_in_backquotes_are_parameters_or_header_names() {
     let header = Header::parse(GENERATED);
     let mut parameters = 0;
     for Function { doc, name, parameters: declared, .. } in &header.functions {

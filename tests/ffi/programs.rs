@@ -48,7 +48,7 @@ fn made_header() -> Header {
 // What was made
 
 #[test]
-fn the_shared_library_exports_exactly_what_the_header_declares() {
+fn shared_library_exports_exactly_the_declared_functions() {
     if !has_tools() || !tools::is_there("nm") || cfg!(target_os = "macos") {
         return;
     }
@@ -60,7 +60,7 @@ fn the_shared_library_exports_exactly_what_the_header_declares() {
 }
 
 #[test]
-fn the_shared_library_has_the_name_of_its_interface_and_stays_loaded() {
+fn shared_library_has_its_soname_and_stays_loaded() {
     if !has_tools() || !tools::is_there("readelf") || cfg!(target_os = "macos") {
         return;
     }
@@ -74,7 +74,7 @@ fn the_shared_library_has_the_name_of_its_interface_and_stays_loaded() {
 }
 
 #[test]
-fn the_headers_beside_the_library_are_the_committed_ones() {
+fn headers_beside_the_library_are_the_committed_ones() {
     if !has_tools() {
         return;
     }
@@ -85,7 +85,7 @@ fn the_headers_beside_the_library_are_the_committed_ones() {
 }
 
 #[test]
-fn the_static_link_line_is_what_rustc_reports_and_the_readme_says() {
+fn static_link_line_is_what_rustc_reports() {
     let line = private_libraries().join(" ");
     let in_readme = tools::read("README.md")
         .lines()
@@ -103,7 +103,7 @@ fn the_static_link_line_is_what_rustc_reports_and_the_readme_says() {
 // Test programs
 
 #[test]
-fn every_function_works_from_c() {
+fn every_c_function_works() {
     if !has_tools() {
         return;
     }
@@ -136,7 +136,7 @@ fn check_what_every_function_sent(gateway: &Gateway) {
 }
 
 #[test]
-fn the_program_for_every_function_calls_every_function() {
+fn c_program_calls_every_function_of_the_header() {
     let header = Header::parse(&tools::read("include/hookmyapp.h"));
     assert_eq!(called(&tools::read("tests/c/every_function.c")), header.function_names());
 }
@@ -155,7 +155,7 @@ fn eight_threads_share_a_client_and_a_message() {
 }
 
 #[test]
-fn valgrind_finds_no_error_and_no_leak_in_the_program_that_uses_every_function() {
+fn valgrind_finds_no_error_in_every_c_function() {
     if !has_tools() || !tools::is_there("valgrind") {
         return;
     }
@@ -176,12 +176,12 @@ fn valgrind_finds_no_error_and_no_leak_in_the_program_that_uses_every_function()
 // C++
 
 #[test]
-fn all_of_the_cpp_face_works() {
+fn every_cpp_function_works() {
     if !has_tools() {
         return;
     }
     for linked in BOTH {
-        let (program, folder) = program("tests/c/face.cpp", linked);
+        let (program, folder) = program("tests/c/every_function.cpp", linked);
         let gateway = Gateway::start().unwrap();
         let mut command = program.command();
         command.arg(env_file(&gateway, folder.path()));
@@ -225,7 +225,7 @@ uint32_t second() {
 }
 ";
 
-/// Two units that both include the face, the first one with the macros that Windows is known for.
+/// Two units that both include the C++ header, the first one with the macros that Windows is known for.
 fn two_units(folder: &Path) -> [PathBuf; 2] {
     let include = "#include <hookmyapp.hpp>\n#include <hookmyapp.hpp>\n";
     let units = [
@@ -240,7 +240,7 @@ fn two_units(folder: &Path) -> [PathBuf; 2] {
 }
 
 #[test]
-fn two_units_that_include_the_cpp_face_are_one_program_in_every_cpp() {
+fn two_units_with_the_cpp_header_link_in_every_standard() {
     if !has_tools() {
         return;
     }
@@ -278,7 +278,7 @@ fn each_build(source: &str, flags: &[&str], standards: &[&str], check: impl Fn(&
 }
 
 #[test]
-fn the_cpp_face_takes_texts_in_every_form_in_each_cpp() {
+fn cpp_accepts_texts_in_every_form_in_each_standard() {
     if !has_tools() {
         return;
     }
@@ -295,7 +295,7 @@ fn the_cpp_face_takes_texts_in_every_form_in_each_cpp() {
 }
 
 #[test]
-fn the_cpp_face_works_without_exceptions() {
+fn cpp_works_without_exceptions() {
     if !has_tools() {
         return;
     }
@@ -310,7 +310,7 @@ fn the_cpp_face_works_without_exceptions() {
 }
 
 #[test]
-fn the_cpp_face_gives_no_warning_even_where_compilers_are_strict() {
+fn cpp_header_gives_no_warning_in_strict_compilers() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("unit.cpp");
     fs::write(&unit, "#include <hookmyapp.hpp>\n").unwrap();
@@ -326,12 +326,15 @@ fn the_cpp_face_gives_no_warning_even_where_compilers_are_strict() {
 }
 
 #[test]
-fn the_namespace_of_the_cpp_face_is_the_version_of_its_interface() {
+fn cpp_namespace_contains_the_interface_version() {
     let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
     let interface = if major == "0" { format!("v0_{minor}") } else { format!("v{major}") };
-    let face = tools::read("include/hookmyapp.hpp");
-    assert_eq!(face.matches("inline namespace ").count(), 1);
-    assert!(face.contains(&format!("\ninline namespace {interface} {{\n")), "the inline namespace must be {interface}");
+    let header = tools::read("include/hookmyapp.hpp");
+    assert_eq!(header.matches("inline namespace ").count(), 1);
+    assert!(
+        header.contains(&format!("\ninline namespace {interface} {{\n")),
+        "the inline namespace must be {interface}"
+    );
 }
 
 /// Makes a response where every byte behind it is known; so a constructor or destructor of another version is found out.
@@ -354,7 +357,7 @@ bool NAME() {
 ";
 
 #[test]
-fn two_versions_of_the_cpp_face_live_in_one_program() {
+fn two_versions_of_the_cpp_header_work_in_one_program() {
     if !has_tools() {
         return;
     }
@@ -364,10 +367,10 @@ fn two_versions_of_the_cpp_face_live_in_one_program() {
         fs::write(&path, content).unwrap();
         path
     };
-    let face = tools::read("include/hookmyapp.hpp");
+    let header = tools::read("include/hookmyapp.hpp");
     let first_member = "    int http_status = 0;\n";
-    assert!(face.contains(first_member));
-    let later = face.replace(first_member, &format!("{first_member}    int added = 7;\n    std::string more{{}};\n"));
+    assert!(header.contains(first_member));
+    let later = header.replace(first_member, &format!("{first_member}    int added = 7;\n    std::string more{{}};\n"));
     let name = later.split("\ninline namespace ").nth(1).map(|rest| rest.split(' ').next().unwrap());
     write("later.hpp", name.map_or(later.clone(), |name| later.replace(name, "v9_9")));
     let unit = |header: &str, name: &str, more: &str| {
@@ -387,7 +390,7 @@ fn two_versions_of_the_cpp_face_live_in_one_program() {
 }
 
 #[test]
-fn the_exception_is_one_type_across_shared_objects_that_hide_their_names() {
+fn cpp_exception_is_one_type_across_shared_objects() {
     if !has_tools() || !tools::is_there("nm") || cfg!(target_os = "macos") {
         return;
     }

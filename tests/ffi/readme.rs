@@ -86,7 +86,7 @@ fn compile_and_run(compiler: &[String], name: &str, source: &str) {
 }
 
 #[test]
-fn the_rust_of_the_readme_compiles_and_sends() {
+fn readme_rust_compiles_and_sends() {
     let snippets = snippets("rust");
     let programs = build_rust(&snippets);
     assert_eq!(programs.len(), snippets.len());
@@ -128,7 +128,7 @@ fn write_if_other(path: &Path, text: &str) {
 }
 
 #[test]
-fn the_c_of_the_readme_compiles_and_sends() {
+fn readme_c_compiles_and_sends() {
     let snippets = snippets("c");
     let compiler = [tools::compiler("CC", "cc"), vec!["-std=c99".to_owned()]].concat();
     if !tools::is_there(&compiler[0]) || artefacts().is_none() {
@@ -143,7 +143,7 @@ fn the_c_of_the_readme_compiles_and_sends() {
 }
 
 #[test]
-fn the_cpp_of_the_readme_compiles_and_sends() {
+fn readme_cpp_compiles_and_sends() {
     let snippets = snippets("cpp");
     let compiler = [tools::compiler("CXX", "c++"), vec!["-std=c++11".to_owned()]].concat();
     if !tools::is_there(&compiler[0]) || artefacts().is_none() {

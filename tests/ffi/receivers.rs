@@ -24,14 +24,14 @@ const ANSWER: &str = "Thank you! We will be with you soon.";
 const BODY_LIMIT: usize = 1 << 20;
 
 #[test]
-fn the_receiver_in_rust_answers_each_signed_message_once() {
+fn rust_receiver_replies_once_per_signed_message() {
     let program = tools::rust_example("receiver");
     play(&mut Command::new(&program));
     check_usage(|| Command::new(&program));
 }
 
 #[test]
-fn the_receiver_in_c_answers_each_signed_message_once_and_ends_cleanly() {
+fn c_receiver_replies_once_per_signed_message() {
     let Some(compiler) = c_compiler() else { return };
     for linked in BOTH {
         let folder = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ fn the_receiver_in_c_answers_each_signed_message_once_and_ends_cleanly() {
 }
 
 #[test]
-fn valgrind_finds_no_error_and_no_leak_in_the_receiver_in_c() {
+fn valgrind_finds_no_error_in_the_c_receiver() {
     let Some(compiler) = c_compiler() else { return };
     if !tools::is_there("valgrind") {
         return;

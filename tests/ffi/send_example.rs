@@ -50,7 +50,7 @@ fn each_with(arguments: &[&str], prepare: impl Fn(&mut Command), check: impl Fn(
 }
 
 #[test]
-fn the_examples_report_what_became_of_the_message() {
+fn send_examples_report_the_delivery() {
     let gateway = Gateway::start().unwrap();
     let window_closed = format!(
         "Instagram API error 403: {{\"code\":\"SESSION_WINDOW_CLOSED\",\"message\":\"The window is closed.\"}}\n\
@@ -77,7 +77,7 @@ fn the_examples_report_what_became_of_the_message() {
 }
 
 #[test]
-fn the_examples_read_an_env_file_and_print_its_warnings() {
+fn send_examples_read_an_env_file_and_print_warnings() {
     let (gateway, folder) = (Gateway::start().unwrap(), tempfile::tempdir().unwrap());
     let path = folder.path().join("with warning.env");
     let more = format!("INSTAGRAM_USER_ID=17841499999999999\nINSTAGRAM_API_URL={}\n", gateway.base_url());
@@ -99,7 +99,7 @@ fn the_examples_read_an_env_file_and_print_its_warnings() {
 }
 
 #[test]
-fn the_examples_without_settings_or_connection_send_nothing() {
+fn send_examples_without_settings_or_connection_send_nothing() {
     let closed = Refusing::new();
     let (base_url, address) = (format!("http://{}/meta/v25.0", closed.address()), closed.address().to_string());
     let settings = [("INSTAGRAM_API_URL", &*base_url), ("INSTAGRAM_USER_ID", "1"), ("INSTAGRAM_ACCESS_TOKEN", "t")];
@@ -120,7 +120,7 @@ fn the_examples_without_settings_or_connection_send_nothing() {
 }
 
 #[test]
-fn the_examples_explain_themselves() {
+fn send_examples_print_their_usage() {
     each_with(
         &["--help"],
         |_| {},
@@ -159,7 +159,7 @@ fn rust() -> Command {
 }
 
 #[test]
-fn a_local_send_prints_request_and_reply_and_hides_the_token() {
+fn local_send_prints_request_and_reply_and_hides_the_token() {
     let shown = tools::run(rust().args(["--local", "Hello from my app"]));
     for part in [
         "POST /meta/v25.0/17841450000000017/messages HTTP/1.1\n",
@@ -175,7 +175,7 @@ fn a_local_send_prints_request_and_reply_and_hides_the_token() {
 }
 
 #[test]
-fn the_rust_example_prints_what_meta_says_to_the_user() {
+fn rust_send_example_prints_the_user_message() {
     let gateway = Gateway::start().unwrap();
     let busy = Answer::new(429, "application/json", r#"{"error":{"code":4,"error_user_msg":"Slow down"}}"#);
     gateway.answer_next(busy.with_header("Retry-After", "30"));

@@ -92,7 +92,7 @@ fn make_install_puts_every_file_in_its_place() {
 }
 
 #[test]
-fn make_uninstall_leaves_nothing_but_what_others_put_there() {
+fn make_uninstall_removes_only_installed_files() {
     if artefacts().is_none() {
         return;
     }
@@ -110,7 +110,7 @@ fn make_uninstall_leaves_nothing_but_what_others_put_there() {
 }
 
 #[test]
-fn a_failed_install_says_one_line_and_leaves_what_was_there() {
+fn failed_install_prints_one_line_and_changes_nothing() {
     if artefacts().is_none() {
         return;
     }
@@ -133,7 +133,7 @@ fn a_failed_install_says_one_line_and_leaves_what_was_there() {
 }
 
 #[test]
-fn what_is_missing_or_unknown_is_said_in_one_line() {
+fn make_reports_a_missing_tool_in_one_line() {
     if !are_there(&["make", "rustc"]) {
         return;
     }
@@ -160,7 +160,7 @@ fn what_is_missing_or_unknown_is_said_in_one_line() {
 // Another machine
 
 #[test]
-fn a_target_is_linked_by_the_compiler_that_was_given_or_else_as_cargo_knows() {
+fn target_is_linked_by_the_given_compiler_or_by_cargo() {
     if !are_there(&["make", "rustc", "cc"]) {
         return;
     }
@@ -182,7 +182,7 @@ fn a_target_is_linked_by_the_compiler_that_was_given_or_else_as_cargo_knows() {
 // pkg-config
 
 #[test]
-fn a_project_finds_the_library_with_pkg_config() {
+fn pkg_config_project_finds_the_library() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["pkg-config", "readelf"]) {
         return;
@@ -205,7 +205,7 @@ fn a_project_finds_the_library_with_pkg_config() {
 }
 
 #[test]
-fn a_program_can_have_everything_in_itself() {
+fn program_can_be_linked_fully_static() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["pkg-config", "readelf"]) {
         return;
@@ -242,7 +242,7 @@ fn pkg_config_names_the_libraries_that_rustc_reports() {
 }
 
 #[test]
-fn a_system_s_own_folders_are_known_by_name() {
+fn pkg_config_omits_system_folders() {
     if artefacts().is_none() || !are_there(&["pkg-config"]) {
         return;
     }
@@ -271,7 +271,7 @@ fn build_with_cmake(mut configure: Command, (c, cpp): (&str, &str), folder: &Pat
 }
 
 #[test]
-fn a_project_finds_the_library_with_cmake() {
+fn cmake_project_finds_the_library() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["cmake", "readelf"]) {
         return;
@@ -290,7 +290,7 @@ fn a_project_finds_the_library_with_cmake() {
 }
 
 #[test]
-fn a_project_builds_the_library_with_cmake() {
+fn cmake_project_builds_the_library() {
     if artefacts().is_none() || !are_there(&["cmake", "readelf"]) {
         return;
     }
@@ -309,7 +309,7 @@ fn a_project_builds_the_library_with_cmake() {
 }
 
 #[test]
-fn cmake_takes_the_versions_that_fit() {
+fn cmake_accepts_compatible_versions_only() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["cmake"]) {
         return;
@@ -350,7 +350,7 @@ fn cmake_takes_the_versions_that_fit() {
 }
 
 #[test]
-fn where_only_the_archive_is_installed_everything_links_it() {
+fn static_only_install_links_in_every_project() {
     if artefacts().is_none() || !are_there(&["pkg-config", "cmake", "readelf"]) {
         return;
     }
@@ -376,7 +376,7 @@ fn shared_library() -> Option<PathBuf> {
 }
 
 #[test]
-fn the_shared_library_cannot_be_written_to_once_it_is_loaded() {
+fn loaded_shared_library_is_read_only() {
     let Some(library) = shared_library() else { return };
     if !are_there(&["readelf"]) {
         return;
@@ -389,7 +389,7 @@ fn the_shared_library_cannot_be_written_to_once_it_is_loaded() {
 }
 
 #[test]
-fn no_symbol_of_openssl_is_in_the_libraries() {
+fn libraries_contain_no_openssl_symbol() {
     let Some(library) = shared_library() else { return };
     if !are_there(&["nm"]) {
         return;
@@ -409,7 +409,7 @@ fn no_symbol_of_openssl_is_in_the_libraries() {
 }
 
 #[test]
-fn two_archives_of_rust_work_in_one_program() {
+fn two_rust_static_libraries_link_into_one_program() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["rustc", "pkg-config"]) {
         return;
@@ -467,7 +467,7 @@ fn two_archives_of_rust_work_in_one_program() {
 const SIZE_BUDGET: u64 = 1_800_000;
 
 #[test]
-fn the_library_and_a_program_that_holds_it_keep_the_size_budget() {
+fn library_and_program_keep_the_size_budget() {
     let Some(library) = shared_library() else { return };
     if !are_there(&["strip", "cc"]) || !cfg!(target_arch = "x86_64") {
         return;
@@ -488,7 +488,7 @@ fn the_library_and_a_program_that_holds_it_keep_the_size_budget() {
 }
 
 #[test]
-fn the_shared_library_needs_no_newer_glibc_than_the_readme_says() {
+fn shared_library_needs_only_the_documented_glibc() {
     let Some(library) = shared_library() else { return };
     if !are_there(&["objdump"]) || !cfg!(all(target_env = "gnu", target_arch = "x86_64")) {
         return;
@@ -505,7 +505,7 @@ fn the_shared_library_needs_no_newer_glibc_than_the_readme_says() {
 }
 
 #[test]
-fn the_licences_of_everything_that_is_built_in_are_installed() {
+fn licences_of_all_dependencies_are_installed() {
     let said = tools::read("packaging/debian/copyright");
     let mut cargo = command("cargo");
     cargo.args(["tree", "--offline", "--locked", "--edges", "normal", "--features", "capi,quiet", "--prefix", "none"]);
@@ -517,7 +517,7 @@ fn the_licences_of_everything_that_is_built_in_are_installed() {
 
 /// Features hold for a whole build: those of the C functions alone must not silence the Rust programs beside them.
 #[test]
-fn only_the_feature_that_make_turns_on_takes_the_messages_of_the_log_crate_out() {
+fn only_the_feature_quiet_removes_log_messages() {
     let features_of_log = |features: &str| {
         let mut cargo = command("cargo");
         cargo.args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p} {f}"]);
@@ -551,7 +551,7 @@ fn run_words(words: &str, folder: &Path) {
 }
 
 #[test]
-fn the_commands_of_the_readme_install_and_link() {
+fn readme_commands_install_and_link() {
     if artefacts().is_none() || !are_there(&["pkg-config", "cmake"]) {
         return;
     }
@@ -571,7 +571,7 @@ fn the_commands_of_the_readme_install_and_link() {
 }
 
 #[test]
-fn the_cmake_of_the_readme_links() {
+fn readme_cmake_links() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["cmake"]) {
         return;
@@ -594,7 +594,7 @@ fn the_cmake_of_the_readme_links() {
 }
 
 #[test]
-fn the_debian_packages_build_without_a_network_and_lintian_finds_no_fault() {
+fn debian_packages_build_offline_without_lintian_errors() {
     let compile = ["cargo", "cc", "pkg-config", "readelf"];
     let package = ["dpkg-buildpackage", "dh", "lintian", "unshare", "ip"];
     if !is_packaging_wanted(&[&compile[..], &package].concat()) {
@@ -643,7 +643,7 @@ fn the_debian_packages_build_without_a_network_and_lintian_finds_no_fault() {
 }
 
 #[test]
-fn the_debian_symbols_are_the_functions_of_the_header() {
+fn debian_symbols_are_the_functions_of_the_header() {
     let file = format!("packaging/debian/libhookmyapp{}.symbols", series());
     let listed = tools::read(&file);
     let listed = listed.lines().filter_map(|line| line.strip_prefix(' ')).map(|line| line.split('@').next().unwrap());
@@ -654,7 +654,7 @@ fn the_debian_symbols_are_the_functions_of_the_header() {
 }
 
 #[test]
-fn conan_makes_a_package_and_a_project_uses_it() {
+fn conan_package_builds_and_links() {
     if !is_packaging_wanted(&["conan", "cargo", "make", "cmake", "readelf"]) {
         return;
     }
@@ -679,7 +679,7 @@ fn conan_makes_a_package_and_a_project_uses_it() {
 
 /// vcpkg cannot be had everywhere; this does what its functions do, for the steps of the port.
 #[test]
-fn the_steps_of_the_vcpkg_port_make_a_package() {
+fn vcpkg_port_steps_make_a_package() {
     if artefacts().is_none() || !are_there(&["cmake", "pkg-config"]) {
         return;
     }
@@ -754,7 +754,7 @@ fn the_steps_of_the_vcpkg_port_make_a_package() {
 // The manual
 
 #[test]
-fn the_man_page_has_no_warning_and_every_function_and_constant() {
+fn man_page_contains_every_function_and_constant() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["man"]) {
         return;

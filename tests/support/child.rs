@@ -19,7 +19,7 @@ const MARK: &str = "child: ";
 /// What the child says, line by line: `url` or `error`, the `warning`s, and what it `sent`.
 pub fn report<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Vec<String> {
     let mut child = Command::new(env::current_exe().unwrap());
-    child.args(["--exact", "support::child::says_what_its_environment_gives", "--ignored", "--nocapture"]);
+    child.args(["--exact", "support::child::print_what_the_environment_gives", "--ignored", "--nocapture"]);
     without_settings(&mut child);
     let output = child.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -29,7 +29,7 @@ pub fn report<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Vec<String> {
 
 #[test]
 #[ignore = "other tests run it in a child process"]
-fn says_what_its_environment_gives() {
+fn print_what_the_environment_gives() {
     let say = |line: String| println!("\n{MARK}{line}");
     let (config, client) = match env::var_os(ENV_FILE) {
         Some(path) => {

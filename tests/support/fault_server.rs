@@ -1,7 +1,7 @@
-//! A server on loopback that misbehaves as its script says, over plain TCP or TLS, and keeps books.
+//! A server on loopback that misbehaves as its script says, over plain TCP or TLS, and keeps a ledger.
 //!
-//! A script is a list of moves for one connection. When it is over, and the connection still open, the server goes on
-//! as a good gateway would. The books hold every complete request that was read, by the text of its message; a good
+//! A script is a list of steps for one connection. When it is over, and the connection still open, the server goes on
+//! as a good gateway would. The ledger contains every complete request that was read, by the text of its message; a good
 //! answer names that text as the message's id, so that an answer which goes to the wrong send is seen.
 
 use std::fs;
@@ -21,17 +21,17 @@ use super::wait::TEST_TIMEOUT;
 const LAST_BYTES: Duration = Duration::from_secs(5);
 const DRIP_PAUSE: Duration = Duration::from_millis(20);
 
-/// What the server does next on a connection. Over TLS the first move that needs plain text makes the handshake.
+/// What the server does next on a connection. Over TLS the first step that needs plain text makes the handshake.
 ///
 /// In what it says, `{text}` stands for the text of the last message, and `{length}` for the length of what follows
 /// the head.
 #[derive(Clone, Debug)]
-pub enum Move {
+pub enum Step {
     /// Makes the TLS handshake, and nothing over plain TCP.
     Handshake,
     /// Reads one head, and not a byte of the body.
     ReadHead,
-    /// Reads one request whole and enters it in the books.
+    /// Reads one request whole and enters it in the ledger.
     ReadRequest,
     /// Reads one request whole and accepts it.
     Serve,
@@ -78,7 +78,7 @@ pub enum Move {
     StallUnread,
 }
 
-pub type Script = Vec<Move>;
+pub type Script = Vec<Step>;
 
 /// An answer that accepts the message.
 pub fn accepted() -> String {
@@ -193,7 +193,7 @@ impl FaultServer {
         self.shared.lock().entries.clone()
     }
 
-    /// Ends every `Move::Wait`.
+    /// Ends every `Step::Wait`.
     pub fn go_on(&self) {
         self.shared.lock().may_go_on = true;
         self.shared.changed.notify_all();
@@ -219,7 +219,7 @@ impl FaultServer {
         wait_until_heard(self.address, client);
     }
 
-    /// Reads what is still under way, ends everything, and gives the closed books. Clients that still hold a
+    /// Reads what is still under way, ends everything, and returns the ledger. Clients that still hold a
     /// connection make it wait.
     pub fn finish(mut self) -> Vec<Entry> {
         self.end(LAST_BYTES);
@@ -298,10 +298,10 @@ struct Line {
     kept_back: Vec<u8>,
 }
 
-/// What becomes of a connection after a move.
+/// What becomes of a connection after a step.
 enum After {
     GoesOn,
-    /// The rest is read and entered in the books.
+    /// The rest is read and entered in the ledger.
     ReadsOn,
     /// Nothing more is read.
     Ends,
@@ -340,35 +340,35 @@ impl Line {
     fn play(&mut self) -> io::Result<After> {
         for next in (self.shared.script_of)(self.number) {
             match next {
-                Move::Handshake => self.handshake()?,
-                Move::ReadHead => self.read_head_alone()?,
-                Move::ReadRequest => self.read_request()?,
-                Move::Serve => self.serve()?,
-                Move::Wait => self.wait(|state| state.may_go_on || state.is_over),
-                Move::WaitForConnections(number) => {
+                Step::Handshake => self.handshake()?,
+                Step::ReadHead => self.read_head_alone()?,
+                Step::ReadRequest => self.read_request()?,
+                Step::Serve => self.serve()?,
+                Step::Wait => self.wait(|state| state.may_go_on || state.is_over),
+                Step::WaitForConnections(number) => {
                     self.wait(|state| state.connections.len() >= number || state.is_over)
                 }
-                Move::Say(text) => self.say(&[text])?,
-                Move::SayTogether(texts) => self.say(&texts)?,
-                Move::SayHalfOf(whole, half) => self.say_half_of(&whole, &half)?,
-                Move::SayRaw(text) => self.say_raw(&[text])?,
-                Move::SayThenRaw(text, raw) => self.say_then_raw(&text, &raw)?,
-                Move::SayFirst(text) => self.say_first(&text)?,
-                Move::Drip(text) => self.drip(&text, Line::say)?,
-                Move::DripRaw(text) => self.drip(&text, Line::say_raw)?,
-                Move::Flood(text) => self.flood(&text)?,
-                Move::Close => return self.close(),
-                Move::CloseWithoutNotice => return self.stream.shutdown(Shutdown::Write).map(|()| After::ReadsOn),
-                Move::CloseNotice => return self.close_notice().map(|()| After::ReadsOn),
-                Move::HangUp => return Ok(After::Ends),
-                Move::Reset => return self.reset(),
-                Move::EndAndReset => return self.stream.shutdown(Shutdown::Write).and_then(|()| self.reset()),
-                Move::ResetAfter(rounds) => {
+                Step::Say(text) => self.say(&[text])?,
+                Step::SayTogether(texts) => self.say(&texts)?,
+                Step::SayHalfOf(whole, half) => self.say_half_of(&whole, &half)?,
+                Step::SayRaw(text) => self.say_raw(&[text])?,
+                Step::SayThenRaw(text, raw) => self.say_then_raw(&text, &raw)?,
+                Step::SayFirst(text) => self.say_first(&text)?,
+                Step::Drip(text) => self.drip(&text, Line::say)?,
+                Step::DripRaw(text) => self.drip(&text, Line::say_raw)?,
+                Step::Flood(text) => self.flood(&text)?,
+                Step::Close => return self.close(),
+                Step::CloseWithoutNotice => return self.stream.shutdown(Shutdown::Write).map(|()| After::ReadsOn),
+                Step::CloseNotice => return self.close_notice().map(|()| After::ReadsOn),
+                Step::HangUp => return Ok(After::Ends),
+                Step::Reset => return self.reset(),
+                Step::EndAndReset => return self.stream.shutdown(Shutdown::Write).and_then(|()| self.reset()),
+                Step::ResetAfter(rounds) => {
                     (0..rounds).for_each(|_| std::hint::spin_loop());
                     return self.reset();
                 }
-                Move::Stall => return self.stall(),
-                Move::StallUnread => return self.stall_unread(),
+                Step::Stall => return self.stall(),
+                Step::StallUnread => return self.stall_unread(),
             }
         }
         Ok(After::GoesOn)

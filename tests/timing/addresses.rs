@@ -143,7 +143,7 @@ fn best(attempt: impl Fn() -> Duration) -> Duration {
 }
 
 #[test]
-fn an_address_that_does_not_answer_costs_a_quarter_of_a_second_and_then_nothing() {
+fn unresponsive_address_costs_250_ms_once() {
     let authority = Authority::new();
     let server = FaultServer::start(Some(authority.server("half-deaf.test")), Vec::new());
     let port = server.address().port();
@@ -167,7 +167,7 @@ fn an_address_that_does_not_answer_costs_a_quarter_of_a_second_and_then_nothing(
 }
 
 #[test]
-fn an_address_that_refuses_costs_nothing() {
+fn refusing_address_costs_no_time() {
     let authority = Authority::new();
     let server = FaultServer::start(Some(authority.server("half-closed.test")), Vec::new());
     name("half-closed.test", &[OTHER, THIRD, GOOD]);
@@ -180,7 +180,7 @@ fn an_address_that_refuses_costs_nothing() {
 }
 
 #[test]
-fn addresses_none_of_which_answers_are_given_up_at_the_connect_time_out() {
+fn unresponsive_addresses_end_at_the_connect_timeout() {
     let connect_timeout = Duration::from_millis(700);
     let [first, _second] = deaf(OTHER, THIRD);
     let port = first.address().port();
@@ -198,7 +198,7 @@ fn addresses_none_of_which_answers_are_given_up_at_the_connect_time_out() {
 }
 
 #[test]
-fn the_failure_of_the_last_address_is_told_when_all_have_failed() {
+fn failure_of_the_last_address_is_reported() {
     let closed = TcpListener::bind((GOOD, 0)).unwrap().local_addr().unwrap().port();
     name("closed.test", &[OTHER, GOOD]);
     let (_, outcome) = send(&client("closed.test", closed, &Authority::new(), LONG));
@@ -209,7 +209,7 @@ fn the_failure_of_the_last_address_is_told_when_all_have_failed() {
 
 /// The first address answers when its system asks again for the connection, after a second; the second one never does.
 #[test]
-fn an_address_that_answers_late_is_still_taken() {
+fn late_address_is_still_used() {
     let [first, _second] = deaf(OTHER, GOOD);
     let (port, before) = (first.address().port(), first.opening());
     name("late.test", &[OTHER, GOOD]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::fault_server::{FaultServer, Move, Script, answer_with};
+use crate::support::fault_server::{FaultServer, Script, Step, answer_with};
 #[cfg(target_os = "linux")]
 use crate::support::full_listener::FullListener;
 use crate::support::proxy::{Behaviour, Proxy};
@@ -77,26 +77,26 @@ fn assert_in_time(what: &str, kind: ErrorKind, attempt: impl Fn() -> (Duration, 
 
 /// What a server does to make a send wait, and what is known then.
 fn slow_answers() -> Vec<(&'static str, Script, ErrorKind)> {
-    let with = |step: Move| vec![Move::ReadRequest, step];
-    let said = |text: String| vec![Move::ReadRequest, Move::Say(text), Move::Stall];
+    let with = |step: Step| vec![Step::ReadRequest, step];
+    let said = |text: String| vec![Step::ReadRequest, Step::Say(text), Step::Stall];
     let dripping = |status: &str| {
         let head = answer_with(status, "Content-Length: 9999\r\n", "");
-        vec![Move::ReadRequest, Move::Say(head), Move::Drip(" ".repeat(9999))]
+        vec![Step::ReadRequest, Step::Say(head), Step::Drip(" ".repeat(9999))]
     };
     let cut = |status: &str| said(answer_with(status, "Content-Length: 99\r\n", "{"));
     vec![
-        ("silence", with(Move::Stall), ErrorKind::Lost),
-        ("a head that drips", with(Move::Drip(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(9999)))), ErrorKind::Lost),
+        ("silence", with(Step::Stall), ErrorKind::Lost),
+        ("a head that drips", with(Step::Drip(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(9999)))), ErrorKind::Lost),
         ("a head that stalls", said("HTTP/1.1 200 OK\r\nX: ".to_owned()), ErrorKind::Lost),
         ("a body that drips", dripping("200 OK"), ErrorKind::Lost),
         ("a body that stalls", cut("200 OK"), ErrorKind::Lost),
         ("the body of a refusal that drips", dripping("400 Bad Request"), ErrorKind::Rejected),
         ("the body of a refusal that stalls", cut("400 Bad Request"), ErrorKind::Rejected),
-        ("interim answers that drip", with(Move::Drip("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(99))), ErrorKind::Lost),
+        ("interim answers that drip", with(Step::Drip("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(99))), ErrorKind::Lost),
     ]
 }
 
-fn assert_slow_answers_in_time(tls: Option<&Arc<ServerConfig>>, authority: &Authority, before: &[Move]) {
+fn assert_slow_answers_in_time(tls: Option<&Arc<ServerConfig>>, authority: &Authority, before: &[Step]) {
     for (what, script, kind) in slow_answers() {
         assert_in_time(what, kind, || {
             let script = [before, &script].concat();
@@ -114,31 +114,31 @@ fn assert_slow_answers_in_time(tls: Option<&Arc<ServerConfig>>, authority: &Auth
 }
 
 #[test]
-fn an_answer_that_does_not_come_or_drips_is_given_up_at_the_deadline_over_plain_tcp() {
+fn slow_response_ends_at_the_deadline_over_plain_tcp() {
     assert_slow_answers_in_time(None, &Authority::new(), &[]);
 }
 
 #[test]
-fn an_answer_that_does_not_come_or_drips_is_given_up_at_the_deadline_over_tls() {
+fn slow_response_ends_at_the_deadline_over_tls() {
     let authority = Authority::new();
     assert_slow_answers_in_time(Some(&authority.server("127.0.0.1")), &authority, &[]);
 }
 
 #[test]
-fn a_kept_connection_has_the_same_deadline() {
+fn kept_connection_has_the_same_deadline() {
     let authority = Authority::new();
-    assert_slow_answers_in_time(None, &authority, &[Move::Serve]);
-    assert_slow_answers_in_time(Some(&authority.server("127.0.0.1")), &authority, &[Move::Serve]);
+    assert_slow_answers_in_time(None, &authority, &[Step::Serve]);
+    assert_slow_answers_in_time(Some(&authority.server("127.0.0.1")), &authority, &[Step::Serve]);
 }
 
 #[test]
-fn a_large_message_to_a_server_that_does_not_read_is_given_up_at_the_deadline() {
+fn unread_large_message_ends_at_the_deadline() {
     let authority = Authority::new();
     let body = body(8_000_000);
     for tls in [None, Some(authority.server("127.0.0.1"))] {
         assert_in_time("a server that does not read", ErrorKind::Lost, || {
             let server =
-                FaultServer::start(tls.clone(), vec![vec![Move::Handshake, Move::ReadHead, Move::StallUnread]]);
+                FaultServer::start(tls.clone(), vec![vec![Step::Handshake, Step::ReadHead, Step::StallUnread]]);
             let client = Client::new(&config(&server.base_url()).ca_file(authority.file()).timeout(DEADLINE)).unwrap();
             let outcome = failure(&client, &body);
             drop(client);
@@ -150,14 +150,14 @@ fn a_large_message_to_a_server_that_does_not_read_is_given_up_at_the_deadline() 
 
 /// The other side takes a part, refuses and reads no more: there is no need to wait until the time is up.
 #[test]
-fn a_refusal_of_a_large_message_is_heard_while_the_rest_waits_to_be_taken() {
+fn early_rejection_of_a_large_message_is_read_at_once() {
     let authority = Authority::new();
     let body = body(16_000_000);
     for tls in [None, Some(authority.server("127.0.0.1"))] {
         for (status, kind) in [("413 Content Too Large", ErrorKind::Rejected), ("401 Unauthorized", ErrorKind::Auth)] {
             let best = (0..TRIES).map(|_| {
-                let refusal = Move::Say(answer_with(status, "Content-Length: 2\r\n", "{}"));
-                let script = vec![Move::ReadHead, refusal, Move::StallUnread];
+                let refusal = Step::Say(answer_with(status, "Content-Length: 2\r\n", "{}"));
+                let script = vec![Step::ReadHead, refusal, Step::StallUnread];
                 let server = FaultServer::start(tls.clone(), vec![script]);
                 let client = Client::new(&config(&server.base_url()).ca_file(authority.file()).timeout(LONG)).unwrap();
                 let (took, error) = failure(&client, &body);
@@ -172,7 +172,7 @@ fn a_refusal_of_a_large_message_is_heard_while_the_rest_waits_to_be_taken() {
 
 /// The kernel's own time-outs may be late by an eighth of their length.
 #[test]
-fn a_silent_server_is_given_up_in_time_however_long_the_deadline() {
+fn silent_server_ends_in_time_for_every_deadline() {
     let longest = std::env::var("HMA_TEST_LONGEST_DEADLINE").map_or(20, |seconds| seconds.parse().unwrap());
     let authority = Authority::new();
     std::thread::scope(|scope| {
@@ -187,7 +187,7 @@ fn a_silent_server_is_given_up_in_time_however_long_the_deadline() {
 
 fn assert_silence_ends_in_time(tls: Option<Arc<ServerConfig>>, authority: &Authority, deadline: Duration) {
     let late = (0..TRIES).map(|_| {
-        let server = FaultServer::start(tls.clone(), vec![vec![Move::ReadRequest, Move::Stall]]);
+        let server = FaultServer::start(tls.clone(), vec![vec![Step::ReadRequest, Step::Stall]]);
         let config = config(&server.base_url()).ca_file(authority.file()).timeout(deadline);
         let (took, error) = failure(&Client::new(&config).unwrap(), &body(0));
         assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
@@ -212,11 +212,11 @@ fn assert_not_sent_in_time(what: &str, limit: Limit, config: impl Fn() -> (Confi
 const LIMITS: [Limit; 2] = [Limit::Send, Limit::Connect];
 
 #[test]
-fn a_tls_handshake_that_stalls_or_drips_is_given_up_at_the_deadline() {
+fn slow_tls_handshake_ends_at_the_deadline() {
     let authority = Authority::new();
     let settings = authority.server("127.0.0.1");
     let record = format!("\u{16}\u{3}\u{3}\u{40}\0{}", "x".repeat(9999));
-    for (what, step) in [("a handshake that stalls", Move::Stall), ("one that drips", Move::DripRaw(record))] {
+    for (what, step) in [("a handshake that stalls", Step::Stall), ("one that drips", Step::DripRaw(record))] {
         for limit in LIMITS {
             assert_not_sent_in_time(what, limit, || {
                 let server = FaultServer::start(Some(Arc::clone(&settings)), vec![vec![step.clone()]]);
@@ -229,7 +229,7 @@ fn a_tls_handshake_that_stalls_or_drips_is_given_up_at_the_deadline() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connection_that_never_completes_is_given_up_at_the_deadline() {
+fn connection_that_never_completes_ends_at_the_deadline() {
     let listener = FullListener::new();
     for scheme in ["http", "https"] {
         for limit in LIMITS {
@@ -240,7 +240,7 @@ fn a_connection_that_never_completes_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn a_proxy_that_stalls_or_drips_does_not_double_the_deadline() {
+fn slow_proxy_does_not_extend_the_deadline() {
     for behaviour in [Behaviour::Stall, Behaviour::Drip, Behaviour::AgreeAndStall] {
         for limit in LIMITS {
             assert_not_sent_in_time(&format!("a proxy's {behaviour:?}"), limit, || {
@@ -254,7 +254,7 @@ fn a_proxy_that_stalls_or_drips_does_not_double_the_deadline() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_proxy_that_cannot_be_connected_to_is_given_up_at_the_deadline() {
+fn unreachable_proxy_ends_at_the_deadline() {
     let listener = FullListener::new();
     for limit in LIMITS {
         assert_not_sent_in_time("a full proxy", limit, || {
@@ -265,12 +265,12 @@ fn a_proxy_that_cannot_be_connected_to_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn a_kept_connection_that_is_gone_and_a_new_one_that_stalls_share_one_deadline() {
+fn replaced_connection_shares_the_deadline() {
     let authority = Authority::new();
     for (tls, kind) in [(None, ErrorKind::Lost), (Some(authority.server("127.0.0.1")), ErrorKind::Connect)] {
         assert_in_time("a new connection that stalls", kind, || {
-            let first = vec![Move::Serve, Move::Wait, Move::Reset];
-            let server = FaultServer::start(tls.clone(), vec![first, vec![Move::Stall]]);
+            let first = vec![Step::Serve, Step::Wait, Step::Reset];
+            let server = FaultServer::start(tls.clone(), vec![first, vec![Step::Stall]]);
             let client = Client::new(&config(&server.base_url()).ca_file(authority.file()).timeout(DEADLINE)).unwrap();
             client.send_json(&body(0)).unwrap();
             server.go_on();
@@ -282,7 +282,7 @@ fn a_kept_connection_that_is_gone_and_a_new_one_that_stalls_share_one_deadline()
 
 /// The shorter the deadline, the likelier it falls between two steps.
 #[test]
-fn a_deadline_that_is_over_at_any_moment_is_told_rightly() {
+fn deadline_at_any_moment_is_reported_correctly() {
     let authority = Authority::new();
     for tls in [None, Some(authority.server("127.0.0.1"))] {
         let server = FaultServer::start(tls, Vec::new());
@@ -345,8 +345,8 @@ const CHILD: &str = "HMA_TEST_CHILD_OF";
 /// Runs in a process of its own, where nothing else starts threads.
 #[cfg(target_os = "linux")]
 #[test]
-fn no_thread_is_started_for_an_address_or_on_a_kept_connection() {
-    const NAME: &str = "deadlines::no_thread_is_started_for_an_address_or_on_a_kept_connection";
+fn address_or_kept_connection_starts_no_thread() {
+    const NAME: &str = "deadlines::address_or_kept_connection_starts_no_thread";
     if let Ok(base_url) = std::env::var(CHILD) {
         return count_threads(&base_url);
     }

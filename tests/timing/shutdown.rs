@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::fault_server;
-use crate::support::fault_server::{Entry, FaultServer, Move, Script, answer_with};
+use crate::support::fault_server::{Entry, FaultServer, Script, Step, answer_with};
 #[cfg(target_os = "linux")]
 use crate::support::full_listener::FullListener;
 use crate::support::proxy::{Behaviour, Proxy};
@@ -100,9 +100,9 @@ fn are_scripts_over(server: &FaultServer) -> bool {
 }
 
 #[test]
-fn sends_that_wait_for_an_answer_are_lost() {
+fn shutdown_while_waiting_for_a_response_is_lost() {
     over_both(|tls, authority| {
-        let server = server(tls, vec![Move::ReadRequest, Move::Stall]);
+        let server = server(tls, vec![Step::ReadRequest, Step::Stall]);
         let client = client(&server, authority);
         let errors = shut_down(&client, send_text, || server.entries().len() == SENDERS);
         assert_shut_down(&errors, ErrorKind::Lost);
@@ -112,9 +112,9 @@ fn sends_that_wait_for_an_answer_are_lost() {
 }
 
 #[test]
-fn sends_that_wait_over_kept_connections_are_lost_and_not_repeated() {
+fn shutdown_on_kept_connections_is_lost_and_not_repeated() {
     over_both(|tls, authority| {
-        let server = server(tls, vec![Move::ReadRequest, Move::Wait, Move::Say(fault_server::accepted()), Move::Stall]);
+        let server = server(tls, vec![Step::ReadRequest, Step::Wait, Step::Say(fault_server::accepted()), Step::Stall]);
         let client = client(&server, authority);
         thread::scope(|scope| {
             let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| send_text(&client, "warm").unwrap())).collect();
@@ -131,9 +131,9 @@ fn sends_that_wait_over_kept_connections_are_lost_and_not_repeated() {
 }
 
 #[test]
-fn sends_whose_large_messages_are_on_their_way_are_lost() {
+fn shutdown_while_writing_a_large_message_is_lost() {
     over_both(|tls, authority| {
-        let server = server(tls, vec![Move::Handshake, Move::ReadHead, Move::StallUnread]);
+        let server = server(tls, vec![Step::Handshake, Step::ReadHead, Step::StallUnread]);
         let client = client(&server, authority);
         let errors = shut_down(&client, send_large, || are_scripts_over(&server));
         assert_shut_down(&errors, ErrorKind::Lost);
@@ -143,11 +143,11 @@ fn sends_whose_large_messages_are_on_their_way_are_lost() {
 }
 
 #[test]
-fn sends_that_wait_for_the_rest_of_an_answer_are_what_its_head_says() {
+fn shutdown_within_a_response_follows_its_status() {
     for (status, kind) in [("200 OK", ErrorKind::Lost), ("400 Bad Request", ErrorKind::Rejected)] {
         over_both(|tls, authority| {
             let head = answer_with(status, "Content-Length: 99\r\n", "{");
-            let server = server(tls, vec![Move::ReadRequest, Move::Say(head)]);
+            let server = server(tls, vec![Step::ReadRequest, Step::Say(head)]);
             let client = client(&server, authority);
             let errors = shut_down(&client, send_text, || are_scripts_over(&server));
             errors.iter().for_each(|error| assert_eq!(error.kind(), kind, "{error}"));
@@ -160,9 +160,9 @@ fn sends_that_wait_for_the_rest_of_an_answer_are_what_its_head_says() {
 // Before the request
 
 #[test]
-fn sends_whose_tls_handshake_stalls_are_not_sent() {
+fn shutdown_in_the_tls_handshake_is_not_sent() {
     let authority = Authority::new();
-    let server = server(Some(authority.server("127.0.0.1")), vec![Move::Stall]);
+    let server = server(Some(authority.server("127.0.0.1")), vec![Step::Stall]);
     let client = client(&server, &authority);
     let errors = shut_down(&client, send_text, || server.connections() == SENDERS);
     assert_shut_down(&errors, ErrorKind::Connect);
@@ -171,7 +171,7 @@ fn sends_whose_tls_handshake_stalls_are_not_sent() {
 }
 
 #[test]
-fn sends_whose_proxy_stalls_are_not_sent() {
+fn shutdown_while_the_proxy_stalls_is_not_sent() {
     for behaviour in [Behaviour::Stall, Behaviour::AgreeAndStall] {
         let proxy = Proxy::start(behaviour);
         let config = config("https://gateway.test/v25.0").proxy(proxy.url().as_str());
@@ -185,7 +185,7 @@ fn sends_whose_proxy_stalls_are_not_sent() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn sends_that_open_a_connection_are_ended_within_a_tenth_of_a_second_and_connect_nowhere() {
+fn shutdown_ends_opening_connections_within_100_ms() {
     for scheme in ["http", "https"] {
         for host in ["127.0.0.1", "localhost"] {
             let listener = FullListener::new();
@@ -230,7 +230,7 @@ fn send_until_shut_down(client: &Client, name: usize) -> Vec<(String, Result<(),
     }
 }
 
-fn check_books(sends: &[(String, Result<(), Error>)], entries: &[Entry]) {
+fn check_ledger(sends: &[(String, Result<(), Error>)], entries: &[Entry]) {
     for (text, outcome) in sends {
         let received = entries.iter().filter(|entry| entry.text == *text).count();
         match outcome {
@@ -248,7 +248,7 @@ fn check_books(sends: &[(String, Result<(), Error>)], entries: &[Entry]) {
 }
 
 #[test]
-fn a_shutdown_at_any_moment_is_told_truly_and_ends_everything() {
+fn shutdown_at_any_moment_is_reported_correctly() {
     over_both(|tls, authority| {
         for round in 0..40 {
             let server = server(tls.clone(), Vec::new());
@@ -262,13 +262,13 @@ fn a_shutdown_at_any_moment_is_told_truly_and_ends_everything() {
                 senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect::<Vec<_>>()
             });
             assert_stays_shut_down(client);
-            check_books(&sends, &server.finish());
+            check_ledger(&sends, &server.finish());
         }
     });
 }
 
 #[test]
-fn a_client_that_is_shut_down_before_its_first_send_connects_nowhere() {
+fn client_shut_down_before_its_first_send_never_connects() {
     over_both(|tls, authority| {
         let server = server(tls, Vec::new());
         let client = client(&server, authority);
@@ -279,7 +279,7 @@ fn a_client_that_is_shut_down_before_its_first_send_connects_nowhere() {
 }
 
 #[test]
-fn other_clients_go_on() {
+fn shutdown_does_not_affect_other_clients() {
     over_both(|tls, authority| {
         let server = server(tls, Vec::new());
         let (first, second) = (client(&server, authority), client(&server, authority));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::fault_server::{FaultServer, Move, Script, accepted, answer_with};
+use crate::support::fault_server::{FaultServer, Script, Step, accepted, answer_with};
 use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::{Authority, NOW, TlsServer, TlsStream};
 use hookmyapp::{Client, Config};
@@ -31,7 +31,7 @@ fn send(client: &Client, text: &str) {
 /// Accepts every message, and says this about the life of the connection.
 fn announcing(headers: &str) -> Script {
     let headers = format!("Content-Length: {{length}}\r\n{headers}\r\n");
-    let exchange = || [Move::ReadRequest, Move::Say(answer_with("200 OK", &headers, ID))];
+    let exchange = || [Step::ReadRequest, Step::Say(answer_with("200 OK", &headers, ID))];
     [exchange(), exchange()].concat()
 }
 
@@ -52,7 +52,7 @@ fn connections_of_two_sends(
 }
 
 #[test]
-fn an_announced_end_of_a_connection_is_obeyed() {
+fn announced_keep_alive_end_is_respected() {
     over_both(|tls, authority| {
         let connections = |headers| connections_of_two_sends(tls.clone(), authority, headers, Duration::ZERO);
         assert_eq!(connections("Keep-Alive: timeout=72"), [0, 0]);
@@ -64,7 +64,7 @@ fn an_announced_end_of_a_connection_is_obeyed() {
 
 /// Longer than a connection is kept about which nothing is announced.
 #[test]
-fn an_announced_life_of_a_connection_is_used() {
+fn announced_keep_alive_time_is_used() {
     let authority = Authority::new();
     let connections = |headers| connections_of_two_sends(None, &authority, headers, Duration::from_millis(4100));
     thread::scope(|scope| {
@@ -76,11 +76,11 @@ fn an_announced_life_of_a_connection_is_used() {
 
 /// Every thread needs a connection of its own, and afterwards one is enough.
 #[test]
-fn after_a_burst_a_trickle_uses_one_connection_and_lets_the_others_go() {
+fn after_a_burst_one_connection_is_used_and_others_close() {
     const BURST: usize = 200;
     const LIFE: Duration = Duration::from_millis(1500);
     over_both(|tls, authority| {
-        let all_at_once = || vec![Move::ReadRequest, Move::WaitForConnections(BURST), Move::Say(accepted())];
+        let all_at_once = || vec![Step::ReadRequest, Step::WaitForConnections(BURST), Step::Say(accepted())];
         let server = FaultServer::start_with(tls, Box::new(move |_| all_at_once()));
         let client = Client::new(&config(&server.base_url(), authority).keep_alive(LIFE)).unwrap();
         thread::scope(|scope| (0..BURST).for_each(|_| drop(scope.spawn(|| send(&client, "burst")))));
@@ -125,7 +125,7 @@ fn serve_one(stream: &mut TlsStream, seen: &Seen) {
 }
 
 #[test]
-fn every_new_connection_resumes_the_tls_session_from_whatever_thread_and_without_early_data() {
+fn new_connection_resumes_the_tls_session_without_early_data() {
     let authority = Authority::new();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let mut settings = authority.server_of("127.0.0.1", NOW, &[version]);

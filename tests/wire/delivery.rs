@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::fault_server::{Entry, FaultServer, Move, Script, accepted, answer, answer_with};
+use crate::support::fault_server::{Entry, FaultServer, Script, Step, accepted, answer, answer_with};
 use crate::support::proxy::{Behaviour, Proxy};
 use crate::support::refusing::Refusing;
 use crate::support::samples::{ACCOUNT_ID, USER};
@@ -90,12 +90,12 @@ impl Case {
 }
 
 /// The first request is answered with this.
-fn asked(moves: impl IntoIterator<Item = Move>) -> Script {
-    [Move::ReadRequest].into_iter().chain(moves).collect()
+fn asked(moves: impl IntoIterator<Item = Step>) -> Script {
+    [Step::ReadRequest].into_iter().chain(moves).collect()
 }
 
-fn say(text: impl Into<String>) -> Move {
-    Move::Say(text.into())
+fn say(text: impl Into<String>) -> Step {
+    Step::Say(text.into())
 }
 
 const LOST: Outcome = Fails(ErrorKind::Lost);
@@ -113,14 +113,14 @@ fn good_answers() -> Vec<Case> {
     let with = |headers: &str, body: &str| asked([say(answer_with("200 OK", headers, body))]);
     let chunked = "8\r\n{\"messag\r\nE\r\ne_id\":\"{text}\"}\r\n0\r\n";
     let chunked_headers = "Transfer-Encoding: chunked\r\n";
-    let close_after = |text: &str, end: Move| asked([say(text), end]);
+    let close_after = |text: &str, end: Step| asked([say(text), end]);
     let no_length = answer_with("200 OK", "", ID);
     let old = format!("HTTP/1.0 200 OK\r\n\r\n{ID}");
     vec![
-        kept("a good answer", vec![Move::Serve]),
+        kept("a good answer", vec![Step::Serve]),
         kept(
             "a good answer, byte by byte",
-            asked([Move::Drip("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".into())]),
+            asked([Step::Drip("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".into())]),
         ),
         kept("a chunked answer", with(chunked_headers, &format!("{chunked}\r\n"))),
         kept("a chunked answer with trailers", with(chunked_headers, &format!("{chunked}X-Trailer: 1\r\n\r\n"))),
@@ -135,11 +135,11 @@ fn good_answers() -> Vec<Case> {
                 say(accepted()),
             ]),
         ),
-        replaced("HTTP/1.0, ended by the end", close_after(&old, Move::Close)),
-        replaced("no length, ended by the end", close_after(&no_length, Move::Close)),
-        replaced("no length, ended without notice", close_after(&no_length, Move::CloseWithoutNotice)),
-        replaced("no length, ended by a reset", close_after(&no_length, Move::Reset)),
-        replaced("HTTP/1.0 with a length", vec![Move::ReadRequest, to_http_1_0(say(accepted()))]),
+        replaced("HTTP/1.0, ended by the end", close_after(&old, Step::Close)),
+        replaced("no length, ended by the end", close_after(&no_length, Step::Close)),
+        replaced("no length, ended without notice", close_after(&no_length, Step::CloseWithoutNotice)),
+        replaced("no length, ended by a reset", close_after(&no_length, Step::Reset)),
+        replaced("HTTP/1.0 with a length", vec![Step::ReadRequest, to_http_1_0(say(accepted()))]),
         kept(
             "HTTP/1.0 that keeps the connection",
             with("Content-Length: {length}\r\nConnection: keep-alive\r\n", ID).into_iter().map(to_http_1_0).collect(),
@@ -147,34 +147,34 @@ fn good_answers() -> Vec<Case> {
     ]
 }
 
-fn to_http_1_0(step: Move) -> Move {
-    if let Move::Say(text) = step { Move::Say(text.replace("HTTP/1.1", "HTTP/1.0")) } else { step }
+fn to_http_1_0(step: Step) -> Step {
+    if let Step::Say(text) = step { Step::Say(text.replace("HTTP/1.1", "HTTP/1.0")) } else { step }
 }
 
 fn ends_without_an_answer() -> Vec<Case> {
     let status = || say("HTTP/1.1 20");
     let head = || say("HTTP/1.1 200 OK\r\nContent-Ty");
     vec![
-        lost("end as it accepts", vec![Move::Close]).over_tls(CONNECT, 0),
-        case("hang-up as it accepts", vec![Move::HangUp], Race, 0, New).over_tls(CONNECT, 0),
-        case("reset as it accepts", vec![Move::Reset], Race, 0, New).over_tls(CONNECT, 0),
-        lost("end after the handshake", vec![Move::Handshake, Move::Close]).over_tls(Race, 1),
-        case("reset after the handshake", vec![Move::Handshake, Move::Reset], Race, 0, New),
-        lost("end after the head", vec![Move::ReadHead, Move::Close]),
-        case("reset after the head", vec![Move::ReadHead, Move::Reset], LOST, 0, New),
-        lost("end after the request", asked([Move::Close])),
-        lost("end without notice after the request", asked([Move::CloseWithoutNotice])),
-        lost("hang-up after the request", asked([Move::HangUp])),
-        lost("reset after the request", asked([Move::Reset])),
-        lost("end in the status line", asked([status(), Move::Close])),
-        lost("reset in the status line", asked([status(), Move::Reset])),
-        lost("end in the headers", asked([head(), Move::Close])),
-        lost("reset in the headers", asked([head(), Move::Reset])),
-        lost("no answer", asked([Move::Stall])).short(),
-        lost("a head that drips", asked([Move::Drip(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(9999)))])).short(),
+        lost("end as it accepts", vec![Step::Close]).over_tls(CONNECT, 0),
+        case("hang-up as it accepts", vec![Step::HangUp], Race, 0, New).over_tls(CONNECT, 0),
+        case("reset as it accepts", vec![Step::Reset], Race, 0, New).over_tls(CONNECT, 0),
+        lost("end after the handshake", vec![Step::Handshake, Step::Close]).over_tls(Race, 1),
+        case("reset after the handshake", vec![Step::Handshake, Step::Reset], Race, 0, New),
+        lost("end after the head", vec![Step::ReadHead, Step::Close]),
+        case("reset after the head", vec![Step::ReadHead, Step::Reset], LOST, 0, New),
+        lost("end after the request", asked([Step::Close])),
+        lost("end without notice after the request", asked([Step::CloseWithoutNotice])),
+        lost("hang-up after the request", asked([Step::HangUp])),
+        lost("reset after the request", asked([Step::Reset])),
+        lost("end in the status line", asked([status(), Step::Close])),
+        lost("reset in the status line", asked([status(), Step::Reset])),
+        lost("end in the headers", asked([head(), Step::Close])),
+        lost("reset in the headers", asked([head(), Step::Reset])),
+        lost("no answer", asked([Step::Stall])).short(),
+        lost("a head that drips", asked([Step::Drip(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(9999)))])).short(),
         lost(
             "bytes below TLS that are no record",
-            asked([Move::SayRaw("no record and no answer\r\n\r\n".into()), Move::Close]),
+            asked([Step::SayRaw("no record and no answer\r\n\r\n".into()), Step::Close]),
         ),
     ]
 }
@@ -186,31 +186,31 @@ fn cut_bodies() -> Vec<Case> {
         say(answer_with("200 OK", "Transfer-Encoding: chunked\r\n", &format!("{size}\r\n{{}}\r\n0\r\n\r\n")))
     };
     let no_length = || say(answer_with("200 OK", "", "{\"message_id\":\"{te"));
-    let dripping = Move::Drip(format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{}", "{ ".repeat(5000)));
+    let dripping = Step::Drip(format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{}", "{ ".repeat(5000)));
     vec![
-        lost("end in the body", asked([short("200 OK"), Move::Close])),
-        lost("reset in the body", asked([short("200 OK"), Move::Reset])),
-        lost("stall in the body", asked([short("200 OK"), Move::Stall])).short(),
-        case("end in the body of a refusal", asked([short("400 Bad Request"), Move::Close]), REJECTED, 1, New),
-        case("reset in the body of a refusal", asked([short("403 Forbidden"), Move::Reset]), REJECTED, 1, New),
-        case("stall in the body of a refusal", asked([short("404 Not Found"), Move::Stall]), REJECTED, 1, New).short(),
+        lost("end in the body", asked([short("200 OK"), Step::Close])),
+        lost("reset in the body", asked([short("200 OK"), Step::Reset])),
+        lost("stall in the body", asked([short("200 OK"), Step::Stall])).short(),
+        case("end in the body of a refusal", asked([short("400 Bad Request"), Step::Close]), REJECTED, 1, New),
+        case("reset in the body of a refusal", asked([short("403 Forbidden"), Step::Reset]), REJECTED, 1, New),
+        case("stall in the body of a refusal", asked([short("404 Not Found"), Step::Stall]), REJECTED, 1, New).short(),
         case(
             "end in the body of a failure",
-            asked([short("502 Bad Gateway"), Move::Close]),
+            asked([short("502 Bad Gateway"), Step::Close]),
             Fails(ErrorKind::Server),
             1,
             New,
         ),
         lost("a body that drips", asked([dripping])).short(),
-        lost("end in a chunk", asked([chunk(), Move::Close])),
-        lost("reset in a chunk", asked([chunk(), Move::Reset])),
+        lost("end in a chunk", asked([chunk(), Step::Close])),
+        lost("reset in a chunk", asked([chunk(), Step::Reset])),
         lost("a chunk's size that is no number", asked([bad_chunk("zz")])),
         lost("a chunk's size below zero", asked([bad_chunk("-2")])),
         lost("a chunk's size beyond all numbers", asked([bad_chunk("FFFFFFFFFFFFFFFFF")])),
         lost("a chunk longer than its size", asked([bad_chunk("1")])),
-        lost("no length, cut by the end", asked([no_length(), Move::Close])),
-        lost("no length, cut by a reset", asked([no_length(), Move::Reset])),
-        lost("no length and no end", asked([say(answer_with("200 OK", "", ID)), Move::Stall])).short(),
+        lost("no length, cut by the end", asked([no_length(), Step::Close])),
+        lost("no length, cut by a reset", asked([no_length(), Step::Reset])),
+        lost("no length and no end", asked([say(answer_with("200 OK", "", ID)), Step::Stall])).short(),
         lost("a length that is too short", asked([say(answer_with("200 OK", "Content-Length: 5\r\n", ID))])),
     ]
 }
@@ -218,7 +218,7 @@ fn cut_bodies() -> Vec<Case> {
 fn heads_that_cannot_be_read() -> Vec<Case> {
     let head = |text: &str| asked([say(text)]);
     let with = |headers: &str| asked([say(answer_with("200 OK", headers, "{}"))]);
-    let flood = |text: &str| asked([say("HTTP/1.1 200 OK\r\nX-Flood: "), Move::Flood(text.repeat(1000))]);
+    let flood = |text: &str| asked([say("HTTP/1.1 200 OK\r\nX-Flood: "), Step::Flood(text.repeat(1000))]);
     vec![
         lost("another protocol", head("HTTQ/1.1 200 OK\r\n\r\n")),
         lost("a status that is no number", head("HTTP/1.1 abc OK\r\n\r\n")),
@@ -238,7 +238,7 @@ fn heads_that_cannot_be_read() -> Vec<Case> {
             "100 with headers",
             head("HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
         ),
-        lost("100 without end", asked([Move::Flood("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000))])).short(),
+        lost("100 without end", asked([Step::Flood("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000))])).short(),
     ]
 }
 
@@ -249,7 +249,7 @@ fn odd_statuses_and_bodies() -> Vec<Case> {
     let elsewhere = "Location: /elsewhere\r\nContent-Length: {length}\r\n";
     let redirect = |status: &str| asked([say(answer_with(status, elsewhere, "{}"))]);
     let endless = |status: &str, headers: &str, text: &str| {
-        asked([say(answer_with(status, headers, "")), Move::Flood(text.repeat(1000))])
+        asked([say(answer_with(status, headers, "")), Step::Flood(text.repeat(1000))])
     };
     vec![
         case("200 and no body", whole("200 OK", ""), LOST, 1, Same),
@@ -284,7 +284,7 @@ fn odd_statuses_and_bodies() -> Vec<Case> {
             "500 and close",
             asked([
                 say(answer_with("500 Oops", "Content-Length: {length}\r\nConnection: close\r\n", "{}")),
-                Move::Close,
+                Step::Close,
             ]),
             Fails(ErrorKind::Server),
             1,
@@ -303,37 +303,37 @@ fn early_refusals() -> Vec<Case> {
     const LARGE: usize = 2_000_000;
     /// More than the buffers of two sockets take.
     const HUGE: usize = 16_000_000;
-    let early = |status: &str, end: Move| vec![Move::ReadHead, say(answer(status, "{}")), end];
+    let early = |status: &str, end: Step| vec![Step::ReadHead, say(answer(status, "{}")), end];
     let unauthorized = Fails(ErrorKind::Auth);
-    let late = vec![Move::ReadHead, say("HTTP/1.1 103 Early Hints\r\n\r\n"), Move::ReadRequest, say(accepted())];
+    let late = vec![Step::ReadHead, say("HTTP/1.1 103 Early Hints\r\n\r\n"), Step::ReadRequest, say(accepted())];
     vec![
-        case("401 after the head", early("401 Unauthorized", Move::Close), unauthorized, 1, New),
-        case("401 after the head, then reset", early("401 Unauthorized", Move::HangUp), unauthorized, 0, New),
-        case("413 in a large body", early("413 Content Too Large", Move::Close), REJECTED, 1, New).padded(LARGE),
-        case("413 in a large body, then reset", early("413 Content Too Large", Move::HangUp), REJECTED, 0, New)
+        case("401 after the head", early("401 Unauthorized", Step::Close), unauthorized, 1, New),
+        case("401 after the head, then reset", early("401 Unauthorized", Step::HangUp), unauthorized, 0, New),
+        case("413 in a large body", early("413 Content Too Large", Step::Close), REJECTED, 1, New).padded(LARGE),
+        case("413 in a large body, then reset", early("413 Content Too Large", Step::HangUp), REJECTED, 0, New)
             .padded(LARGE),
         case(
             "413 in a huge body that nobody reads",
-            early("413 Content Too Large", Move::StallUnread),
+            early("413 Content Too Large", Step::StallUnread),
             REJECTED,
             0,
             New,
         )
         .padded(HUGE),
-        case("400 in a huge body that nobody reads", early("400 Bad Request", Move::StallUnread), REJECTED, 0, New)
+        case("400 in a huge body that nobody reads", early("400 Bad Request", Step::StallUnread), REJECTED, 0, New)
             .padded(HUGE),
         case(
             "401 in a huge body that nobody reads",
-            early("401 Unauthorized", Move::StallUnread),
+            early("401 Unauthorized", Step::StallUnread),
             unauthorized,
             0,
             New,
         )
         .padded(HUGE),
         case("103 in a huge body that is read later", late, Accepted, 1, Same).padded(HUGE),
-        case("200 in a huge body, then reset", early("200 OK", Move::HangUp), LOST, 0, New).padded(HUGE),
-        case("200 in a huge body that nobody reads", early("200 OK", Move::StallUnread), LOST, 0, New).padded(HUGE),
-        case("reset in a large body", vec![Move::ReadHead, Move::HangUp], LOST, 0, New).padded(LARGE),
+        case("200 in a huge body, then reset", early("200 OK", Step::HangUp), LOST, 0, New).padded(HUGE),
+        case("200 in a huge body that nobody reads", early("200 OK", Step::StallUnread), LOST, 0, New).padded(HUGE),
+        case("reset in a large body", vec![Step::ReadHead, Step::HangUp], LOST, 0, New).padded(LARGE),
     ]
 }
 
@@ -343,17 +343,17 @@ fn idle_connections() -> Vec<Case> {
     let large = answer("200 OK", &format!(r#"{{"message_id":"{filler}"}}"#));
     let timeout = answer("408 Request Timeout", "{}");
     let idle =
-        |moves: &[Move]| -> Script { [Move::Serve, Move::Wait].into_iter().chain(moves.iter().cloned()).collect() };
-    let together = |second: &str| asked([Move::SayTogether(vec![accepted(), second.to_owned()])]);
+        |moves: &[Step]| -> Script { [Step::Serve, Step::Wait].into_iter().chain(moves.iter().cloned()).collect() };
+    let together = |second: &str| asked([Step::SayTogether(vec![accepted(), second.to_owned()])]);
     vec![
-        replaced("idle end", idle(&[Move::Close])),
-        replaced("idle end without notice", idle(&[Move::CloseWithoutNotice])),
-        replaced("idle hang-up", idle(&[Move::HangUp])),
-        replaced("idle reset", idle(&[Move::Reset])),
-        replaced("idle 408 and end", idle(&[say(&timeout), Move::Close])),
+        replaced("idle end", idle(&[Step::Close])),
+        replaced("idle end without notice", idle(&[Step::CloseWithoutNotice])),
+        replaced("idle hang-up", idle(&[Step::HangUp])),
+        replaced("idle reset", idle(&[Step::Reset])),
+        replaced("idle 408 and end", idle(&[say(&timeout), Step::Close])),
         replaced("idle 408", idle(&[say(&timeout)])),
         replaced("idle garbage", idle(&[say("garbage")])),
-        replaced("idle bytes below TLS", idle(&[Move::SayRaw("garbage".into())])),
+        replaced("idle bytes below TLS", idle(&[Step::SayRaw("garbage".into())])),
         replaced("a second answer later", idle(&[say(FOREIGN)])),
         replaced("garbage in the same burst", together("garbage")),
         replaced("a line break in the same burst", together("\r\n")),
@@ -363,8 +363,8 @@ fn idle_connections() -> Vec<Case> {
             "a second answer in the same record",
             asked([say(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{{}}{FOREIGN}"))]),
         ),
-        replaced("half of a second answer", asked([Move::SayHalfOf(accepted(), FOREIGN.into())])),
-        replaced("half of a second answer of 12 kB", asked([Move::SayHalfOf(accepted(), large)])),
+        replaced("half of a second answer", asked([Step::SayHalfOf(accepted(), FOREIGN.into())])),
+        replaced("half of a second answer of 12 kB", asked([Step::SayHalfOf(accepted(), large)])),
     ]
 }
 
@@ -383,19 +383,19 @@ fn all_cases() -> Vec<Case> {
 
 /// What only TLS can do.
 fn tls_cases() -> Vec<Case> {
-    let raw = |text: &str| vec![Move::SayRaw(text.to_owned()), Move::Close];
+    let raw = |text: &str| vec![Step::SayRaw(text.to_owned()), Step::Close];
     let undecryptable = [&[23, 3, 3, 0, 64][..], &[b'x'; 64]].concat();
-    let with_garbage = |text: &str, garbage: &[u8]| Move::SayThenRaw(text.to_owned(), garbage.to_vec());
+    let with_garbage = |text: &str, garbage: &[u8]| Step::SayThenRaw(text.to_owned(), garbage.to_vec());
     let cut = "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{";
     vec![
         case("plain HTTP where TLS should be", raw("HTTP/1.1 400 Bad Request\r\n\r\n"), CONNECT, 0, New),
         case("garbage where TLS should be", raw(&"garbage".repeat(1000)), CONNECT, 0, New),
         case("an alert in the handshake", raw("\u{15}\u{3}\u{3}\0\u{2}\u{2}\u{28}"), CONNECT, 0, New),
-        case("a handshake that stalls", vec![Move::Stall], CONNECT, 0, New).short(),
-        replaced("goodbye without an end, idle", vec![Move::Serve, Move::Wait, Move::CloseNotice]),
-        lost("goodbye without an end, after the request", asked([Move::CloseNotice])),
-        lost("end in a record", asked([Move::SayHalfOf(String::new(), accepted()), Move::CloseWithoutNotice])),
-        lost("reset in a record", asked([Move::SayHalfOf(String::new(), accepted()), Move::Reset])),
+        case("a handshake that stalls", vec![Step::Stall], CONNECT, 0, New).short(),
+        replaced("goodbye without an end, idle", vec![Step::Serve, Step::Wait, Step::CloseNotice]),
+        lost("goodbye without an end, after the request", asked([Step::CloseNotice])),
+        lost("end in a record", asked([Step::SayHalfOf(String::new(), accepted()), Step::CloseWithoutNotice])),
+        lost("reset in a record", asked([Step::SayHalfOf(String::new(), accepted()), Step::Reset])),
         // A whole answer stands, whatever comes behind it.
         replaced(
             "a record that does not decrypt behind the answer",
@@ -457,7 +457,7 @@ fn problems_of(
 ) -> Vec<String> {
     let mut script = case.script.clone();
     if connection == Connection::Kept {
-        script.insert(0, Move::Serve);
+        script.insert(0, Step::Serve);
     }
     let server = FaultServer::start(tls.cloned(), vec![script]);
     let client = Client::new(&config(&server.base_url(), authority, case.timeout)).unwrap();
@@ -519,7 +519,7 @@ fn contradictions(outcome: &Result<Response, Error>, entries: &[Entry], text: &s
             if error.delivery() == Delivery::NotSent && received > 0 {
                 problems.push(format!("\"not sent\", but the server read it: {error}"));
             }
-            if !is_told_well(error) {
+            if !has_clear_message(error) {
                 problems.push(format!("not told well: {error}"));
             }
         }
@@ -528,7 +528,7 @@ fn contradictions(outcome: &Result<Response, Error>, entries: &[Entry], text: &s
 }
 
 /// The error says in one line what became of the message, and shows no secret.
-fn is_told_well(error: &Error) -> bool {
+fn has_clear_message(error: &Error) -> bool {
     let text = error.to_string();
     let says_so = match error.delivery() {
         Delivery::NotSent => text.ends_with("nothing was sent"),
@@ -585,37 +585,37 @@ fn assert_table_holds(cases: &[Case], versions: Versions, connection: Connection
 /// The cases that begin with a request; in the others something befalls a connection before it has carried one.
 fn cases_for_a_kept_connection() -> Vec<Case> {
     let begins_with_a_request =
-        |case: &Case| matches!(case.script[0], Move::ReadRequest | Move::ReadHead | Move::Serve);
+        |case: &Case| matches!(case.script[0], Step::ReadRequest | Step::ReadHead | Step::Serve);
     all_cases().into_iter().filter(begins_with_a_request).collect()
 }
 
 #[test]
-fn the_delivery_table_holds_over_plain_tcp() {
+fn delivery_table_holds_over_plain_tcp() {
     assert_table_holds(&all_cases(), None, Connection::Fresh);
 }
 
 #[test]
-fn the_delivery_table_holds_over_tls_1_3() {
+fn delivery_table_holds_over_tls_1_3() {
     assert_table_holds(&[all_cases(), tls_cases()].concat(), Some(&TLS_1_3), Connection::Fresh);
 }
 
 #[test]
-fn the_delivery_table_holds_over_tls_1_2() {
+fn delivery_table_holds_over_tls_1_2() {
     assert_table_holds(&[all_cases(), tls_cases()].concat(), Some(&TLS_1_2), Connection::Fresh);
 }
 
 #[test]
-fn the_delivery_table_holds_on_a_kept_connection_over_plain_tcp() {
+fn delivery_table_holds_on_a_kept_plain_connection() {
     assert_table_holds(&cases_for_a_kept_connection(), None, Connection::Kept);
 }
 
 #[test]
-fn the_delivery_table_holds_on_a_kept_connection_over_tls() {
+fn delivery_table_holds_on_a_kept_tls_connection() {
     assert_table_holds(&cases_for_a_kept_connection(), Some(&TLS_1_3), Connection::Kept);
 }
 
 #[test]
-fn a_redirect_is_never_followed() {
+fn redirect_is_never_followed() {
     let authority = Authority::new();
     for versions in [None, Some(rustls::ALL_VERSIONS)] {
         for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
@@ -634,7 +634,7 @@ fn a_redirect_is_never_followed() {
 // Kept connections
 
 #[test]
-fn a_connection_that_was_idle_for_too_long_is_replaced() {
+fn connection_idle_for_too_long_is_replaced() {
     let authority = Authority::new();
     for versions in [None, Some(rustls::ALL_VERSIONS)] {
         let server = FaultServer::start(server_settings(&authority, versions), Vec::new());
@@ -653,11 +653,11 @@ fn a_connection_that_was_idle_for_too_long_is_replaced() {
 /// has left, so the send goes over a new connection, and not over another kept one that may be as bad.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_kept_connection_that_takes_no_byte_is_replaced_by_a_new_one_within_the_same_send() {
+fn kept_connection_that_accepts_no_byte_is_replaced() {
     let authority = Authority::new();
     for versions in [None, Some(&TLS_1_2[..]), Some(&TLS_1_3[..])] {
         for padding in [0, 100_000] {
-            let script = vec![Move::ReadRequest, Move::Wait, say(accepted()), Move::StallUnread];
+            let script = vec![Step::ReadRequest, Step::Wait, say(accepted()), Step::StallUnread];
             let server = FaultServer::start(server_settings(&authority, versions), vec![script; 2]);
             let client = Client::new(&config(&server.base_url(), &authority, LONG)).unwrap();
             keep_two_connections(&server, &client);
@@ -712,11 +712,11 @@ fn close_for_writing(server: SocketAddr, expected: usize) {
 fn assert_not_sent(what: &str, outcome: Result<Response, Error>) {
     let error = outcome.expect_err(what);
     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::NotSent), "{what}: {error}");
-    assert!(is_told_well(&error), "{what}: {error}");
+    assert!(has_clear_message(&error), "{what}: {error}");
 }
 
 #[test]
-fn without_a_connection_nothing_is_sent() {
+fn failed_connection_is_not_sent() {
     let authority = Authority::new();
     let refusing = Refusing::new();
     let port = refusing.address().port();
@@ -734,12 +734,12 @@ fn without_a_connection_nothing_is_sent() {
 }
 
 #[test]
-fn a_gateway_that_went_away_under_a_kept_connection_was_sent_nothing() {
+fn vanished_gateway_on_a_kept_connection_is_not_sent() {
     let authority = Authority::new();
     for versions in [None, Some(rustls::ALL_VERSIONS)] {
         let server = FaultServer::start(
             server_settings(&authority, versions),
-            vec![vec![Move::Serve, Move::Wait, Move::HangUp]],
+            vec![vec![Step::Serve, Step::Wait, Step::HangUp]],
         );
         let client = Client::new(&config(&server.base_url(), &authority, LONG)).unwrap();
         send(&client, FIRST, 0).unwrap();
@@ -751,16 +751,16 @@ fn a_gateway_that_went_away_under_a_kept_connection_was_sent_nothing() {
 }
 
 #[test]
-fn faults_behind_a_proxy_are_told_as_without_one() {
+fn faults_behind_a_proxy_are_reported_as_without() {
     let authority = Authority::new();
     for (script, outcome, received) in [
-        (vec![Move::Close], CONNECT, 0),
-        (vec![Move::ReadHead, Move::Close], LOST, 1),
-        (asked([Move::Close]), LOST, 1),
-        (asked([Move::Reset]), LOST, 1),
-        (vec![Move::Serve, Move::Close], Accepted, 1),
-        (asked([Move::SayTogether(vec![accepted(), FOREIGN.to_owned()])]), Accepted, 1),
-        (asked([Move::SayHalfOf(accepted(), FOREIGN.to_owned())]), Accepted, 1),
+        (vec![Step::Close], CONNECT, 0),
+        (vec![Step::ReadHead, Step::Close], LOST, 1),
+        (asked([Step::Close]), LOST, 1),
+        (asked([Step::Reset]), LOST, 1),
+        (vec![Step::Serve, Step::Close], Accepted, 1),
+        (asked([Step::SayTogether(vec![accepted(), FOREIGN.to_owned()])]), Accepted, 1),
+        (asked([Step::SayHalfOf(accepted(), FOREIGN.to_owned())]), Accepted, 1),
     ] {
         let what = format!("{script:?}");
         let server = FaultServer::start(Some(authority.server("gateway.test")), vec![script]);

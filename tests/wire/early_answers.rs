@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::fault_server::{FaultServer, Move, Script};
+use crate::support::fault_server::{FaultServer, Script, Step};
 use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::{Authority, NOW};
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
@@ -41,7 +41,7 @@ extern "C" fn setsockopt(
 }
 
 fn say_first(text: &str) -> Script {
-    vec![Move::SayFirst(text.to_owned())]
+    vec![Step::SayFirst(text.to_owned())]
 }
 
 /// What a server may say before it is asked.
@@ -79,7 +79,7 @@ fn kinds(authority: &Authority) -> Vec<Option<Arc<ServerConfig>>> {
 }
 
 #[test]
-fn what_comes_before_the_request_answers_nothing_and_the_message_goes_over_another_connection() {
+fn early_response_is_discarded_and_the_connection_replaced() {
     let authority = Authority::new();
     for tls in kinds(&authority) {
         for early in early_answers() {
@@ -93,7 +93,7 @@ fn what_comes_before_the_request_answers_nothing_and_the_message_goes_over_anoth
 }
 
 #[test]
-fn a_server_that_always_speaks_first_is_sent_nothing() {
+fn server_that_always_speaks_first_is_not_sent() {
     let authority = Authority::new();
     for tls in kinds(&authority) {
         for early in early_answers() {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Once;
 
-use crate::support::fault_server::{FaultServer, Move, accepted};
+use crate::support::fault_server::{FaultServer, Step, accepted};
 use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::Authority;
 use hookmyapp::{Client, Config, ErrorKind, Response};
@@ -69,13 +69,13 @@ fn texts(server: FaultServer) -> Vec<String> {
 }
 
 #[test]
-fn a_send_inside_a_send_gets_its_own_answer_and_changes_no_verdict() {
+fn nested_send_gets_its_own_response() {
     let authority = Authority::new();
     for tls in [None, Some(authority.server("127.0.0.1"))] {
         for trigger in TRIGGERS {
             for alert_is_refused in [false, true] {
                 let server = FaultServer::start(tls.clone(), Vec::new());
-                let alerts = if alert_is_refused { vec![Move::ReadRequest, Move::Close] } else { Vec::new() };
+                let alerts = if alert_is_refused { vec![Step::ReadRequest, Step::Close] } else { Vec::new() };
                 let alert_server = FaultServer::start(tls.clone(), vec![alerts]);
                 let client = Client::new(&config(&server, &authority)).unwrap();
                 send(&client, "warm").unwrap();
@@ -96,11 +96,11 @@ fn a_send_inside_a_send_gets_its_own_answer_and_changes_no_verdict() {
 
 /// The outer send waits and is lost, and must know that its request had left.
 #[test]
-fn a_send_inside_a_send_that_is_lost_repeats_nothing() {
+fn nested_send_inside_a_lost_send_repeats_nothing() {
     let authority = Authority::new();
     for tls in [None, Some(authority.server("127.0.0.1"))] {
-        let early_hints = || Move::Say("HTTP/1.1 103 Early Hints\r\n\r\n".to_owned());
-        let script = vec![Move::Serve, Move::ReadRequest, early_hints(), Move::Wait, Move::Close];
+        let early_hints = || Step::Say("HTTP/1.1 103 Early Hints\r\n\r\n".to_owned());
+        let script = vec![Step::Serve, Step::ReadRequest, early_hints(), Step::Wait, Step::Close];
         let server = FaultServer::start(tls.clone(), vec![script]);
         let alert_server = FaultServer::start(tls.clone(), Vec::new());
         let client = Client::new(&config(&server, &authority)).unwrap();
@@ -116,11 +116,11 @@ fn a_send_inside_a_send_that_is_lost_repeats_nothing() {
 }
 
 #[test]
-fn a_client_that_is_made_inside_a_send_sends_nothing() {
+fn client_created_inside_a_send_sends_nothing() {
     let authority = Authority::new();
     for tls in [None, Some(authority.server("127.0.0.1"))] {
         let server = FaultServer::start(tls.clone(), Vec::new());
-        let other = FaultServer::start(tls, vec![vec![Move::ReadRequest, Move::Say(accepted())]]);
+        let other = FaultServer::start(tls, vec![vec![Step::ReadRequest, Step::Say(accepted())]]);
         let client = Client::new(&config(&server, &authority)).unwrap();
         let inner = config(&other, &authority);
         let make = move || drop(Client::new(&inner).unwrap());

@@ -58,7 +58,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 // The tunnel
 
 #[test]
-fn a_send_goes_through_the_proxy_to_a_name_that_only_the_proxy_knows() {
+fn proxy_resolves_the_name_of_the_gateway() {
     let gateway = Hidden::start(HOST);
     let proxy = gateway.proxy();
     let sent = send(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap();
@@ -73,7 +73,7 @@ fn a_send_goes_through_the_proxy_to_a_name_that_only_the_proxy_knows() {
 }
 
 #[test]
-fn the_proxy_sees_neither_the_token_nor_the_message() {
+fn proxy_sees_neither_token_nor_message() {
     let gateway = Hidden::start(HOST);
     let proxy = gateway.proxy();
     send(&gateway.config(HOST).proxy(proxy.url_with("user:password").as_str())).unwrap();
@@ -85,7 +85,7 @@ fn the_proxy_sees_neither_the_token_nor_the_message() {
 }
 
 #[test]
-fn a_tunnel_is_kept_for_the_next_send() {
+fn proxy_tunnel_is_reused() {
     let gateway = Hidden::start(HOST);
     let proxy = gateway.proxy();
     let client = Client::new(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap();
@@ -97,7 +97,7 @@ fn a_tunnel_is_kept_for_the_next_send() {
 }
 
 #[test]
-fn credentials_go_to_the_proxy_with_what_is_percent_encoded_decoded() {
+fn proxy_credentials_are_percent_decoded() {
     let cases = [
         ("user:password", "Basic dXNlcjpwYXNzd29yZA=="),
         ("user:p%40ss%3Aword%2F", "Basic dXNlcjpwQHNzOndvcmQv"),
@@ -170,7 +170,7 @@ fn failing_proxy_lets_nothing_through_and_is_tried_again() {
 }
 
 #[test]
-fn a_wrong_certificate_behind_the_tunnel_is_connect_and_nothing_is_sent() {
+fn invalid_certificate_behind_a_proxy_is_not_sent() {
     let gateway = Hidden::start("another.test");
     let proxy = gateway.proxy();
     let error = send(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap_err();
@@ -182,7 +182,7 @@ fn a_wrong_certificate_behind_the_tunnel_is_connect_and_nothing_is_sent() {
 // Who goes around it
 
 #[test]
-fn a_gateway_on_this_machine_never_goes_through_the_proxy() {
+fn loopback_gateway_never_uses_the_proxy() {
     let plain = Gateway::start().unwrap();
     let port = plain.address().port();
     let path = plain.base_url().replace(&format!("http://{}", plain.address()), "");
@@ -202,7 +202,7 @@ fn a_gateway_on_this_machine_never_goes_through_the_proxy() {
 /// On these systems 0.0.0.0 leads to this machine, yet it is no loopback address.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 #[test]
-fn a_host_that_no_proxy_names_is_reached_directly() {
+fn no_proxy_host_is_connected_to_directly() {
     for (no_proxy, connections) in [("0.0.0.0", 0), ("10.0.0.1", 1)] {
         let gateway = Hidden::start("0.0.0.0");
         let proxy = gateway.proxy();

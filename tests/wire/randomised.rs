@@ -1,4 +1,4 @@
-//! Random sends against random faults from many threads: the client's books are held against the server's.
+//! Random sends against random faults from many threads: the client's ledger is compared with the server's.
 //!
 //! `HMA_TEST_SENDS` sets the number of sends (10 000), `HMA_TEST_SEED` the seed, which a failure names.
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::fault_server::{Entry, FaultServer, Move, Script, accepted, answer, answer_with};
+use crate::support::fault_server::{Entry, FaultServer, Script, Step, accepted, answer, answer_with};
 use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tls::Authority;
 use fastrand::Rng;
@@ -30,12 +30,12 @@ struct Record {
 }
 
 #[test]
-fn the_books_agree_after_thousands_of_sends_and_faults_over_plain_tcp() {
+fn ledgers_agree_after_random_faults_over_plain_tcp() {
     run(Security::Plain);
 }
 
 #[test]
-fn the_books_agree_after_thousands_of_sends_and_faults_over_tls() {
+fn ledgers_agree_after_random_faults_over_tls() {
     run(Security::Tls);
 }
 
@@ -108,45 +108,45 @@ fn random_script(seed: u64, connection: usize) -> Script {
     let mut random = Rng::with_seed(seed.wrapping_add(connection as u64));
     let mut script = Script::new();
     while !script.last().is_some_and(ends_the_connection) {
-        script.extend(vec![Move::Serve; random.usize(..8)]);
+        script.extend(vec![Step::Serve; random.usize(..8)]);
         script.extend(random_fault(&mut random));
     }
     script
 }
 
-fn ends_the_connection(last: &Move) -> bool {
-    use Move::{Close, CloseNotice, CloseWithoutNotice, HangUp, Reset, ResetAfter, Stall};
+fn ends_the_connection(last: &Step) -> bool {
+    use Step::{Close, CloseNotice, CloseWithoutNotice, HangUp, Reset, ResetAfter, Stall};
     matches!(last, Close | CloseNotice | CloseWithoutNotice | HangUp | Reset | ResetAfter(_) | Stall)
 }
 
 fn random_fault(random: &mut Rng) -> Script {
-    let end = random.choice([Move::Close, Move::CloseWithoutNotice, Move::HangUp, Move::Reset]).unwrap();
-    let request = Move::ReadRequest;
-    let say = |text: String| Move::Say(text);
+    let end = random.choice([Step::Close, Step::CloseWithoutNotice, Step::HangUp, Step::Reset]).unwrap();
+    let request = Step::ReadRequest;
+    let say = |text: String| Step::Say(text);
     let good = accepted();
     let cut = |random: &mut Rng| say(good[..random.usize(..good.len() - "{text}\"}".len())].to_owned());
     match random.u8(..24) {
         0..=2 => vec![end],
-        3..=5 => vec![Move::ResetAfter(random.u32(..30_000))],
-        6 => vec![Move::Handshake, end],
-        7 => vec![Move::ReadHead, end],
+        3..=5 => vec![Step::ResetAfter(random.u32(..30_000))],
+        6 => vec![Step::Handshake, end],
+        7 => vec![Step::ReadHead, end],
         8 => vec![request, end],
         9 => vec![request, cut(random), end],
         10 => vec![request, say("no HTTP\r\n\r\n".to_owned()), end],
-        11 => vec![request, Move::SayRaw("\u{17}\u{3}\u{3}\0\u{4}abcd".to_owned()), end],
-        12 => vec![Move::ReadHead, say(answer("401 Unauthorized", r#"{"message":"early"}"#)), end],
+        11 => vec![request, Step::SayRaw("\u{17}\u{3}\u{3}\0\u{4}abcd".to_owned()), end],
+        12 => vec![Step::ReadHead, say(answer("401 Unauthorized", r#"{"message":"early"}"#)), end],
         13 => vec![request, say(refusal("400 Bad Request", "Content-Length: {length}\r\n"))],
         14 => vec![request, say(refusal("500 Oops", "Content-Length: {length}\r\nConnection: close\r\n")), end],
         15 => vec![request, say(answer_with("200 OK", "Connection: close\r\n", r#"{"message_id":"{text}"}"#)), end],
-        16 => vec![request, Move::SayTogether(vec![good, FOREIGN.to_owned()])],
-        17 => vec![request, Move::SayHalfOf(good, FOREIGN.to_owned())],
+        16 => vec![request, Step::SayTogether(vec![good, FOREIGN.to_owned()])],
+        17 => vec![request, Step::SayHalfOf(good, FOREIGN.to_owned())],
         18 => vec![request, say(format!("HTTP/1.1 103 Early Hints\r\n\r\n{}", answer("404 Not Found", "{}")))],
-        19 => vec![Move::Serve, Move::CloseNotice],
+        19 => vec![Step::Serve, Step::CloseNotice],
         20 => vec![request, say(answer("302 Found", "{}"))],
-        21 if random.u8(..4) == 0 => vec![request, Move::Stall],
-        22 if random.u8(..4) == 0 => vec![request, Move::Drip("HTTP/1.1 200 OK\r\n".repeat(20))],
-        23 if random.u8(..4) == 0 => vec![Move::Stall],
-        _ => vec![Move::Serve, end],
+        21 if random.u8(..4) == 0 => vec![request, Step::Stall],
+        22 if random.u8(..4) == 0 => vec![request, Step::Drip("HTTP/1.1 200 OK\r\n".repeat(20))],
+        23 if random.u8(..4) == 0 => vec![Step::Stall],
+        _ => vec![Step::Serve, end],
     }
 }
 
@@ -154,7 +154,7 @@ fn refusal(status: &str, headers: &str) -> String {
     answer_with(status, headers, r#"{"error":{"message":"{text}","code":100}}"#)
 }
 
-// The books
+// The ledgers
 
 fn compare(records: &[Record], entries: &[Entry]) -> Vec<String> {
     let mut received: HashMap<&str, usize> = HashMap::new();

@@ -118,7 +118,7 @@ fn outcome(sent: Result<Response, Error>) -> (ErrorKind, Delivery, u16) {
 }
 
 #[test]
-fn behind_nginx_a_connection_is_kept_and_replaced_and_its_own_pages_are_told_rightly() {
+fn nginx_keeps_connections_and_its_pages_are_classified() {
     if !tools::is_there("nginx") {
         return;
     }
@@ -161,7 +161,7 @@ fn wait_until_idle_connections_are_closed(server: &Process, authority: &Authorit
 }
 
 #[test]
-fn a_reload_of_nginx_under_load_loses_track_of_no_message_and_repeats_none() {
+fn nginx_reload_under_load_loses_and_repeats_no_message() {
     if !tools::is_there("nginx") {
         return;
     }
@@ -215,7 +215,7 @@ fn a_reload_of_nginx_under_load_loses_track_of_no_message_and_repeats_none() {
 }
 
 #[test]
-fn a_real_proxy_carries_a_send_and_refuses_what_it_is_told_to_refuse() {
+fn tinyproxy_tunnels_and_rejects() {
     if !tools::is_there("tinyproxy") || !tools::is_there("nginx") {
         return;
     }

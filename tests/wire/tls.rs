@@ -11,7 +11,7 @@ fn send(config: &Config) -> Result<Response, Error> {
 }
 
 #[test]
-fn a_send_over_https_trusts_the_authority_of_the_ca_file() {
+fn authority_in_the_ca_file_is_trusted() {
     let authority = Authority::new();
     for (host, name) in [("127.0.0.1", "127.0.0.1"), ("localhost", "localhost"), ("LocalHost", "localhost")] {
         let gateway = SecureGateway::start(authority.server(name));
@@ -25,7 +25,7 @@ fn a_send_over_https_trusts_the_authority_of_the_ca_file() {
 }
 
 #[test]
-fn a_certificate_that_is_not_right_is_connect_and_nothing_is_sent() {
+fn invalid_certificate_is_not_sent() {
     let (trusted, stranger) = (Authority::new(), Authority::new());
     let all = rustls::ALL_VERSIONS;
     let cases = [
@@ -50,7 +50,7 @@ fn a_certificate_that_is_not_right_is_connect_and_nothing_is_sent() {
 }
 
 #[test]
-fn every_certificate_of_the_ca_file_is_trusted_and_other_items_are_passed_over() {
+fn every_certificate_in_the_ca_file_is_trusted() {
     let (first, second) = (Authority::new(), Authority::new());
     let file = file_with(&format!("a note\n{}{}{}", first.pem(), first.key_pem(), second.pem()));
     for authority in [&first, &second] {
@@ -61,7 +61,7 @@ fn every_certificate_of_the_ca_file_is_trusted_and_other_items_are_passed_over()
 }
 
 #[test]
-fn the_ca_file_is_read_when_the_client_is_made() {
+fn ca_file_is_read_when_the_client_is_created() {
     let authority = Authority::new();
     let gateway = SecureGateway::start(authority.server("127.0.0.1"));
     let file = file_with(&authority.pem());
@@ -72,7 +72,7 @@ fn the_ca_file_is_read_when_the_client_is_made() {
 }
 
 #[test]
-fn a_server_without_tls_gets_no_request() {
+fn server_without_tls_gets_no_request() {
     let gateway = Gateway::start().unwrap();
     let base_url = gateway.base_url().replace("http://", "https://");
     let config = Config::new(&base_url, gateway.account_id(), gateway.token());

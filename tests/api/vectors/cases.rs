@@ -26,7 +26,7 @@ fn base_path(gateway: &Gateway) -> String {
 // Requests
 
 #[test]
-fn every_request_goes_out_as_its_vector_says() {
+fn requests_are_sent_as_their_vectors_say() {
     for (_, mut vector) in read_all("requests") {
         let gateway = gateway_of(&vector.text("account_id"), TOKEN);
         let client = client_of(&gateway);
@@ -46,7 +46,7 @@ fn every_request_goes_out_as_its_vector_says() {
 }
 
 #[test]
-fn the_head_of_a_request_says_who_sends_what() {
+fn request_head_contains_exactly_six_headers() {
     let gateway = gateway_of(ACCOUNT_ID, TOKEN);
     client_of(&gateway).send_text(USER, "Ça marche").unwrap();
     let [received] = &gateway.received()[..] else { panic!() };
@@ -108,7 +108,7 @@ fn our_name(field: &str, is_for_comment: bool) -> String {
 }
 
 #[test]
-fn every_invalid_request_is_refused_by_the_name_of_its_field_and_nothing_leaves() {
+fn invalid_requests_are_rejected_by_field_name_and_not_sent() {
     let gateway = gateway_of(ACCOUNT_ID, TOKEN);
     let client = client_of(&gateway);
     let (mut impossible, mut limits) = (Vec::new(), Vec::new());
@@ -150,7 +150,7 @@ fn numbers(text: &str) -> Vec<usize> {
 // Answers
 
 #[test]
-fn every_answer_with_a_2xx_is_understood_as_its_vector_says() {
+fn responses_with_2xx_are_read_as_their_vectors_say() {
     let gateway = gateway_of(ACCOUNT_ID, TOKEN);
     let client = client_of(&gateway);
     for (_, mut vector) in read_all("responses") {
@@ -169,7 +169,7 @@ fn every_answer_with_a_2xx_is_understood_as_its_vector_says() {
 }
 
 #[test]
-fn every_answer_that_refuses_is_understood_as_its_vector_says() {
+fn rejecting_responses_are_read_as_their_vectors_say() {
     let gateway = gateway_of(ACCOUNT_ID, TOKEN);
     let client = client_of(&gateway);
     for (_, mut vector) in read_all("errors") {

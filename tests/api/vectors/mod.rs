@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::checks::{config_error, everything_shown, line};
 use crate::support::child;
-use crate::support::fault_server::{FaultServer, Move, Script};
+use crate::support::fault_server::{FaultServer, Script, Step};
 use crate::support::full_listener::FullListener;
 use crate::support::refusing::Refusing;
 use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
@@ -20,7 +20,7 @@ use rust::{check_verdict, gateway_of};
 // No answer at all
 
 #[test]
-fn every_fault_of_the_transport_is_told_apart_by_how_far_the_request_got() {
+fn transport_faults_are_classified_by_request_progress() {
     let mut seen = Vec::new();
     for (stem, mut vector) in read_all("errors") {
         if !vector.has("transport") {
@@ -31,11 +31,11 @@ fn every_fault_of_the_transport_is_told_apart_by_how_far_the_request_got() {
         let error = match vector.text("transport").as_str() {
             "resolve_failed" => resolve_failed(),
             "connect_refused" => connect_refused(),
-            "tls_failed" => fault("https", vec![Move::SayRaw("220 this is no TLS\r\n".into()), Move::Close], 0),
+            "tls_failed" => fault("https", vec![Step::SayRaw("220 this is no TLS\r\n".into()), Step::Close], 0),
             "connect_timeout" => connect_timeout(),
-            "read_timeout" => fault("http", vec![Move::ReadRequest, Move::Stall], 1),
-            "reset_after_write" => fault("http", vec![Move::ReadRequest, Move::Reset], 1),
-            "reset_during_write" => fault("http", vec![Move::ReadHead, Move::Reset], 0),
+            "read_timeout" => fault("http", vec![Step::ReadRequest, Step::Stall], 1),
+            "reset_after_write" => fault("http", vec![Step::ReadRequest, Step::Reset], 1),
+            "reset_during_write" => fault("http", vec![Step::ReadHead, Step::Reset], 0),
             other => panic!("{}: the fault {other} is unknown", vector.place()),
         };
         check_verdict(vector.place(), &mut expect, Some(&error));
@@ -100,7 +100,7 @@ fn config_of(variables: &Variables) -> Config {
 }
 
 #[test]
-fn every_environment_is_resolved_as_its_vector_says() {
+fn environments_are_resolved_as_their_vectors_say() {
     let (mut good, mut bad) = (0, 0);
     for (_, mut vector) in read_all("env") {
         let variables: Variables = vector.object("env").rest().into_iter().collect();
@@ -180,7 +180,7 @@ fn environment_of(stem: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_process_sends_with_nothing_but_its_environment() {
+fn process_sends_with_only_its_environment() {
     let gateway = gateway_of(ACCOUNT_ID, TOKEN);
     let base_url = gateway.base_url();
     let said = child::report(&[
@@ -197,7 +197,7 @@ fn a_process_sends_with_nothing_but_its_environment() {
 }
 
 #[test]
-fn a_process_without_the_variables_is_told_all_their_names() {
+fn process_without_variables_gets_all_their_names() {
     let environment = environment_of("19-nothing");
     assert!(environment.is_empty());
     let said = child::report::<String>(&[]);
@@ -207,7 +207,7 @@ fn a_process_without_the_variables_is_told_all_their_names() {
 }
 
 #[test]
-fn a_process_with_all_variables_set_is_warned() {
+fn process_with_all_variables_set_gets_warnings() {
     let environment = environment_of("06-all-four");
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
     let said = child::report(&environment);

@@ -196,7 +196,7 @@ const KINDS: [(EventKind, hma_event_kind, &str); 13] = [
 ];
 
 #[test]
-fn the_kinds_have_the_same_numbers_in_rust_and_in_c() {
+fn event_kinds_have_the_same_numbers_in_rust_and_c() {
     for (number, (kind, constant, name)) in KINDS.into_iter().enumerate() {
         assert_eq!((kind as i32, constant, kind.to_string().as_str()), (number as i32, number as i32, name));
     }
@@ -205,7 +205,7 @@ fn the_kinds_have_the_same_numbers_in_rust_and_in_c() {
 // The vectors
 
 #[test]
-fn every_delivery_gives_the_events_of_its_vector_in_rust_and_in_c() {
+fn webhooks_give_the_events_of_their_vectors() {
     let mut opening = 0;
     for (_, mut vector) in read_all("webhooks") {
         let (body, secret) = (vector.text("raw_body"), vector.text("secret"));
@@ -254,7 +254,7 @@ fn holds(given: &Value, wanted: &Value) -> bool {
 // C
 
 #[test]
-fn accessors_take_null_and_any_index() {
+fn event_getters_accept_null_and_any_index() {
     let nothing = CEvents(ptr::null_mut()).facts(0);
     let events = CEvents::parse(delivery(&[message("m", "hi")]).as_bytes()).unwrap();
     for index in [1, usize::MAX] {
@@ -276,7 +276,7 @@ fn is_said(value: &Value) -> bool {
 }
 
 #[test]
-fn in_c_a_missing_body_or_result_is_an_argument_error() {
+fn parsing_without_body_or_out_is_an_argument_error_in_c() {
     let (mut events, mut error) = (old(), old());
     // SAFETY: NULL where the header allows it, and pointers of this test.
     unsafe {
@@ -296,7 +296,7 @@ fn in_c_a_missing_body_or_result_is_an_argument_error() {
 // Bodies
 
 #[test]
-fn a_body_that_is_no_json_is_refused_with_line_and_column() {
+fn body_that_is_not_json_is_rejected_with_position() {
     for (body, place) in [
         (&b""[..], "line 1 column 0"),
         (b"hub.mode=subscribe", "line 1 column 1"),
@@ -314,7 +314,7 @@ fn a_body_that_is_no_json_is_refused_with_line_and_column() {
 }
 
 #[test]
-fn json_that_is_about_something_else_gives_no_events_and_its_object_is_named() {
+fn json_of_another_object_gives_no_events_but_its_name() {
     for (body, object) in [
         ("null", None),
         ("7", None),
@@ -335,7 +335,7 @@ fn json_that_is_about_something_else_gives_no_events_and_its_object_is_named() {
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_cost_no_other_event() {
+fn invalid_utf8_affects_no_other_event() {
     let body = delivery(&[message("m1", "bad: \u{1}"), message("m2", "good")]);
     let body: Vec<u8> =
         body.replace("\\u0001", "\u{1}").bytes().map(|byte| if byte == 1 { 0xff } else { byte }).collect();
@@ -347,20 +347,20 @@ fn bytes_that_are_not_utf_8_cost_no_other_event() {
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over() {
+fn byte_order_mark_is_skipped() {
     let body = format!("\u{FEFF}{}", delivery(&[message("m", "hi")]));
     assert_eq!(facts_of(body.as_bytes()).len(), 1);
 }
 
 #[test]
-fn a_nul_in_a_text_is_shown_as_the_replacement_character() {
+fn nul_in_an_event_text_becomes_the_replacement_character() {
     let facts = facts_of(delivery(&[message("m", "a\0b")]).as_bytes());
     assert_eq!(facts[0]["text"], "a\u{FFFD}b");
     assert!(facts[0]["json"].as_str().unwrap().contains("a\\u0000b"));
 }
 
 #[test]
-fn the_json_of_an_event_is_what_came() {
+fn event_json_is_the_unmodified_input() {
     let item = r#"{ "sender":{"id":8123456789012345678901234567890}, "x" : 1.50, "é":"\u00e9\/" , "sender2":null }"#;
     let body = format!(r#"{{"object":"instagram","entry":[{{"messaging":[ {item} , null]}}]}}"#);
     let facts = facts_of(body.as_bytes());
@@ -374,7 +374,7 @@ fn the_json_of_an_event_is_what_came() {
 }
 
 #[test]
-fn times_are_milliseconds_whatever_they_came_in() {
+fn times_in_seconds_or_milliseconds_become_milliseconds() {
     for (time, expected) in [
         (json!(1_782_900_000_123_u64), Some(1_782_900_000_123_u64)),
         (json!(1_782_900_000), Some(1_782_900_000_000)),
@@ -401,7 +401,7 @@ fn times_are_milliseconds_whatever_they_came_in() {
 }
 
 #[test]
-fn nothing_where_something_else_is_expected_is_a_failure() {
+fn unexpected_json_types_are_treated_as_absent() {
     let odd = [json!(null), json!(7), json!("x"), json!(true), json!([]), json!({}), json!([null]), json!([[[]]])];
     let names =
         ["sender", "recipient", "timestamp", "message", "postback", "reaction", "read", "referral", "message_edit"];
@@ -432,7 +432,7 @@ fn nothing_where_something_else_is_expected_is_a_failure() {
 }
 
 #[test]
-fn a_comment_in_which_neither_author_nor_id_can_be_read_is_left_out() {
+fn comment_without_author_and_id_is_omitted() {
     for (value, count) in [
         (json!({"text": "hi"}), 0),
         (json!(null), 0),
@@ -446,7 +446,7 @@ fn a_comment_in_which_neither_author_nor_id_can_be_read_is_left_out() {
 }
 
 #[test]
-fn flags_beside_each_other_are_all_seen() {
+fn flags_of_one_event_are_all_read() {
     let parties = |sender: &str, recipient: &str, message: Value| json!({"sender": {"id": sender}, "recipient": {"id": recipient}, "message": message});
     for (item, kind, is_echo, is_own) in [
         (parties(ACCOUNT_ID, USER, json!({"mid": "m", "is_echo": true, "is_deleted": true})), "deleted", true, false),
@@ -474,7 +474,7 @@ fn flags_beside_each_other_are_all_seen() {
 }
 
 #[test]
-fn what_javascript_reads_takes_no_event_of_its_batch_along() {
+fn text_that_only_javascript_reads_loses_no_event() {
     for (odd, text) in [
         (r#""\ud83d""#, Some("\u{FFFD}")),
         (r#""\ude00\ud83d""#, Some("\u{FFFD}\u{FFFD}")),
@@ -493,7 +493,7 @@ fn what_javascript_reads_takes_no_event_of_its_batch_along() {
 }
 
 #[test]
-fn a_body_that_is_cut_anywhere_is_refused_or_gives_what_is_there() {
+fn truncated_body_is_rejected_and_damaged_body_never_panics() {
     let body = delivery(&[message("m", "h\\u00e9llo"), message("n", "é")]);
     for end in 0..body.len() {
         assert!(webhook::parse(&body.as_bytes()[..end]).is_err(), "{end}");
@@ -511,7 +511,7 @@ fn a_body_that_is_cut_anywhere_is_refused_or_gives_what_is_there() {
 // Repeats
 
 #[test]
-fn a_key_is_the_same_when_the_event_comes_again_and_else_its_own() {
+fn event_key_is_stable_across_redelivery_and_unique() {
     let at = |time: u64, part: Value| {
         let mut item = part;
         item["sender"] = json!({"id": USER});
@@ -558,7 +558,7 @@ fn a_key_is_the_same_when_the_event_comes_again_and_else_its_own() {
 }
 
 #[test]
-fn the_keys_of_comments_and_mentions_are_those_of_the_comment() {
+fn key_of_a_mention_is_that_of_its_comment() {
     let change = |field: &str, value: Value| json!({"field": field, "value": value});
     let changes = [
         change("comments", json!({"id": "1", "text": "a"})),
@@ -595,7 +595,7 @@ fn assert_all_differ(keys: &[String]) {
 // Sizes
 
 #[test]
-fn a_batch_of_a_thousand_events_is_read_in_order() {
+fn thousand_events_are_read_in_order() {
     let items: Vec<Value> = (0..1000).map(|at| message(&format!("m{at}"), &format!("text {at}"))).collect();
     let facts = facts_of(delivery(&items).as_bytes());
     assert_eq!(facts.len(), 1000);
@@ -608,7 +608,7 @@ fn a_batch_of_a_thousand_events_is_read_in_order() {
 }
 
 #[test]
-fn a_body_of_a_mebibyte_is_read_whatever_fills_it() {
+fn body_of_1_mib_is_read_whatever_it_contains() {
     let text = "x".repeat(1 << 20);
     assert_eq!(facts_of(delivery(&[message("m", &text)]).as_bytes())[0]["text"], text);
     let attachments = vec![json!({}); 300_000];
@@ -626,7 +626,7 @@ fn a_body_of_a_mebibyte_is_read_whatever_fills_it() {
 }
 
 #[test]
-fn a_nesting_bomb_is_read_gives_no_events_and_needs_no_stack() {
+fn deeply_nested_body_gives_no_events_and_needs_no_stack() {
     // A mebibyte of each.
     let nested = |open: &str, close: &str| {
         let depth = (1 << 20) / (open.len() + close.len());
@@ -661,7 +661,7 @@ fn a_nesting_bomb_is_read_gives_no_events_and_needs_no_stack() {
 // Types and the window
 
 #[test]
-fn events_may_be_given_to_other_threads() {
+fn events_can_be_moved_to_another_thread() {
     let events = webhook::parse(delivery(&[message("m", "hi"), message("n", "ho")]).as_bytes()).unwrap();
     let borrowed: Vec<&str> = (&events).into_iter().filter_map(Event::text).collect();
     assert_eq!(borrowed, ["hi", "ho"]);
@@ -670,14 +670,14 @@ fn events_may_be_given_to_other_threads() {
 }
 
 #[test]
-fn what_people_wrote_is_not_in_the_debug_form() {
+fn debug_form_does_not_show_message_texts() {
     let events = webhook::parse(delivery(&[message("m", "between us")]).as_bytes()).unwrap();
     let shown = format!("{events:?}");
     assert!(shown.contains(USER) && !shown.contains("between us"), "{shown}");
 }
 
 #[test]
-fn window_functions_of_c_add_as_those_of_rust_do() {
+fn window_functions_agree_in_rust_and_c() {
     for time in [0, 1_782_900_000_123, 253_402_300_799_999] {
         let (closes_at, for_people) = (window::closes_at(time as u64), window::human_agent_closes_at(time as u64));
         assert_eq!(hma_window_closes_at(time) as u64, closes_at);

@@ -19,7 +19,7 @@ use crate::support::vectors::read_all;
 use crate::support::webhook::{SECRET, delivery, message};
 
 #[test]
-fn the_webhook_secret_is_read_from_its_own_variable_and_never_shown() {
+fn webhook_secret_has_its_own_variable_and_is_never_shown() {
     let with = |name: &'static str| {
         Config::from_vars(move |asked| (asked == name).then(|| " whsec_9f2c41d07be84aa6\n".to_owned()))
     };
@@ -33,7 +33,7 @@ fn the_webhook_secret_is_read_from_its_own_variable_and_never_shown() {
 }
 
 #[test]
-fn the_webhook_secret_is_read_from_an_env_file_in_c_too() {
+fn webhook_secret_is_read_from_an_env_file_in_rust_and_c() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(".env");
     fs::write(&file, "VERIFY_TOKEN=vt_6b1d0c55\nWEBHOOK_HMAC_SECRET=\"whsec_9f2c41d07be84aa6\"\n").unwrap();
@@ -47,7 +47,7 @@ fn the_webhook_secret_is_read_from_an_env_file_in_c_too() {
 }
 
 #[test]
-fn every_event_of_the_vectors_is_answered_or_refused_with_a_reason_in_rust_and_in_c() {
+fn events_of_the_vectors_are_replied_to_or_rejected() {
     let gateway = Gateway::start().unwrap();
     let client = Client::new(&Config::new(&gateway.base_url(), gateway.account_id(), gateway.token())).unwrap();
     let c_client = c_client_of(&gateway);
@@ -87,7 +87,7 @@ fn every_event_of_the_vectors_is_answered_or_refused_with_a_reason_in_rust_and_i
 }
 
 #[test]
-fn in_c_a_reply_names_what_is_missing() {
+fn reply_with_missing_arguments_names_them_in_c() {
     let gateway = Gateway::start().unwrap();
     let client = c_client_of(&gateway);
     let events = CEvents::parse(delivery(&[message("m", "hi")]).as_bytes()).unwrap();

@@ -12,7 +12,7 @@ use crate::support::vectors::{Fields, read_all};
 use crate::support::webhook::{SECRET, sign};
 
 #[test]
-fn every_signature_is_judged_as_its_vector_says_in_rust_and_in_c() {
+fn signatures_are_verified_as_their_vectors_say() {
     let mut seen = [0, 0];
     for (_, mut vector) in read_all("signatures") {
         vector.set_aside(&["raw_body_utf8"]);
@@ -53,7 +53,7 @@ fn c_verify(secret: Option<&str>, signature: Option<&str>, body: &[u8]) -> (hma_
 }
 
 #[test]
-fn every_header_that_is_no_signature_is_refused_and_the_error_repeats_nothing() {
+fn malformed_signature_is_rejected_and_not_repeated() {
     let body = b"{}";
     let good = sign(SECRET, body);
     let digits = good.strip_prefix("sha256=").unwrap();
@@ -86,7 +86,7 @@ fn every_header_that_is_no_signature_is_refused_and_the_error_repeats_nothing() 
 }
 
 #[test]
-fn a_signature_for_each_bit_of_a_body_fits_that_body_alone() {
+fn signature_fails_if_any_bit_of_the_body_changes() {
     let body = br#"{"object":"instagram"}"#;
     let signature = sign(SECRET, body);
     for bit in 0..8 * body.len() {
@@ -97,7 +97,7 @@ fn a_signature_for_each_bit_of_a_body_fits_that_body_alone() {
 }
 
 #[test]
-fn in_c_what_is_missing_never_passes() {
+fn missing_secret_signature_or_body_never_passes_in_c() {
     let signed_with_nothing = sign("", b"");
     for secret in [None, Some("")] {
         assert_eq!(c_verify(secret, Some(&signed_with_nothing), b"").0, HMA_ERROR_SIGNATURE);

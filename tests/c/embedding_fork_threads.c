@@ -1,6 +1,6 @@
 /* Forks while other threads are inside a send: the child never hangs, and gets no answer but its own. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <pthread.h>
 #include <sys/types.h>

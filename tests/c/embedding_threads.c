@@ -1,6 +1,6 @@
 /* 32 threads on one client: each gets the answers to its own sends. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <pthread.h>
 

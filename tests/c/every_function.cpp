@@ -1,4 +1,4 @@
-// Uses all of hookmyapp.hpp against a local gateway: face ENV_FILE
+// Uses every function of hookmyapp.hpp against a local gateway: every_function ENV_FILE
 #include <hookmyapp.hpp>
 
 #include <limits>

@@ -1,6 +1,6 @@
 /* Sends whose system calls are counted, between two calls of getppid(). */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <unistd.h>
 

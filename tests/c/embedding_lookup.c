@@ -1,6 +1,6 @@
 /* A name look-up that hangs: sends end in time and join it, and freeing the client does not wait for it. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 #include "hanging_getaddrinfo.h"
 
 #include <pthread.h>

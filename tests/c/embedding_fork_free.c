@@ -2,7 +2,7 @@
  *
  * Arguments: base URL, CA file, and "idle" or "busy": whether another thread is inside a send at the fork. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <dirent.h>
 #include <malloc.h>

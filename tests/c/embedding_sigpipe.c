@@ -1,6 +1,6 @@
 /* SIGPIPE at its default while the server resets connections in the middle of sends. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <signal.h>
 

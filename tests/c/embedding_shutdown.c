@@ -2,7 +2,7 @@
    what they wait for: "server", which then lets standard input end, and "large" messages likewise; "lookup"; or
    "child", as "server" after a fork. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 #include "hanging_getaddrinfo.h"
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* Forks with a warm connection: parent and children each get the answers to their own sends. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <sys/types.h>
 #include <unistd.h>

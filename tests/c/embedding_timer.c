@@ -1,6 +1,6 @@
 /* Sends while an interval timer interrupts every system call that blocks: its handler lacks SA_RESTART. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <signal.h>
 #include <sys/time.h>

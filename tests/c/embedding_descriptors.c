@@ -1,6 +1,6 @@
 /* Out of file descriptors: not sent, and all works again once there are some. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <errno.h>
 #include <fcntl.h>

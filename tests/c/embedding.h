@@ -1,6 +1,6 @@
-/* What the host programs share: clients, sends whose answers are checked, time, threads that sleep. */
-#ifndef HOST_H
-#define HOST_H
+/* What the embedding programs share: clients, sends whose answers are checked, time, threads that sleep. */
+#ifndef EMBEDDING_H
+#define EMBEDDING_H
 
 #include <hookmyapp.h>
 #include "check.h"

@@ -1,6 +1,6 @@
 /* Says which variables each call asks getenv() for, which this program has in the C library's place. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
-/* What the host programs share. */
+/* What the embedding programs share. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <dirent.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
 /* A daemon that closed its standard streams: sockets get their numbers, and must not be taken for them. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* The system starts no thread: a name cannot be looked up, which is an error; an address works all the same. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
  *
  * Arguments: base URL, CA file, and "fork" or "clone": how the child is made. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <errno.h>
 #include <sched.h>

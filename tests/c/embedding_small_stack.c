@@ -1,6 +1,6 @@
 /* Everything that a thread does with the library, on a stack of arguments[4] KiB. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "embedding.h"
 
 #include <pthread.h>
 
