@@ -8,7 +8,7 @@
 /* Longer than any test takes. */
 #define LONG_MILLISECONDS 60000
 
-/* For the base URL in arguments[1] and the CA file in arguments[2], with time-outs that no test needs. */
+/* For the base URL in arguments[1] and the CA file in arguments[2], with timeouts that no test needs. */
 hma_config *config_for(char **arguments);
 hma_client *client_for(char **arguments);
 

@@ -14,7 +14,7 @@ static hma_client *client;
 static volatile int is_over;
 static int is_by_name;
 
-/* A look-up may fail, but no message may be lost or get another's answer. */
+/* A lookup may fail, but no message may be lost or get another's answer. */
 static void send_as_child(void)
 {
     char text[64];

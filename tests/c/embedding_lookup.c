@@ -1,4 +1,4 @@
-/* A name look-up that hangs: sends end in time and join it, and freeing the client does not wait for it. */
+/* A name lookup that hangs: sends end in time and join it, and freeing the client does not wait for it. */
 #define _GNU_SOURCE
 #include "embedding.h"
 #include "hanging_getaddrinfo.h"
@@ -67,7 +67,7 @@ static void join_senders(const pthread_t *senders)
         CHECK(pthread_join(senders[number], NULL) == 0);
 }
 
-/* One thread and one look-up, however many sends wait for it and give up. */
+/* One thread and one lookup, however many sends wait for it and give up. */
 static void check_that_sends_join(int before)
 {
     static hma_status expected = HMA_ERROR_CONNECT;
@@ -80,7 +80,7 @@ static void check_that_sends_join(int before)
     wait_for_threads(2);
 }
 
-/* The look-up ends when nobody is there any more who wanted it. */
+/* The lookup ends when nobody is there any more who wanted it. */
 static void hang_and_free(char **arguments, int is_limit_of_connecting)
 {
     const int before = lookups();
@@ -96,7 +96,7 @@ static void hang_and_free(char **arguments, int is_limit_of_connecting)
     CHECK(lookups() == before + 1);
 }
 
-/* All who wait get the addresses of one look-up, and those who come after a time-out get those of a new one. */
+/* All who wait get the addresses of one lookup, and those who come after a timeout get those of a new one. */
 static void hang_and_answer(char **arguments)
 {
     static hma_status expected = HMA_OK;

@@ -234,7 +234,7 @@ static void nul_bytes_in_setters(const hma::client &client) {
     CHECK_ARGUMENT(client.send(user, text().reply_to(cut)), "reply_to");
 }
 
-// A message keeps its mistake when it is moved, and the private reply reports it, too.
+// A message keeps its error when it is moved, and the private reply reports it, too.
 static void nul_bytes_in_moved_messages(const hma::client &client) {
     hma::message bad = hma::message::text(cut);
     hma::message moved = std::move(bad);
@@ -276,7 +276,7 @@ static void configurations(const std::string &env_file) {
     CHECK(hma::client(changed).get() != nullptr);
 }
 
-// As with every other mistake, setting the same thing again rightly forgets it.
+// As with every other error, setting the same thing again correctly forgets it.
 static void a_corrected_nul_byte_is_forgotten() {
     hma::config config = good_config();
     config.proxy("http://127.0.0.1:9" + cut).proxy("").no_proxy(cut).no_proxy("").ca_file(cut).ca_file(nullptr);

@@ -205,7 +205,7 @@ fn forked_child_never_hangs_while_a_thread_resolves_a_name() {
         return;
     }
     over_plain(|kind| {
-        // The system's resolver may hang in a child of many threads: the send then ends with the connect time-out.
+        // The system's resolver may hang in a child of many threads: the send then ends with the connect timeout.
         sends_of_children("name", kind, |server| kind.named(server));
     });
 }
@@ -569,7 +569,7 @@ fn kept_alive_send_makes_one_write_and_three_system_calls() {
         print_table(&format!("{what}, new connection"), SENDS, &fresh);
 
         assert_eq!(kept.get("sendto"), Some(&SENDS), "{kept:?}");
-        // The time-outs of a socket are set anew only if the machine held a send up.
+        // The timeouts of a socket are set again only if the machine held a send up.
         assert!(kept.remove("setsockopt").is_none_or(|count| count <= SENDS / 10), "{kept:?}");
         assert!(kept.values().sum::<usize>() <= 3 * SENDS, "{kept:?}");
         for name in ["write", "writev", "sendmsg", "sendmmsg", "clone", "clone3", "socket", "connect"] {

@@ -321,10 +321,6 @@ impl Response {
         borrowed(hma_response_gateway_code(self.raw()))
     }
 
-    pub fn error_message(&self) -> Option<&str> {
-        borrowed(hma_response_error_message(self.raw()))
-    }
-
     pub fn user_message(&self) -> Option<&str> {
         borrowed(hma_response_user_message(self.raw()))
     }

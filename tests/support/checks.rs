@@ -1,4 +1,4 @@
-//! What every mistake has in common: the right kind, one line, nothing sent.
+//! What every error has in common: the right kind, one line, nothing sent.
 
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 

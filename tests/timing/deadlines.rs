@@ -1,4 +1,4 @@
-//! Deadlines: whatever the other side does, a send comes back in time and says rightly what became of the message.
+//! Deadlines: whatever the other side does, a send comes back in time and says correctly what became of the message.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -170,7 +170,7 @@ fn early_rejection_of_a_large_message_is_read_at_once() {
     }
 }
 
-/// The kernel's own time-outs may be late by an eighth of their length.
+/// The kernel's own timeouts may be late by an eighth of their length.
 #[test]
 fn silent_server_ends_in_time_for_every_deadline() {
     let longest = std::env::var("HMA_TEST_LONGEST_DEADLINE").map_or(20, |seconds| seconds.parse().unwrap());

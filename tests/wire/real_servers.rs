@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// Leads to this machine, too, but is not loopback, so that a proxy is used for it.
 const EVERY_ADDRESS: &str = "0.0.0.0";
 
-/// A server of somebody else's, in the foreground, with its files in a folder of its own.
+/// A real server, in the foreground, with its files in a folder of its own.
 struct Process {
     child: Child,
     folder: TempDir,

@@ -291,7 +291,7 @@ pub fn check_verdict(place: &str, expect: &mut Fields, error: Option<&Error>) {
         Some("maybe" | "yes") => assert!(may_be_delivered, "{place}"),
         Some(other) => panic!("{place}: sent is {other}"),
     }
-    // Finer than the status, for people.
+    // Finer than the status, human-readable.
     expect.set_aside(&["category", "retry"]);
 }
 

@@ -55,7 +55,7 @@ fn failed_text(config: &Config) -> Error {
     Client::new(config).unwrap().send_text(USER, "Hello").unwrap_err()
 }
 
-/// A label has at most 63 letters, so that the look-up fails without a question to anybody.
+/// A label has at most 63 letters, so that the lookup fails without a question to anybody.
 fn resolve_failed() -> Error {
     failed_text(&Config::new(&format!("https://{}.example.net/v25.0", "a".repeat(64)), ACCOUNT_ID, TOKEN))
 }
@@ -129,7 +129,7 @@ fn check_good_environment(place: &str, mut variables: Variables, mut expect: Fie
     let client = Client::new(&config).unwrap_or_else(|error| panic!("{place}: {error}"));
     assert!(!format!("{config:?} {client:?}").contains(&token), "{place}");
 
-    // The names are the ones that a mistake is reported under.
+    // The names are the ones that an error is reported under.
     for name in [&base_from, &account_from] {
         let mut variables = variables.clone();
         variables.insert(name.clone(), "not/right".to_owned());

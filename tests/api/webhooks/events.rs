@@ -545,7 +545,7 @@ fn event_key_is_stable_across_redelivery_and_unique() {
     ];
     let keys = keys_of(&delivery(&items));
     assert_all_differ(&keys);
-    // Another batch, another order, other blanks, another time of the entry.
+    // Another batch, another order, other spaces, another time of the entry.
     for (item, key) in items.iter().zip(&keys).rev() {
         let again = format!(
             r#"{{ "object" : "instagram", "entry" : [ {{ "time" : 9, "messaging" : [ {} ] }} ] }}"#,
