@@ -113,7 +113,7 @@ print-config:
 # Compiles the C and C++ examples and the test programs, static and shared, and runs them against a local gateway.
 check: all
 	HMA_LIBRARY_DIR="$(abspath $(RELEASE))" CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" CXXFLAGS="$(CXXFLAGS)" \
-	LDFLAGS="$(LDFLAGS)" $(CARGO) test --test c_programs
+	LDFLAGS="$(LDFLAGS)" $(CARGO) test --test ffi -- null:: programs:: send_example::
 
 # The C and C++ programs with a library that AddressSanitizer watches, and UndefinedBehaviorSanitizer for C and C++.
 # Needs a nightly Rust.
@@ -126,7 +126,7 @@ check-sanitizers:
 	cp include/hookmyapp.h include/hookmyapp.hpp $(SANITIZED)/$(HOST)/release/
 	ln -sf libhookmyapp.so $(SANITIZED)/$(HOST)/release/libhookmyapp.so.$(SOVERSION)
 	HMA_LIBRARY_DIR="$(abspath $(SANITIZED)/$(HOST)/release)" CFLAGS="$(SANITIZERS)" CXXFLAGS="$(SANITIZERS)" \
-	LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test c_programs -- every eight_threads all_of the_examples --skip valgrind --skip two_units
+	LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test ffi -- null:: programs::every programs::eight_threads send_example::send_examples --skip valgrind --skip two_units
 
 # Each fuzz target for FUZZ_SECONDS from the saved seeds. Needs cargo-fuzz and a nightly Rust.
 FUZZ_SECONDS ?= 20
@@ -158,7 +158,7 @@ doc:
 
 # Writes include/hookmyapp.h anew from the sources.
 header:
-	HMA_UPDATE_HEADER=1 $(CARGO) test --test header
+	HMA_UPDATE_HEADER=1 $(CARGO) test --test ffi -- header::
 
 clean:
 	$(CARGO) clean

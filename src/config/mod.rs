@@ -476,3 +476,22 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
         Ok(_) => Ok(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_id_that_would_change_the_path_is_rejected() {
+        let long = "x".repeat(MAX_SETTING_LEN + 1);
+        for id in [
+            "", ".", "..", "a/b", "../x", "a?b", "a#b", "a%2Fb", "a b", " ", "a\\b", "@me", "a:b", "a;b", "é", "a\0",
+            &long,
+        ] {
+            assert!(check_account_id(id).is_err(), "{id:?}");
+        }
+        for id in ["17841450000000017", "me", "a-b_c.d~e", "..."] {
+            assert_eq!(check_account_id(id), Ok(()), "{id:?}");
+        }
+    }
+}

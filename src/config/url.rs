@@ -181,3 +181,176 @@ pub(super) fn check_visible_ascii(text: &str) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_url_is_normalised() {
+        for (given, url) in [
+            ("https://gateway.example.net", "https://gateway.example.net"),
+            ("https://gateway.example.net/", "https://gateway.example.net"),
+            ("HTTPS://Gateway.Example.net/Meta", "https://Gateway.Example.net/Meta"),
+            ("https://gateway.example.net:1/v25.0", "https://gateway.example.net:1/v25.0"),
+            ("https://gateway.example.net:65535", "https://gateway.example.net:65535"),
+            ("https://gateway.example.net:0443", "https://gateway.example.net:443"),
+            ("https://xn--gtway-gra7c.example.net", "https://xn--gtway-gra7c.example.net"),
+            ("https://192.0.2.1/v25.0", "https://192.0.2.1/v25.0"),
+            ("https://[2001:DB8:0::1]:8443/v25.0", "https://[2001:db8::1]:8443/v25.0"),
+            ("https://gateway.example.net/a%20b/~c@d:e", "https://gateway.example.net/a%20b/~c@d:e"),
+        ] {
+            assert_eq!(BaseUrl::parse(given).map(|base| base.url).as_deref(), Ok(url));
+        }
+    }
+
+    #[test]
+    fn invalid_base_url_is_rejected_with_the_reason() {
+        for (url, reason) in [
+            ("", "empty"),
+            ("https://", "host"),
+            ("https:///v25.0", "host"),
+            ("https://:443/v25.0", "host"),
+            ("https:/gateway.example.net", "https://"),
+            ("//gateway.example.net", "https://"),
+            ("gateway.example.net", "https://"),
+            ("ws://gateway.example.net", "https://"),
+            ("https://gateway.example.net:0", "1 to 65535"),
+            ("https://gateway.example.net:65536", "1 to 65535"),
+            ("https://gateway.example.net:99999", "1 to 65535"),
+            ("https://gateway.example.net:99999999999999999999/v25.0", "1 to 65535"),
+            ("https://gateway.example.net:/v25.0", "port"),
+            ("https://gateway.example.net:abc", "port"),
+            ("https://gateway.example.net:-1", "port"),
+            ("https://gateway.example.net:+443", "port"),
+            ("https://gateway.example.net:443:443", "host"),
+            ("https://user@gateway.example.net", "user name"),
+            ("https://user:word@gateway.example.net", "user name"),
+            ("https://gateway.example.net/v25.0?x", "query"),
+            ("https://gateway.example.net/v25.0?", "query"),
+            ("https://gateway.example.net?x", "query"),
+            ("https://gateway.example.net/v25.0#x", "fragment"),
+            ("https://gateway.example.net/v 25.0", "blank"),
+            (" https://gateway.example.net", "blank"),
+            ("https://gateway.example.net/\u{7F}", "control"),
+            ("https://gateway.example.net/\0", "control"),
+            ("https://gateway.example.net/é", "ASCII"),
+            ("https://gätéway.example.net", "ASCII"),
+            ("https://gateway.example.net\\v25.0", "\\"),
+            ("https://gateway{1}.example.net", "{"),
+            ("https://gateway%2e.example.net", "host"),
+            ("https://[::1", "host"),
+            ("https://[::1]x", "host"),
+            ("https://[gateway.example.net]", "IPv6"),
+            ("https://[127.0.0.1]", "IPv6"),
+            ("https://::1/v25.0", "host"),
+        ] {
+            let error = BaseUrl::parse(url).err().unwrap();
+            assert!(error.starts_with("invalid: ") && error.contains(reason), "{url:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_accepted_for_loopback_only() {
+        for host in ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "[::1]"] {
+            assert!(BaseUrl::parse(&format!("http://{host}:8080/v25.0")).is_ok(), "{host}");
+            assert!(BaseUrl::parse(&format!("HTTP://{host}/v25.0")).is_ok(), "{host}");
+        }
+        for host in [
+            "gateway.example.net",
+            "10.0.0.1",
+            "0.0.0.0",
+            "128.0.0.1",
+            "[::2]",
+            "[::]",
+            "127.0.0.1.example.net",
+            "localhost.example.net",
+            "notlocalhost",
+            "2130706433",
+            "127.1",
+            "0x7f.0.0.1",
+        ] {
+            let error = BaseUrl::parse(&format!("http://{host}/v25.0")).err().unwrap();
+            assert!(error.starts_with("insecure: "), "{host}: {error}");
+            assert!(BaseUrl::parse(&format!("https://{host}/v25.0")).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn invalid_proxy_url_is_rejected_without_its_password() {
+        for (url, reason) in [
+            ("", "empty"),
+            ("ftp://user:secret@proxy.example.net", "http"),
+            ("socks5://user:secret@proxy.example.net:1080", "http"),
+            ("http://user:secret@", "host"),
+            ("http://user:secret@:3128", "host"),
+            ("http://user:secret@proxy.example.net:0", "port"),
+            ("http://user:secret@proxy.example.net:99999", "port"),
+            ("http://user:secret@proxy.example.net:abc", "port"),
+            ("http://user:secret@proxy.example.net:3128/path", "port"),
+            ("http://user:sec/ret@proxy.example.net:3128", "percent"),
+            ("http://user:sec#ret@proxy.example.net:3128", "percent"),
+            ("http://user:sec?ret@proxy.example.net:3128", "percent"),
+            ("http://user:sec ret@proxy.example.net:3128", "blank"),
+            ("http://user:secret@pröxy.example.net:3128", "ASCII"),
+            ("http://user:secret@proxy example:3128", "blank"),
+        ] {
+            let error = ProxyUrl::parse(url).err().unwrap();
+            assert!(error.contains(reason), "{url}: {error}");
+            assert!(!error.contains("sec") && !error.contains("ret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_proxy_matches_hosts_domains_and_ports() {
+        for (host, no_proxy, is_match) in [
+            ("a.Example.net", "", false),
+            ("a.Example.net", " , ,", false),
+            ("a.Example.net", "*", true),
+            ("a.Example.net", "other.example.com, *", true),
+            ("a.Example.net", "a.example.net", true),
+            ("a.Example.net", "first.test, A.EXAMPLE.NET ,", true),
+            ("a.Example.net", "example.net", true),
+            ("a.Example.net", ".example.net", true),
+            ("a.Example.net", "*.example.net", true),
+            ("a.Example.net", "Example.NET", true),
+            ("a.Example.net", " example.net ", true),
+            ("a.Example.net", "other.example.com,example.net", true),
+            ("a.Example.net", "net", true),
+            ("a.Example.net", "ample.net", false),
+            ("a.Example.net", "example.net.", false),
+            ("a.Example.net", "example", false),
+            ("a.Example.net", "www.a.example.net", false),
+            ("a.Example.net", "example.net:443", true),
+            ("a.Example.net", "a.example.net:443", true),
+            ("a.Example.net", "example.net:8443", false),
+            ("a.Example.net", "https://example.net", false),
+            // An address stands for itself alone.
+            ("0.0.0.0:7", "0.0.0.0", true),
+            ("0.0.0.0:7", "0.0.0.0:7", true),
+            ("0.0.0.0:7", "127.0.0.1,0.0.0.0", true),
+            ("0.0.0.0:7", "0.0.0.0:1", false),
+            ("0.0.0.0:7", "0.0.0.1", false),
+            ("0.0.0.0:7", "0.0", false),
+            ("0.0.0.0:7", ".0.0", false),
+            ("[::]:7", "::", true),
+            ("[::]:7", "[::]", true),
+            ("[::]:7", "[::]:7", true),
+            ("[::]:7", "::1", false),
+        ] {
+            let base = BaseUrl::parse(&format!("https://{host}/v25.0")).unwrap();
+            assert_eq!(matches_no_proxy(no_proxy, &base), is_match, "{host} {no_proxy:?}");
+        }
+    }
+
+    #[test]
+    fn text_that_no_header_can_hold_is_rejected_and_not_repeated() {
+        for text in ["", "sec ret", "secret ", "sec\tret", "sec\nret", "sec\rret", "sec\0ret", "sec\u{7F}ret", "secrét"]
+        {
+            let error = check_visible_ascii(text).unwrap_err();
+            assert!(!error.contains("sec"), "{text:?}: {error}");
+        }
+        assert!(check_visible_ascii(&"x".repeat(MAX_SETTING_LEN)).is_ok());
+        assert!(check_visible_ascii(&"x".repeat(MAX_SETTING_LEN + 1)).is_err());
+    }
+}
