@@ -1,4 +1,4 @@
-//! The exported functions: the vectors through C, and everything that C can hand in wrongly.
+//! The exported functions: every invalid argument that C can pass, and every result.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char};

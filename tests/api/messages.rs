@@ -1,4 +1,4 @@
-//! What may be said and what may not, who may say it at once, and that nothing is said behind the caller's back.
+//! Messages: what is accepted, what is rejected, and that the body is sent unmodified.
 
 use std::collections::BTreeSet;
 use std::thread;

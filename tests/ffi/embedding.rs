@@ -1,4 +1,4 @@
-//! The host survives: C programs in which the library meets signals, forks, many threads, and the limits of a process.
+//! Inside a host process: C programs in which the library meets signals, forks, threads and the limits of a process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
