@@ -183,7 +183,7 @@ fn tables_contain_every_text_argument_of_the_header() {
     assert_eq!(configs.chain(messages).chain(sends).collect::<BTreeSet<_>>(), expected);
 }
 
-/// What an error string says of a text that is wrong in itself.
+/// What an error string says of a text that is itself invalid.
 fn not_utf8(name: &str) -> String {
     format!("{name}: not UTF-8 at byte 2")
 }

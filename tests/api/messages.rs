@@ -24,7 +24,7 @@ fn pair() -> (Gateway, Client) {
     (gateway, client)
 }
 
-/// The words of the refusal, which begin with the name of a field.
+/// The error text, which must begin with the name of a field.
 fn refused_by_name(name: &str, outcome: Result<Response, Error>, given: &str) -> String {
     let error = argument_error(outcome, given);
     assert!(error.starts_with(&format!("{name}: ")), "{name}, {given:?}: {error}");

@@ -44,7 +44,7 @@ fn is_out(parameter: &str) -> bool {
     parameter.contains("**")
 }
 
-/// Calls a function: NULL where `is_null` says so, a valid argument elsewhere.
+/// Calls a function: NULL where `is_null` returns true, a valid argument elsewhere.
 fn call(function: &Function, is_null: impl Fn(&str) -> bool) -> String {
     let argument = |parameter: &String| match parameter.as_str() {
         it if it.contains('*') && is_null(it) => "NULL".to_owned(),

@@ -91,7 +91,7 @@ fn function(doc: String, code: &str) -> Function {
     }
 }
 
-/// Directives and declarations in order; `extern "C"` and its brace are passed over.
+/// Directives and declarations in order; `extern "C"` and its brace are ignored.
 fn declarations(text: &str) -> Vec<Declaration> {
     let (mut found, mut doc, mut code) = (Vec::new(), String::new(), String::new());
     let mut lines = text.lines();
