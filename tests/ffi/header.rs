@@ -1,4 +1,4 @@
-//! The C header: that it is the generated one, that every C and C++ takes it, and that it keeps its promises as a manual.
+//! The C header: it is the generated one, every C and C++ accepts it, and it documents what a caller must know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;

@@ -9,7 +9,7 @@ use crate::support::artefacts::{
 };
 use crate::support::environment::lead_to;
 use crate::support::gateway::Gateway;
-use crate::support::header::{Header, called};
+use crate::support::header::Header;
 use crate::support::samples::USER;
 use crate::support::webhook::SECRET;
 use crate::support::{gateway, tools};
@@ -27,6 +27,14 @@ pub fn program(source: &str, linked: Linked) -> (Program, TempDir) {
     let (folder, source) = (tempfile::tempdir().unwrap(), tools::file(source));
     let program = compile(&compiler_for(&source), &[source], linked, folder.path());
     (program, folder)
+}
+
+/// Does this with a program that is linked in both ways, if the tools are there; the folder holds the program.
+fn each_linked(source: &str, check: impl Fn(&Program, &Path)) {
+    for linked in BOTH.into_iter().filter(|_| has_tools()) {
+        let (program, folder) = program(source, linked);
+        check(&program, folder.path());
+    }
 }
 
 /// A `.env` file that leads to the gateway, and warns.
@@ -104,17 +112,13 @@ fn static_link_line_is_what_rustc_reports() {
 
 #[test]
 fn every_c_function_works() {
-    if !has_tools() {
-        return;
-    }
-    for linked in BOTH {
-        let (program, folder) = program("tests/c/every_function.c", linked);
+    each_linked("tests/c/every_function.c", |program, folder| {
         let gateway = Gateway::start().unwrap();
         let mut command = program.command();
-        command.arg(env_file(&gateway, folder.path()));
+        command.arg(env_file(&gateway, folder));
         assert_eq!(tools::run(lead(&mut command, &gateway)), "done\n");
         check_what_every_function_sent(&gateway);
-    }
+    });
 }
 
 /// What only the other end can see.
@@ -137,58 +141,51 @@ fn check_what_every_function_sent(gateway: &Gateway) {
 
 #[test]
 fn c_program_calls_every_function_of_the_header() {
-    let header = Header::parse(&tools::read("include/hookmyapp.h"));
-    assert_eq!(called(&tools::read("tests/c/every_function.c")), header.function_names());
+    let program = tools::read("tests/c/every_function.c");
+    for name in Header::parse(&tools::read("include/hookmyapp.h")).function_names() {
+        assert!(program.contains(&format!("{name}(")), "{name}");
+    }
 }
 
 #[test]
 fn eight_threads_share_a_client_and_a_message() {
-    if !has_tools() {
-        return;
-    }
-    for linked in BOTH {
-        let (program, _folder) = program("tests/c/threads.c", linked);
+    each_linked("tests/c/threads.c", |program, _| {
         let gateway = Gateway::start().unwrap();
         assert_eq!(tools::run(lead(&mut program.command(), &gateway)), "200\n");
         assert_eq!(gateway.received().len(), 200);
-    }
+    });
 }
 
 #[test]
 fn valgrind_finds_no_error_in_every_c_function() {
-    if !has_tools() || !tools::is_there("valgrind") {
+    if !tools::is_there("valgrind") {
         return;
     }
     let kinds = "definite,indirect,possible";
     let (kinds_shown, kinds_failing) =
         (format!("--show-leak-kinds={kinds}"), format!("--errors-for-leak-kinds={kinds}"));
     let valgrind = ["valgrind", "--quiet", "--leak-check=full", &kinds_shown, &kinds_failing, "--error-exitcode=99"];
-    for linked in BOTH {
-        let (program, folder) = program("tests/c/every_function.c", linked);
+    each_linked("tests/c/every_function.c", |program, folder| {
         let gateway = Gateway::start().unwrap();
         let mut command = program.command_under(&valgrind);
-        command.arg(env_file(&gateway, folder.path()));
+        command.arg(env_file(&gateway, folder));
         let output = lead(&mut command, &gateway).output().unwrap();
-        assert!(output.status.success() && output.stdout == b"done\n", "{linked:?}: {}", tools::shown(&output));
-    }
+        assert!(output.status.success() && output.stdout == b"done\n", "{}", tools::shown(&output));
+    });
 }
 
 // C++
 
 #[test]
 fn every_cpp_function_works() {
-    if !has_tools() {
-        return;
-    }
-    for linked in BOTH {
-        let (program, folder) = program("tests/c/every_function.cpp", linked);
+    each_linked("tests/c/every_function.cpp", |program, folder| {
         let gateway = Gateway::start().unwrap();
         let mut command = program.command();
-        command.arg(env_file(&gateway, folder.path()));
+        command.arg(env_file(&gateway, folder));
         assert_eq!(tools::run(lead(&mut command, &gateway)), "done\n");
         let shown = |request: &gateway::Received| String::from_utf8(request.body.clone()).unwrap();
         assert!(gateway.received().iter().all(|request| !shown(request).contains("cut")), "a text was cut");
-    }
+    });
 }
 
 /// Every standard, and the oldest and newest with optimisation, too, which takes the longest.

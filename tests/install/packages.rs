@@ -1,5 +1,6 @@
 //! Installing, pkg-config, CMake, packages, and what is in the libraries.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,15 @@ fn series() -> String {
     if major == "0" { format!("0.{minor}") } else { major.to_owned() }
 }
 
+/// Ends a test without these tools.
+macro_rules! needs {
+    ($($tool:literal),+) => {
+        if !are_there(&[$($tool),+]) {
+            return;
+        }
+    };
+}
+
 /// The one line that a command which must fail says on standard error, besides what `make` adds.
 fn complaint(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -33,53 +43,50 @@ fn complaint(command: &mut Command) -> String {
     own[0].to_owned()
 }
 
+/// The folder contains these files, one per line, and no others.
+fn assert_tree(folder: &Path, expected: &str) {
+    let expected = expected.replace("SERIES", &series()).replace("VERSION", VERSION);
+    assert_eq!(tree(folder).iter().map(String::as_str).collect::<BTreeSet<_>>(), expected.lines().collect());
+}
+
 // make install
 
 #[test]
 fn make_install_puts_every_file_in_its_place() {
-    if artefacts().is_none() {
-        return;
-    }
+    needs!("make");
     let stage = tempdir().unwrap();
     let places = ["PREFIX=/opt/hma", "LIBDIR=/opt/hma/lib/here", "INCLUDEDIR=/opt/headers"];
     let staged = format!("DESTDIR={}", stage.path().display());
     let arguments = [&places[..], &[&staged]].concat();
     tools::run(make().arg("install").args(&arguments));
-    let (series, lib) = (series(), "opt/hma/lib/here");
-    let mut expected: Vec<String> = [
-        "opt/",
-        "opt/headers/",
-        "opt/headers/hookmyapp.h",
-        "opt/headers/hookmyapp.hpp",
-        "opt/hma/",
-        "opt/hma/lib/",
-        "opt/hma/share/",
-        "opt/hma/share/doc/",
-        "opt/hma/share/doc/hookmyapp/",
-        "opt/hma/share/doc/hookmyapp/LICENSE-APACHE",
-        "opt/hma/share/doc/hookmyapp/LICENSE-MIT",
-        "opt/hma/share/doc/hookmyapp/copyright",
-        "opt/hma/share/man/",
-        "opt/hma/share/man/man3/",
-        "opt/hma/share/man/man3/hookmyapp.3",
-    ]
-    .map(str::to_owned)
-    .into();
-    expected.extend([
-        format!("{lib}/"),
-        format!("{lib}/cmake/"),
-        format!("{lib}/cmake/hookmyapp/"),
-        format!("{lib}/cmake/hookmyapp/hookmyapp-config-version.cmake"),
-        format!("{lib}/cmake/hookmyapp/hookmyapp-config.cmake"),
-        format!("{lib}/libhookmyapp.a"),
-        format!("{lib}/libhookmyapp.so -> libhookmyapp.so.{series}"),
-        format!("{lib}/libhookmyapp.so.{VERSION}"),
-        format!("{lib}/libhookmyapp.so.{series} -> libhookmyapp.so.{VERSION}"),
-        format!("{lib}/pkgconfig/"),
-        format!("{lib}/pkgconfig/hookmyapp.pc"),
-    ]);
-    expected.sort();
-    assert_eq!(tree(stage.path()), expected);
+    let lib = "opt/hma/lib/here";
+    let expected = "opt/
+opt/headers/
+opt/headers/hookmyapp.h
+opt/headers/hookmyapp.hpp
+opt/hma/
+opt/hma/lib/
+LIB/
+LIB/cmake/
+LIB/cmake/hookmyapp/
+LIB/cmake/hookmyapp/hookmyapp-config-version.cmake
+LIB/cmake/hookmyapp/hookmyapp-config.cmake
+LIB/libhookmyapp.a
+LIB/libhookmyapp.so -> libhookmyapp.so.SERIES
+LIB/libhookmyapp.so.VERSION
+LIB/libhookmyapp.so.SERIES -> libhookmyapp.so.VERSION
+LIB/pkgconfig/
+LIB/pkgconfig/hookmyapp.pc
+opt/hma/share/
+opt/hma/share/doc/
+opt/hma/share/doc/hookmyapp/
+opt/hma/share/doc/hookmyapp/LICENSE-APACHE
+opt/hma/share/doc/hookmyapp/LICENSE-MIT
+opt/hma/share/doc/hookmyapp/copyright
+opt/hma/share/man/
+opt/hma/share/man/man3/
+opt/hma/share/man/man3/hookmyapp.3";
+    assert_tree(stage.path(), &expected.replace("LIB", lib));
     // A staged copy says nothing of where it was staged.
     for file in ["pkgconfig/hookmyapp.pc", "cmake/hookmyapp/hookmyapp-config.cmake"] {
         let text = fs::read_to_string(stage.path().join(lib).join(file)).unwrap();
@@ -93,9 +100,7 @@ fn make_install_puts_every_file_in_its_place() {
 
 #[test]
 fn make_uninstall_removes_only_installed_files() {
-    if artefacts().is_none() {
-        return;
-    }
+    needs!("make");
     let folder = tempdir().unwrap();
     let prefix = format!("PREFIX={}", folder.path().join("with a blank").display());
     // Twice, as for an update.
@@ -111,9 +116,7 @@ fn make_uninstall_removes_only_installed_files() {
 
 #[test]
 fn failed_install_prints_one_line_and_changes_nothing() {
-    if artefacts().is_none() {
-        return;
-    }
+    needs!("make");
     let folder = tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("file"), "").unwrap();
@@ -134,9 +137,7 @@ fn failed_install_prints_one_line_and_changes_nothing() {
 
 #[test]
 fn make_reports_a_missing_tool_in_one_line() {
-    if !are_there(&["make", "rustc"]) {
-        return;
-    }
+    needs!("make", "rustc");
     let folder = tempdir().unwrap();
     let cases = [
         ("CC=no-such-compiler", "the C compiler no-such-compiler is missing"),
@@ -161,9 +162,7 @@ fn make_reports_a_missing_tool_in_one_line() {
 
 #[test]
 fn target_is_linked_by_the_given_compiler_or_by_cargo() {
-    if !are_there(&["make", "rustc", "cc"]) {
-        return;
-    }
+    needs!("make", "rustc", "cc");
     let rustc = tools::run(command("rustc").arg("-vV"));
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     // The version of glibc is for cargo-zigbuild, which names the folder without it.
@@ -184,9 +183,7 @@ fn target_is_linked_by_the_given_compiler_or_by_cargo() {
 #[test]
 fn pkg_config_project_finds_the_library() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["pkg-config", "readelf"]) {
-        return;
-    }
+    needs!("pkg-config", "readelf");
     assert_eq!(tools::run(installed.command("pkg-config").args(["--modversion", "hookmyapp"])).trim(), VERSION);
     for (compiler, _) in compilers() {
         for is_static in [false, true] {
@@ -207,9 +204,7 @@ fn pkg_config_project_finds_the_library() {
 #[test]
 fn program_can_be_linked_fully_static() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["pkg-config", "readelf"]) {
-        return;
-    }
+    needs!("pkg-config", "readelf");
     for (compiler, _) in compilers() {
         let project = copy_of("examples/pkg-config");
         let program = project.path().join("hello");
@@ -225,9 +220,7 @@ fn program_can_be_linked_fully_static() {
 #[test]
 fn pkg_config_names_the_libraries_that_rustc_reports() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["pkg-config"]) {
-        return;
-    }
+    needs!("pkg-config");
     let shared = installed.pkg_config(&["--libs-only-l"]);
     assert_eq!(shared, ["-lhookmyapp"]);
     // Whichever fits, the compiler adds by itself: the unwinder and the C library.
@@ -243,9 +236,7 @@ fn pkg_config_names_the_libraries_that_rustc_reports() {
 
 #[test]
 fn pkg_config_omits_system_folders() {
-    if artefacts().is_none() || !are_there(&["pkg-config"]) {
-        return;
-    }
+    needs!("make", "pkg-config");
     let stage = tempdir().unwrap();
     tools::run(make().args(["install", "PREFIX=/usr", &format!("DESTDIR={}", stage.path().display())]));
     let mut pkg_config = command("pkg-config");
@@ -273,9 +264,7 @@ fn build_with_cmake(mut configure: Command, (c, cpp): (&str, &str), folder: &Pat
 #[test]
 fn cmake_project_finds_the_library() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["cmake", "readelf"]) {
-        return;
-    }
+    needs!("cmake", "readelf");
     for both in compilers() {
         for is_static in [false, true] {
             let folder = tempdir().unwrap();
@@ -291,9 +280,7 @@ fn cmake_project_finds_the_library() {
 
 #[test]
 fn cmake_project_builds_the_library() {
-    if artefacts().is_none() || !are_there(&["cmake", "readelf"]) {
-        return;
-    }
+    needs!("make", "cmake", "readelf");
     for is_static in [false, true] {
         let folder = tempdir().unwrap();
         let mut configure = command("cmake");
@@ -311,9 +298,7 @@ fn cmake_project_builds_the_library() {
 #[test]
 fn cmake_accepts_compatible_versions_only() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["cmake"]) {
-        return;
-    }
+    needs!("cmake");
     let numbers: Vec<u32> = VERSION.split('.').map(|number| number.parse().unwrap()).collect();
     let [major, minor, patch] = numbers[..] else { panic!("{VERSION}") };
     let fits = [
@@ -351,9 +336,7 @@ fn cmake_accepts_compatible_versions_only() {
 
 #[test]
 fn static_only_install_links_in_every_project() {
-    if artefacts().is_none() || !are_there(&["pkg-config", "cmake", "readelf"]) {
-        return;
-    }
+    needs!("make", "pkg-config", "cmake", "readelf");
     let folder = tempdir().unwrap();
     let prefix = folder.path().join("out");
     tools::run(make().args(["install", "LIBRARIES=static", &format!("PREFIX={}", prefix.display())]));
@@ -378,9 +361,7 @@ fn shared_library() -> Option<PathBuf> {
 #[test]
 fn loaded_shared_library_is_read_only() {
     let Some(library) = shared_library() else { return };
-    if !are_there(&["readelf"]) {
-        return;
-    }
+    needs!("readelf");
     let said = tools::run(Command::new("readelf").args(["-dlW"]).arg(&library));
     assert!(said.contains("GNU_RELRO") && said.contains("BIND_NOW"), "{said}");
     assert!(!said.contains("TEXTREL"), "{said}");
@@ -391,9 +372,7 @@ fn loaded_shared_library_is_read_only() {
 #[test]
 fn libraries_contain_no_openssl_symbol() {
     let Some(library) = shared_library() else { return };
-    if !are_there(&["nm"]) {
-        return;
-    }
+    needs!("nm");
     // Those of ring, which grew out of it, begin with its own name and version.
     let openssl =
         ["SSL_", "EVP_", "OPENSSL_", "CRYPTO_", "BN_", "EC_", "RSA_", "X509_", "ERR_", "BIO_", "AES_", "SHA256_"];
@@ -411,9 +390,7 @@ fn libraries_contain_no_openssl_symbol() {
 #[test]
 fn two_rust_static_libraries_link_into_one_program() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["rustc", "pkg-config"]) {
-        return;
-    }
+    needs!("rustc", "pkg-config");
     let folder = tempdir().unwrap();
     // Threads, panics and hash maps: much of the standard library is in both.
     let other = r#"
@@ -553,9 +530,7 @@ fn run_words(words: &str, folder: &Path) {
 
 #[test]
 fn readme_commands_install_and_link() {
-    if artefacts().is_none() || !are_there(&["pkg-config", "cmake"]) {
-        return;
-    }
+    needs!("make", "pkg-config", "cmake");
     let folder = copy_of_source();
     let blocks = readme_blocks("sh");
     let wanted = ["make install ", "pkg-config ", "cmake -S "];
@@ -574,9 +549,7 @@ fn readme_commands_install_and_link() {
 #[test]
 fn readme_cmake_links() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["cmake"]) {
-        return;
-    }
+    needs!("cmake");
     let snippets = readme_blocks("cmake");
     assert_eq!(snippets.len(), 2);
     for snippet in snippets {
@@ -681,9 +654,7 @@ fn conan_package_builds_and_links() {
 /// vcpkg cannot be had everywhere; this does what its functions do, for the steps of the port.
 #[test]
 fn vcpkg_port_steps_make_a_package() {
-    if artefacts().is_none() || !are_there(&["cmake", "pkg-config"]) {
-        return;
-    }
+    needs!("make", "cmake", "pkg-config");
     let manifest = tools::read("packaging/vcpkg/vcpkg.json");
     assert!(manifest.contains(&format!("\"version\": \"{VERSION}\"")), "{manifest}");
     let folder = tempdir().unwrap();
@@ -724,25 +695,21 @@ fn vcpkg_port_steps_make_a_package() {
     cmake.arg(format!("-DCURRENT_BUILDTREES_DIR={}", trees.display()));
     tools::run(cmake.arg("-P").arg(folder.path().join("shim.cmake")));
     // What vcpkg would complain of: files in other places, folders with nothing in them, paths of this machine.
-    let series = series();
-    let expected = [
-        "include/".to_owned(),
-        "include/hookmyapp.h".to_owned(),
-        "include/hookmyapp.hpp".to_owned(),
-        "lib/".to_owned(),
-        format!("lib/libhookmyapp.so -> libhookmyapp.so.{series}"),
-        format!("lib/libhookmyapp.so.{VERSION}"),
-        format!("lib/libhookmyapp.so.{series} -> libhookmyapp.so.{VERSION}"),
-        "lib/pkgconfig/".to_owned(),
-        "lib/pkgconfig/hookmyapp.pc".to_owned(),
-        "share/".to_owned(),
-        "share/hookmyapp/".to_owned(),
-        "share/hookmyapp/copyright".to_owned(),
-        "share/hookmyapp/hookmyapp-config-version.cmake".to_owned(),
-        "share/hookmyapp/hookmyapp-config.cmake".to_owned(),
-    ];
-    let found = tree(&packages);
-    assert_eq!(found.iter().collect::<std::collections::BTreeSet<_>>(), expected.iter().collect());
+    let expected = "include/
+include/hookmyapp.h
+include/hookmyapp.hpp
+lib/
+lib/libhookmyapp.so -> libhookmyapp.so.SERIES
+lib/libhookmyapp.so.VERSION
+lib/libhookmyapp.so.SERIES -> libhookmyapp.so.VERSION
+lib/pkgconfig/
+lib/pkgconfig/hookmyapp.pc
+share/
+share/hookmyapp/
+share/hookmyapp/copyright
+share/hookmyapp/hookmyapp-config-version.cmake
+share/hookmyapp/hookmyapp-config.cmake";
+    assert_tree(&packages, expected);
     for name in ["lib/pkgconfig/hookmyapp.pc", "share/hookmyapp/hookmyapp-config.cmake"] {
         let text = fs::read_to_string(packages.join(name)).unwrap();
         assert!(!text.contains(folder.path().to_str().unwrap()), "{text}");
@@ -757,9 +724,7 @@ fn vcpkg_port_steps_make_a_package() {
 #[test]
 fn man_page_contains_every_function_and_constant() {
     let Some(installed) = Installed::get() else { return };
-    if !are_there(&["man"]) {
-        return;
-    }
+    needs!("man");
     let page = installed.prefix().join("share/man/man3/hookmyapp.3");
     let mut man = command("man");
     man.args(["--warnings", "-E", "UTF-8", "-l"]).arg(&page).env("MANROFFSEQ", "").env("MANWIDTH", "80");
@@ -777,9 +742,7 @@ fn man_page_contains_every_function_and_constant() {
 
 #[test]
 fn doxygen_reads_the_header_without_a_warning() {
-    if !are_there(&["make", "doxygen"]) {
-        return;
-    }
+    needs!("make", "doxygen");
     let folder = tempdir().unwrap();
     let output = command("make").arg("doc").env("CARGO_TARGET_DIR", folder.path()).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", tools::shown(&output));
