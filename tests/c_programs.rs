@@ -97,12 +97,12 @@ fn the_headers_beside_the_library_are_the_committed_ones() {
 }
 
 #[test]
-fn the_static_link_line_is_what_rustc_reports_and_the_readme_says() {
+fn the_static_link_line_is_what_rustc_reports_and_the_manual_says() {
     let line = private_libraries().join(" ");
-    let in_readme = tools::read("README.md")
+    let in_manual = tools::read("docs/install.md")
         .lines()
         .any(|text| text.contains("libhookmyapp.a") && libraries(text) == libraries(&line));
-    assert!(in_readme, "no line of README.md links libhookmyapp.a with {line}");
+    assert!(in_manual, "no line of docs/install.md links libhookmyapp.a with {line}");
     if !has_tools() {
         return;
     }

@@ -472,7 +472,7 @@ fn two_archives_of_rust_work_in_one_program() {
     }
 }
 
-/// In bytes, for 64-bit x86: what is promised is in README.md. One percent more than before the library had its own
+/// In bytes, for 64-bit x86: what is promised is in docs/install.md. One percent more than before the library had its own
 /// connections.
 const SIZE_BUDGET: u64 = 1_813_111;
 
@@ -498,7 +498,7 @@ fn the_library_and_a_program_that_holds_it_keep_the_size_budget() {
 }
 
 #[test]
-fn the_shared_library_needs_no_newer_glibc_than_the_readme_says() {
+fn the_shared_library_needs_no_newer_glibc_than_the_manual_says() {
     let Some(library) = shared_library() else { return };
     if !are_there(&["objdump"]) || !cfg!(all(target_env = "gnu", target_arch = "x86_64")) {
         return;
@@ -508,10 +508,10 @@ fn the_shared_library_needs_no_newer_glibc_than_the_readme_says() {
     let versions = symbols.split("GLIBC_").skip(1).map(|rest| rest.split([')', ' ', '\n']).next().unwrap());
     let needed = versions.max_by_key(|version| numbers(version)).unwrap();
     println!("the shared library needs glibc {needed}");
-    let readme = tools::read("README.md");
-    let said = readme.split("needs glibc ").nth(1).expect("README.md says which glibc is needed");
+    let manual = tools::read("docs/install.md");
+    let said = manual.split("needs glibc ").nth(1).expect("docs/install.md says which glibc is needed");
     let said = said.split_whitespace().next().unwrap();
-    assert!(numbers(needed) <= numbers(said), "glibc {needed} is needed, and README.md says {said}");
+    assert!(numbers(needed) <= numbers(said), "glibc {needed} is needed, and docs/install.md says {said}");
 }
 
 #[test]
@@ -542,18 +542,17 @@ fn only_the_feature_that_make_turns_on_takes_the_messages_of_the_log_crate_out()
     }
 }
 
-// The words of the README, and packages
+// The commands of docs/install.md, and packages
 
-/// The fenced blocks in one language of the section about installing.
-fn readme_blocks(language: &str) -> Vec<String> {
-    let readme = tools::read("README.md");
-    let section = readme.split("\n## Install it\n").nth(1).unwrap().split("\n## ").next().unwrap();
+/// The fenced blocks in one language of the page about installing.
+fn manual_blocks(language: &str) -> Vec<String> {
+    let manual = tools::read("docs/install.md");
     let fence = format!("\n```{language}\n");
-    let blocks = section.split(&fence).skip(1);
+    let blocks = manual.split(&fence).skip(1);
     blocks.map(|block| block.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-/// Runs commands of the README, one after another, and stops at the first that fails.
+/// Runs commands of the page, one after another, and stops at the first that fails.
 fn run_words(words: &str, folder: &Path) {
     let mut sh = command("sh");
     sh.args(["-ec", words]).current_dir(folder);
@@ -561,12 +560,12 @@ fn run_words(words: &str, folder: &Path) {
 }
 
 #[test]
-fn the_commands_of_the_readme_install_and_link() {
+fn the_commands_of_the_manual_install_and_link() {
     if artefacts().is_none() || !are_there(&["pkg-config", "cmake"]) {
         return;
     }
     let folder = copy_of_source();
-    let blocks = readme_blocks("sh");
+    let blocks = manual_blocks("sh");
     let wanted = ["make install ", "pkg-config ", "cmake -S "];
     let words: Vec<&str> = wanted.map(|it| blocks.iter().find(|block| block.contains(it)).unwrap().as_str()).into();
     run_words(&words.join("\n"), folder.path());
@@ -581,12 +580,12 @@ fn the_commands_of_the_readme_install_and_link() {
 }
 
 #[test]
-fn the_cmake_of_the_readme_links() {
+fn the_cmake_of_the_manual_links() {
     let Some(installed) = Installed::get() else { return };
     if !are_there(&["cmake"]) {
         return;
     }
-    let snippets = readme_blocks("cmake");
+    let snippets = manual_blocks("cmake");
     assert_eq!(snippets.len(), 2);
     for snippet in snippets {
         let project = copy_of("examples/cmake");
@@ -611,7 +610,7 @@ fn the_debian_packages_build_without_a_network_and_lintian_finds_no_fault() {
         return;
     }
     let folder = copy_of_source();
-    let words = readme_blocks("sh").into_iter().find(|block| block.contains("packaging/debian")).unwrap();
+    let words = manual_blocks("sh").into_iter().find(|block| block.contains("packaging/debian")).unwrap();
     let mut sh = command("sh");
     sh.args(["-ec", &words]).current_dir(folder.path());
     // What `cargo test` tells its tests is not meant for Debian's cargo.
@@ -670,7 +669,7 @@ fn conan_makes_a_package_and_a_project_uses_it() {
     }
     let home = tempdir().unwrap();
     let folder = copy_of_source();
-    let words = readme_blocks("sh").into_iter().find(|block| block.contains("conan create")).unwrap();
+    let words = manual_blocks("sh").into_iter().find(|block| block.contains("conan create")).unwrap();
     let run = |words: &str| {
         let mut sh = command("sh");
         sh.args(["-ec", words]).current_dir(folder.path()).env("CONAN_HOME", home.path());
