@@ -1,5 +1,4 @@
-# Turns the comment at the top of the header into one that Doxygen shows as it is, and gives each part of the version
-# the words that stand above the whole.
+# Makes the comment at the top of the header the front page of Doxygen's manual, and documents each part of the version.
 1s|^/\*$|/** @file\
 @verbatim|
 1,/^ \*\/$/{

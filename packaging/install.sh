@@ -14,7 +14,7 @@ fail() {
 
 # ---- Where everything goes
 
-# An absolute path without a slash at its end; a relative one is meant from $2.
+# An absolute path without a slash at its end; a relative one is relative to $2.
 absolute() {
     case $1 in
         /*) path=$1 ;;
@@ -34,8 +34,8 @@ stage=${DESTDIR:+$(absolute "$DESTDIR" "$PWD")}
 
 # ---- What the .pc and the CMake files say
 
-# The way to $2 from a file in the folder $1, which the words $3 stand for: relative, so that the whole can be moved, as
-# long as both are below the prefix.
+# The path to $2 from a file in the folder $1, whose name in that file is $3: relative, so that the installed tree can be
+# moved, if both are below the prefix.
 way() {
     case $1/ in
         "$prefix"/*) ;;
@@ -85,7 +85,7 @@ filled() {
         -e "s|@SHARED_NAME@|$SHARED_NAME|g" -e "s|@SHARED_SONAME@|$SHARED_SONAME|g" "$6"
 }
 
-# With the shared library, only `pkg-config --static` names what the archive needs; without it, everybody needs that.
+# With the shared library, only `pkg-config --static` names the libraries of the static library; without it, every program needs them.
 pkg_config() {
     libs='' libs_private=$private
     if [ -z "$SHARED" ]; then libs=" $private" libs_private=''; fi

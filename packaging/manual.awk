@@ -10,7 +10,7 @@ function roff(text) {
     return text
 }
 
-# The comment in front of a declaration, a blank line of it as `paragraph`.
+# The comment in front of a declaration; an empty line of it becomes `paragraph`.
 function say_comment(paragraph,    i) {
     for (i = 1; i <= lines; i++)
         print comment[i] == "" ? paragraph : roff(comment[i])
