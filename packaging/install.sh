@@ -4,6 +4,7 @@
 #
 # Every file is first written under a temporary name beside its place. They are renamed when all of them are there, so
 # that a failure leaves nothing behind and no program ever meets half a file.
+# shellcheck disable=SC2153 # the variables in capitals come from the Makefile
 set -eu
 umask 022
 
@@ -111,6 +112,9 @@ man_page() {
     awk -v version="$VERSION" -f packaging/manual.awk include/hookmyapp.h
 }
 
+# `man hma_send_text` finds the page, too.
+functions=$(sed -n 's/^[a-z].*[ *]\(hma_[a-z0-9_]*\)(.*/\1/p' include/hookmyapp.h)
+
 # ---- Every file of the package: the action, what it is made of, where it goes
 
 each_file() {
@@ -128,6 +132,9 @@ each_file() {
     "$1" text cmake_config "$cmakedir/hookmyapp-config.cmake"
     "$1" text cmake_version "$cmakedir/hookmyapp-config-version.cmake"
     "$1" text man_page "$mandir/man3/hookmyapp.3"
+    for function in $functions; do
+        "$1" link hookmyapp.3 "$mandir/man3/$function.3"
+    done
     "$1" copy LICENSE-MIT "$docdir/LICENSE-MIT"
     "$1" copy LICENSE-APACHE "$docdir/LICENSE-APACHE"
     # The licences of what is built in.

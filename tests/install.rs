@@ -87,6 +87,10 @@ fn make_install_puts_every_file_in_its_place() {
         format!("{lib}/pkgconfig/"),
         format!("{lib}/pkgconfig/hookmyapp.pc"),
     ]);
+    // `man hma_send_text` finds the page.
+    let header = Header::parse(&tools::read("include/hookmyapp.h"));
+    let link = |name: &String| format!("opt/hma/share/man/man3/{name}.3 -> hookmyapp.3");
+    expected.extend(header.functions.iter().map(|function| link(&function.name)));
     expected.sort();
     assert_eq!(tree(stage.path()), expected);
     // A staged copy says nothing of where it was staged.
@@ -784,6 +788,35 @@ fn the_man_page_has_no_warning_and_every_function_and_constant() {
 }
 
 #[test]
+fn man_finds_the_page_by_the_name_of_a_function_with_its_environment_errors_and_examples() {
+    let Some(installed) = Installed::get() else { return };
+    if !are_there(&["man"]) {
+        return;
+    }
+    let mut man = command("man");
+    man.args(["-E", "UTF-8", "3", "hma_send_text"]).env("MANPATH", installed.prefix().join("share/man"));
+    let page = tools::run(man.env("MANROFFSEQ", "").env("MANWIDTH", "200").env("MAN_KEEP_FORMATTING", ""));
+    let section = |name: &str| -> String {
+        let start = page.find(&format!("\n{name}\n")).unwrap_or_else(|| panic!("no {name} in {page}")) + name.len() + 2;
+        page[start..].lines().take_while(|line| line.is_empty() || line.starts_with(' ')).collect::<Vec<_>>().join("\n")
+    };
+    assert!(section("SYNOPSIS").contains("pkg-config --static"), "{}", section("SYNOPSIS"));
+    for name in ["INSTAGRAM_GRAPH_API_URL", "INSTAGRAM_USER_ID", "INSTAGRAM_ACCESS_TOKEN", "WEBHOOK_HMAC_SECRET"] {
+        assert!(section("ENVIRONMENT").contains(name), "{}", section("ENVIRONMENT"));
+    }
+    assert!(section("ERRORS").contains("HMA_ERROR_WINDOW_CLOSED 23"), "{}", section("ERRORS"));
+    // The examples are those that tests/readme.rs compiles: the webhook of docs/webhooks.md, and that of the header.
+    let manual = tools::read("docs/webhooks.md");
+    let webhook = manual.split("\n```c\n").nth(1).unwrap().split("```").next().unwrap();
+    let examples = section("EXAMPLES");
+    for line in
+        webhook.lines().chain(["status = hma_send_text(client, \"8123456789012345\", \"Hello\", &response, &error);"])
+    {
+        assert!(examples.contains(line.trim()), "{line} is not in {examples}");
+    }
+}
+
+#[test]
 fn doxygen_reads_the_header_without_a_warning() {
     if !are_there(&["make", "doxygen"]) {
         return;
@@ -791,6 +824,18 @@ fn doxygen_reads_the_header_without_a_warning() {
     let folder = tempdir().unwrap();
     let output = command("make").arg("doc").env("CARGO_TARGET_DIR", folder.path()).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", tools::shown(&output));
-    let page = fs::read_to_string(folder.path().join("manual/html/hookmyapp_8h.html")).unwrap();
-    assert!(page.contains("hma_send_text") && page.contains("HMA_ERROR_WINDOW_CLOSED"));
+    let page = |name: &str| fs::read_to_string(folder.path().join("manual/html").join(name)).unwrap();
+    assert!(page("hookmyapp_8h.html").contains("hma_send_text"));
+    assert!(page("hookmyapp_8h.html").contains("HMA_ERROR_WINDOW_CLOSED"));
+    let namespace = format!("hma_1_1v{}", series().replace('.', "__"));
+    assert!(page(&format!("namespace{namespace}.html")).contains("webhook_verify"));
+    assert!(page(&format!("class{namespace}_1_1client.html")).contains("send_private_reply"));
+    // The front page is the preface of the header.
+    let header = tools::read("include/hookmyapp.h");
+    let preface =
+        header.lines().skip(2).take_while(|line| *line != " */").map(|line| line.trim_start_matches([' ', '*']));
+    let front = page("index.html");
+    for line in preface.filter(|line| !line.contains(['"', '<', '&'])) {
+        assert!(front.contains(line), "{line}");
+    }
 }
