@@ -8,5 +8,5 @@ The C functions are in hookmyapp.h, the C++ classes in hookmyapp.hpp.\
     s|^ \*/$|@endverbatim */|
     s|^ \* \{0,1\}||
 }
-s|^#define HMA_VERSION_|/** A part of HMA_VERSION, as a number. */\
+s|^#define HMA_VERSION_|/** A part of HMA_VERSION_STRING, as a number. */\
 &|

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make` has made, removes it, or says what it is: install.sh install|uninstall|facts, with variables from
-# the Makefile.
+# Installs what `make` has made, removes it, or says what it is: install.sh install|uninstall|print-config, with
+# variables from the Makefile.
 #
 # Every file is first written under a temporary name beside its place. They are renamed when all of them are there, so
 # that a failure leaves nothing behind and no program ever meets half a file.
@@ -37,7 +37,7 @@ stage=${DESTDIR:+$(absolute "$DESTDIR" "$PWD")}
 
 # The path to $2 from a file in the folder $1, whose name in that file is $3: relative, so that the installed tree can be
 # moved, if both are below the prefix.
-way() {
+relative_path() {
     case $1/ in
         "$prefix"/*) ;;
         *) printf '%s' "$2" && return ;;
@@ -78,7 +78,7 @@ private_list() {
     printf '%s' "$list"
 }
 
-filled() {
+expand() {
     quoted() { printf '%s' "$1" | sed 's/[\\&|]/\\&/g'; }
     sed -e "s|@VERSION@|$VERSION|g" -e "s|@SERIES@|$SOVERSION|g" \
         -e "s|@PREFIX@|$(quoted "$1")|g" -e "s|@INCLUDEDIR@|$(quoted "$2")|g" -e "s|@LIBDIR@|$(quoted "$3")|g" \
@@ -93,19 +93,19 @@ pkg_config() {
     # pkg-config leaves out -I/usr/include and puts a cross compiler's folder in front, if it reads /usr by name.
     case $prefix in
         '' | /usr) pc_prefix=$prefix ;;
-        *) pc_prefix=$(way "$libdir/pkgconfig" "$prefix" "\${pcfiledir}") ;;
+        *) pc_prefix=$(relative_path "$libdir/pkgconfig" "$prefix" "\${pcfiledir}") ;;
     esac
-    filled "$pc_prefix" "$(from_prefix "$includedir")" "$(from_prefix "$libdir")" "$libs" "$libs_private" \
+    expand "$pc_prefix" "$(from_prefix "$includedir")" "$(from_prefix "$libdir")" "$libs" "$libs_private" \
         packaging/hookmyapp.pc.in
 }
 
 cmake_config() {
-    filled '' "$(way "$cmakedir" "$includedir" .)" "$(way "$cmakedir" "$libdir" .)" '' \
+    expand '' "$(relative_path "$cmakedir" "$includedir" .)" "$(relative_path "$cmakedir" "$libdir" .)" '' \
         "$(private_list)" packaging/cmake/hookmyapp-config.cmake.in
 }
 
 cmake_version() {
-    filled '' '' '' '' '' packaging/cmake/hookmyapp-config-version.cmake.in
+    expand '' '' '' '' '' packaging/cmake/hookmyapp-config-version.cmake.in
 }
 
 man_page() {
@@ -225,6 +225,8 @@ uninstall_all() {
 case ${1-} in
     install) install_all ;;
     uninstall) uninstall_all ;;
-    facts) printf '%s\n' "STATIC=$STATIC" "SHARED=$SHARED" "SHARED_SONAME=$SHARED_SONAME" "LIBS=$(private_list)" ;;
-    *) fail "usage: install.sh install|uninstall|facts" ;;
+    print-config)
+        printf '%s\n' "STATIC=$STATIC" "SHARED=$SHARED" "SHARED_SONAME=$SHARED_SONAME" "LIBS=$(private_list)"
+        ;;
+    *) fail "usage: install.sh install|uninstall|print-config" ;;
 esac

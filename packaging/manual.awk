@@ -75,7 +75,7 @@ in_preface { sub(/^ \* */, ""); if ($0 != "") print roff($0); next }
 in_comment && /^ \*\/$/ { in_comment = 0; next }
 in_comment { sub(/^ \* ?/, ""); comment[++lines] = $0; next }
 
-/^#define HMA_VERSION / { lines = 0; next }
+/^#define HMA_VERSION_STRING / { lines = 0; next }
 /^#define HMA_[A-Z_]+ / && lines {
     section($2 ~ /^HMA_(OK|ERROR_)/ ? "ERRORS" : "CONSTANTS")
     print ".TP\n.BR " $2 " \" \" " roff($3)

@@ -8,7 +8,7 @@
 
 static void library(void)
 {
-    CHECK_TEXT(hma_version(), HMA_VERSION);
+    CHECK_TEXT(hma_version(), HMA_VERSION_STRING);
     CHECK_TEXT(hma_status_text(HMA_ERROR_WINDOW_CLOSED), "the 24-hour window is closed: the user must write first");
     CHECK(hma_status_delivery(HMA_OK) == HMA_DELIVERY_ACCEPTED);
     CHECK(hma_status_delivery(HMA_ERROR_CONNECT) == HMA_DELIVERY_NOT_SENT);

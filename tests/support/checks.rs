@@ -1,7 +1,4 @@
-//! What every mistake has in common: the right kind, one line, nothing sent.
-
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
+//! What every error has in common: the right kind, one line, nothing sent.
 
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 

@@ -1,8 +1,5 @@
 //! What a C header declares, with its comments, read from its text.
 
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
-
 use std::collections::BTreeMap;
 
 /// One declaration and the comment in front of it, both on one line.

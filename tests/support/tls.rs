@@ -1,8 +1,5 @@
 //! A private certificate authority, and a TLS server whose connections a closure serves.
 
-// Several tests include this file, and each uses only a part of it.
-#![allow(dead_code)]
-
 use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

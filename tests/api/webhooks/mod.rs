@@ -1,0 +1,5 @@
+//! Webhooks, through Rust and through C.
+
+mod events;
+mod replies;
+mod signatures;
