@@ -6,7 +6,7 @@ use std::fs;
 use std::ptr;
 
 use crate::support::c_api::{
-    CText, Client, Config, Error, KINDS, Message, Response, argument_error, borrowed, line, old, sent,
+    CText, Client, Config, Error, KINDS, Message, Response, argument_error, borrowed, line, made, old, sent,
 };
 use crate::support::gateway::{Answer, Gateway};
 use crate::support::header::Header;
@@ -14,8 +14,10 @@ use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use crate::vectors::c::{client_of, gateway_of};
 use hookmyapp::capi::client::*;
 use hookmyapp::capi::config::*;
+use hookmyapp::capi::events::hma_events_echoes;
 use hookmyapp::capi::message::*;
 use hookmyapp::capi::status::*;
+use hookmyapp::capi::webhook::hma_webhook_sign;
 use serde_json::json;
 
 const BASE_URL: &CStr = c"http://127.0.0.1:9/v25.0";
@@ -43,6 +45,7 @@ type Row<Call> = (&'static str, &'static str, &'static str, bool, Call);
 
 type MakesConfig = fn(*const c_char) -> Box<hma_config>;
 type MakesMessage = fn(*const c_char) -> Box<hma_message>;
+type MakesString = fn(*const c_char) -> Result<String, Error>;
 type Sends = fn(&Client, *const c_char) -> Result<Response, Error>;
 
 /// A setter applied to what another function made.
@@ -145,7 +148,7 @@ const MESSAGE_TEXTS: [Row<MakesMessage>; 23] = [
     }),
 ];
 
-const SEND_TEXTS: [Row<Sends>; 6] = [
+const SEND_TEXTS: [Row<Sends>; 7] = [
     ("hma_send_text", "recipient_id", "recipient_id", true, |client, it| {
         sent(|response, error| unsafe { hma_send_text(client.raw(), it, ONE, response, error) })
     }),
@@ -164,7 +167,25 @@ const SEND_TEXTS: [Row<Sends>; 6] = [
     ("hma_upload", "url", "url", true, |client, it| {
         sent(|response, error| unsafe { hma_upload(client.raw(), 1, it, response, error) })
     }),
+    ("hma_get", "path", "path", true, |client, it| {
+        sent(|response, error| unsafe { hma_get(client.raw(), it, response, error) })
+    }),
 ];
+
+const STRING_TEXTS: [Row<MakesString>; 3] = [
+    ("hma_message_json", "recipient_id", "recipient_id", true, |it| {
+        made(|json, error| unsafe { hma_message_json(Some(&text()), it, json, error) })
+    }),
+    ("hma_message_private_reply_json", "comment_id", "comment_id", true, |it| {
+        made(|json, error| unsafe { hma_message_private_reply_json(Some(&text()), it, json, error) })
+    }),
+    ("hma_webhook_sign", "secret", "secret", true, |it| {
+        made(|signature, error| unsafe { hma_webhook_sign(it, ptr::null(), 0, signature, error) })
+    }),
+];
+
+/// What these find wrong in a text is no error: a signature does not fit, a part has no bytes, nothing is echoed.
+const WITHOUT_ERRORS: [&str; 3] = ["hma_webhook_verify", "hma_text_part_length", "hma_events_echoes"];
 
 #[test]
 fn tables_contain_every_text_argument_of_the_header() {
@@ -172,15 +193,15 @@ fn tables_contain_every_text_argument_of_the_header() {
     let expected: BTreeSet<(&str, &str)> = header
         .functions
         .iter()
-        // What a webhook lacks is no error of the program: webhooks/signatures.rs.
-        .filter(|function| function.name != "hma_webhook_verify")
+        .filter(|function| !WITHOUT_ERRORS.contains(&function.name.as_str()))
         .flat_map(|function| function.parameters.iter().map(|parameter| (function.name.as_str(), parameter.as_str())))
         .filter_map(|(function, parameter)| Some((function, parameter.strip_prefix("const char *")?)))
         .collect();
     let configs = CONFIG_TEXTS.iter().map(|row| (row.0, row.1));
     let messages = MESSAGE_TEXTS.iter().map(|row| (row.0, row.1));
     let sends = SEND_TEXTS.iter().map(|row| (row.0, row.1));
-    assert_eq!(configs.chain(messages).chain(sends).collect::<BTreeSet<_>>(), expected);
+    let strings = STRING_TEXTS.iter().map(|row| (row.0, row.1));
+    assert_eq!(configs.chain(messages).chain(sends).chain(strings).collect::<BTreeSet<_>>(), expected);
 }
 
 /// What an error string says of a text that is wrong in itself.
@@ -242,6 +263,27 @@ fn send_text_that_is_null_or_not_utf8_is_rejected() {
         assert_eq!(argument_error(send(&client, ptr::null()), function), null(name), "{function} {parameter}");
     }
     assert!(gateway.received().is_empty());
+}
+
+#[test]
+fn invalid_text_makes_no_string() {
+    for (function, parameter, name, _, make) in STRING_TEXTS {
+        for (pointer, expected) in [(NOT_UTF8.as_ptr(), not_utf8(name)), (ptr::null(), null(name))] {
+            let error = make(pointer).expect_err(function);
+            assert_eq!((error.status, line(&error)), (HMA_ERROR_ARGUMENT, expected), "{function} {parameter}");
+        }
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_has_no_part_and_is_no_echo() {
+    // SAFETY: NUL-terminated texts or NULL.
+    unsafe {
+        for (text, length) in [(NOT_UTF8.as_ptr(), 0), (ptr::null(), 0), (c"".as_ptr(), 0), (c"ab".as_ptr(), 2)] {
+            assert_eq!(hma_text_part_length(text), length);
+            assert_eq!(hma_events_echoes(None, 0, text, text, 0), 0);
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod config;
 mod error_strings;
 mod messages;
 mod promises;
+mod reading;
 mod secrets;
 mod traits;
 mod vectors;

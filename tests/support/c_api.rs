@@ -106,6 +106,18 @@ impl Client {
         })
     }
 
+    pub fn send_json(&self, body: &str) -> Result<Response, Error> {
+        let body = CText::of(body);
+        // SAFETY: a NUL-terminated text, and out-parameters that may be written.
+        sent(|response, error| unsafe { hma_send_json(self.raw(), body.as_ptr(), response, error) })
+    }
+
+    pub fn get(&self, path: &str) -> Result<Response, Error> {
+        let path = CText::of(path);
+        // SAFETY: a NUL-terminated text, and out-parameters that may be written.
+        sent(|response, error| unsafe { hma_get(self.raw(), path.as_ptr(), response, error) })
+    }
+
     pub fn upload(&self, kind: AttachmentKind, url: &str) -> Result<Response, Error> {
         let url = CText::of(url);
         // SAFETY: a NUL-terminated text, and out-parameters that may be written.
@@ -144,6 +156,18 @@ pub fn sent(send: impl FnOnce(*mut *mut hma_response, *mut *mut c_char) -> hma_s
         }
         _ => Err(Error::of(status, taken(error), response).unwrap()),
     }
+}
+
+/// Calls what makes a string. Without a place for the string the outcome is the same.
+pub fn made(make: impl Fn(*mut *mut c_char, *mut *mut c_char) -> hma_status) -> Result<String, Error> {
+    let (mut string, mut error) = (old(), old());
+    let status = make(&mut string, &mut error);
+    let (string, error) = (taken(string), taken(error));
+    assert_eq!(string.is_some(), status == HMA_OK);
+    let mut same_error = old();
+    assert_eq!(make(ptr::null_mut(), &mut same_error), status);
+    assert_eq!(taken(same_error), error);
+    Error::of(status, error, None).map_or_else(|| Ok(string.unwrap()), Err)
 }
 
 // Messages
@@ -270,6 +294,20 @@ impl Message {
     pub fn reusable(mut self) -> Message {
         hma_message_set_reusable(self.0.as_deref_mut());
         self
+    }
+
+    pub fn to_json(&self, recipient_id: &str) -> Result<String, Error> {
+        let recipient_id = CText::of(recipient_id);
+        // SAFETY: a NUL-terminated text, and out-parameters that may be written.
+        made(|json, error| unsafe { hma_message_json(self.0.as_deref(), recipient_id.as_ptr(), json, error) })
+    }
+
+    pub fn to_private_reply_json(&self, comment_id: &str) -> Result<String, Error> {
+        let comment_id = CText::of(comment_id);
+        // SAFETY: a NUL-terminated text, and out-parameters that may be written.
+        made(|json, error| unsafe {
+            hma_message_private_reply_json(self.0.as_deref(), comment_id.as_ptr(), json, error)
+        })
     }
 }
 

@@ -563,12 +563,17 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut request = httparse::Request::new(&mut headers);
     request.parse(bytes).unwrap();
-    let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length")).unwrap();
-    let length: usize = std::str::from_utf8(length.value).unwrap().parse().unwrap();
+    let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.map_or(0, |length| std::str::from_utf8(length.value).unwrap().parse().unwrap());
     Some(head_length + length)
 }
 
+/// The text of the message; of a GET the last part of its path.
 fn text_of(request: &[u8]) -> String {
+    if request.starts_with(b"GET ") {
+        let path = std::str::from_utf8(request).unwrap().split(' ').nth(1).unwrap();
+        return path.rsplit('/').next().unwrap().to_owned();
+    }
     let body: Value = serde_json::from_slice(&request[head_length(request).unwrap()..]).unwrap();
     body["message"]["text"].as_str().unwrap().to_owned()
 }

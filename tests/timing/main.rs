@@ -17,4 +17,5 @@ mod support {
 #[cfg(target_os = "linux")]
 mod addresses;
 mod deadlines;
+mod drain;
 mod shutdown;

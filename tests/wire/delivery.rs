@@ -434,6 +434,22 @@ fn config(base_url: &str, authority: &Authority, timeout: Duration) -> Config {
     Config::new(base_url, ACCOUNT_ID, "hmat_secret_token").ca_file(authority.file()).timeout(timeout)
 }
 
+/// What asks the server.
+#[derive(Clone, Copy, PartialEq)]
+enum Call {
+    Send,
+    Read,
+}
+
+impl Call {
+    fn make(self, client: &Client, text: &str, padding: usize) -> Result<Response, Error> {
+        match self {
+            Call::Send => send(client, text, padding),
+            Call::Read => client.get(text),
+        }
+    }
+}
+
 fn send(client: &Client, text: &str, padding: usize) -> Result<Response, Error> {
     let padding = "x".repeat(padding);
     let body = format!(r#"{{"recipient":{{"id":"{USER}"}},"message":{{"text":"{text}"}},"padding":"{padding}"}}"#);
@@ -454,6 +470,7 @@ fn problems_of(
     authority: &Authority,
     tls: Option<&Arc<ServerConfig>>,
     connection: Connection,
+    call: Call,
 ) -> Vec<String> {
     let mut script = case.script.clone();
     if connection == Connection::Kept {
@@ -464,7 +481,7 @@ fn problems_of(
     if connection == Connection::Kept {
         send(&client, "warm-up", 0).unwrap();
     }
-    let first = send(&client, FIRST, case.padding);
+    let first = call.make(&client, FIRST, case.padding);
     server.go_on();
     assert!(server.wait_for_script(0), "{}: no connection was made", case.what);
     if first.is_ok() {
@@ -479,7 +496,7 @@ fn problems_of(
         _ => (case.outcome, case.received),
     };
     let mut problems = Vec::new();
-    problems.extend(contradictions(&first, &entries, FIRST));
+    problems.extend(contradictions_of(call, &first, &entries, FIRST));
     problems.extend(contradictions(&second, &entries, SECOND));
     if !is_as_expected(&first, outcome) {
         problems.push(format!("expected {outcome:?}, got {first:?}"));
@@ -504,6 +521,10 @@ fn count(entries: &[Entry], text: &str) -> usize {
 
 /// What may never happen, whatever the server did.
 fn contradictions(outcome: &Result<Response, Error>, entries: &[Entry], text: &str) -> Vec<String> {
+    contradictions_of(Call::Send, outcome, entries, text)
+}
+
+fn contradictions_of(call: Call, outcome: &Result<Response, Error>, entries: &[Entry], text: &str) -> Vec<String> {
     let received = count(entries, text);
     let mut problems = Vec::new();
     if received > 1 {
@@ -519,7 +540,7 @@ fn contradictions(outcome: &Result<Response, Error>, entries: &[Entry], text: &s
             if error.delivery() == Delivery::NotSent && received > 0 {
                 problems.push(format!("\"not sent\", but the server read it: {error}"));
             }
-            if !has_clear_message(error) {
+            if !has_clear_message(error, call) {
                 problems.push(format!("not told well: {error}"));
             }
         }
@@ -528,7 +549,7 @@ fn contradictions(outcome: &Result<Response, Error>, entries: &[Entry], text: &s
 }
 
 /// The error says in one line what became of the message, and shows no secret.
-fn has_clear_message(error: &Error) -> bool {
+fn has_clear_message(error: &Error, call: Call) -> bool {
     let text = error.to_string();
     let says_so = match error.delivery() {
         Delivery::NotSent => text.ends_with("nothing was sent"),
@@ -537,7 +558,11 @@ fn has_clear_message(error: &Error) -> bool {
             text.starts_with("Instagram API error ") && advises == (error.kind() == ErrorKind::Endpoint)
         }
         Delivery::Unknown if error.kind() == ErrorKind::Lost && !text.starts_with("Instagram API error ") => {
-            text.ends_with("the message may have been delivered, so do not repeat it blindly")
+            let advice = match call {
+                Call::Send => "the message may have been delivered, so do not repeat it blindly",
+                Call::Read => "it may be asked again",
+            };
+            text.ends_with(advice)
         }
         Delivery::Unknown => text.starts_with("Instagram API error "),
     };
@@ -563,6 +588,10 @@ fn delivery_of(kind: ErrorKind) -> Delivery {
 }
 
 fn assert_table_holds(cases: &[Case], versions: Versions, connection: Connection) {
+    assert_table_holds_for(Call::Send, cases, versions, connection);
+}
+
+fn assert_table_holds_for(call: Call, cases: &[Case], versions: Versions, connection: Connection) {
     let authority = Authority::new();
     let tls = server_settings(&authority, versions);
     let problems = Mutex::new(Vec::new());
@@ -572,7 +601,7 @@ fn assert_table_holds(cases: &[Case], versions: Versions, connection: Connection
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = next() {
-                    let found = problems_of(case, &authority, tls.as_ref(), connection);
+                    let found = problems_of(case, &authority, tls.as_ref(), connection, call);
                     problems.lock().unwrap().extend(found);
                 }
             });
@@ -580,6 +609,21 @@ fn assert_table_holds(cases: &[Case], versions: Versions, connection: Connection
     });
     let problems = problems.into_inner().unwrap();
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+/// A GET has no body that could be large.
+fn cases_for_a_read() -> Vec<Case> {
+    all_cases().into_iter().filter(|case| case.padding == 0).collect()
+}
+
+#[test]
+fn delivery_table_holds_for_reads_over_plain_tcp() {
+    assert_table_holds_for(Call::Read, &cases_for_a_read(), None, Connection::Fresh);
+}
+
+#[test]
+fn delivery_table_holds_for_reads_over_tls() {
+    assert_table_holds_for(Call::Read, &cases_for_a_read(), Some(&TLS_1_3), Connection::Fresh);
 }
 
 /// The cases that begin with a request; in the others something befalls a connection before it has carried one.
@@ -712,7 +756,7 @@ fn close_for_writing(server: SocketAddr, expected: usize) {
 fn assert_not_sent(what: &str, outcome: Result<Response, Error>) {
     let error = outcome.expect_err(what);
     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::NotSent), "{what}: {error}");
-    assert!(has_clear_message(&error), "{what}: {error}");
+    assert!(has_clear_message(&error, Call::Send), "{what}: {error}");
 }
 
 #[test]

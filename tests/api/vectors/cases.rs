@@ -46,6 +46,28 @@ fn requests_are_sent_as_their_vectors_say() {
 }
 
 #[test]
+fn request_made_without_sending_is_sent_byte_for_byte() {
+    let mut seen = 0;
+    for (_, mut vector) in read_all("requests") {
+        vector.set_aside(&["expect_method", "expect_path", "expect_body"]);
+        let gateway = gateway_of(&vector.text("account_id"), TOKEN);
+        let client = client_of(&gateway);
+        for call in calls(vector.object("send")).unwrap() {
+            let Some(json) = call.json() else { continue };
+            let json = json.unwrap_or_else(|error| panic!("{}: {error}", vector.place()));
+            call.make(&client).unwrap();
+            client.send_json(&json).unwrap();
+            let received = gateway.received();
+            let [.., first, second] = &received[..] else { panic!() };
+            assert_eq!(String::from_utf8_lossy(&first.body), json, "{}", vector.place());
+            assert_eq!(first.body, second.body, "{}", vector.place());
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+#[test]
 fn request_head_contains_exactly_six_headers() {
     let gateway = gateway_of(ACCOUNT_ID, TOKEN);
     client_of(&gateway).send_text(USER, "Ça marche").unwrap();
@@ -125,6 +147,9 @@ fn invalid_requests_are_rejected_by_field_name_and_not_sent() {
         };
         for call in calls {
             let error = argument_error(call.make(&client), vector.place());
+            if let Some(json) = call.json() {
+                assert_eq!(json.expect_err(vector.place()).to_string(), error, "{}", vector.place());
+            }
             let name = our_name(&field, matches!(call, Call::PrivateReply { .. }));
             let after_name = error.strip_prefix(&name).unwrap_or_else(|| panic!("{stem}: {error}"));
             assert!(after_name.starts_with([':', ' ']), "{stem}: {error}");

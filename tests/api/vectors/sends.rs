@@ -25,6 +25,18 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The body that the call would send, made without sending it.
+    fn json(&self) -> Option<Result<String, Error>> {
+        match self {
+            Call::Text { user, text } => Some(Message::text(text).to_json(user)),
+            Call::Send { user, message } => Some(message.to_json(user)),
+            Call::PrivateReply { comment, message } => Some(message.to_private_reply_json(comment)),
+            Call::Upload { .. } => None,
+        }
+    }
+}
+
 /// All the ways to say it; or why there is none.
 fn calls(mut send: Fields) -> Result<Vec<Call>, &'static str> {
     let calls = calls_of(&mut send);

@@ -6,7 +6,7 @@ use std::ptr;
 use hookmyapp::capi::{status::*, webhook::*};
 use hookmyapp::{Delivery, ErrorKind, webhook};
 
-use crate::support::c_api::{CText, old, taken};
+use crate::support::c_api::{CText, Error, made, old, taken};
 use crate::support::checks::line;
 use crate::support::vectors::{Fields, read_all};
 use crate::support::webhook::{SECRET, sign};
@@ -50,6 +50,33 @@ fn c_verify(secret: Option<&str>, signature: Option<&str>, body: &[u8]) -> (hma_
         hma_webhook_verify(secret.as_ptr(), signature.as_ptr(), body.as_ptr().cast(), body.len(), &mut error)
     };
     (status, taken(error))
+}
+
+fn c_sign(secret: Option<&str>, body: &[u8]) -> Result<String, Error> {
+    let secret = CText::of(secret);
+    // SAFETY: a NUL-terminated text or NULL, a body of that length, and out-parameters that may be written.
+    made(|signature, error| unsafe {
+        hma_webhook_sign(secret.as_ptr(), body.as_ptr().cast(), body.len(), signature, error)
+    })
+}
+
+#[test]
+fn made_signature_is_the_one_that_others_make() {
+    for body in [&b""[..], b"{}", "{\"text\":\"é\0\"}".as_bytes(), &[0xFF; 70_000]] {
+        let made = webhook::sign(SECRET, body).unwrap();
+        assert_eq!(made, sign(SECRET, body));
+        assert_eq!(c_sign(Some(SECRET), body).unwrap(), made);
+        assert!(webhook::verify(SECRET, made.as_str(), body).is_ok());
+    }
+}
+
+#[test]
+fn signing_without_a_secret_is_an_argument_error() {
+    let error = webhook::sign("", b"{}").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Argument);
+    assert_eq!(line(&error), "secret: must not be empty");
+    assert_eq!(c_sign(Some(""), b"{}").unwrap_err().status, HMA_ERROR_ARGUMENT);
+    assert_eq!(c_sign(None, b"{}").unwrap_err().status, HMA_ERROR_ARGUMENT);
 }
 
 #[test]
