@@ -1,12 +1,19 @@
 # Makes the man page hookmyapp(3) of the header: awk -v version=VERSION -f manual.awk hookmyapp.h
 
-function roff(text) {
+function roff(text,    parts, count, i) {
     gsub(/\\/, "\\e", text)
     gsub(/-/, "\\-", text)
     while (match(text, /`[^`]*`/))
         text = substr(text, 1, RSTART - 1) "\\fB" substr(text, RSTART + 1, RLENGTH - 2) "\\fP" substr(text, RSTART + RLENGTH)
     if (text ~ /^[.']/)
         text = "\\&" text
+    # A path with a query may be longer than a line, which then breaks before a parameter.
+    if (text ~ /[?][^ ]*&/) {
+        count = split(text, parts, "&")
+        text = parts[1]
+        for (i = 2; i <= count; i++)
+            text = text "\\:&" parts[i]
+    }
     return text
 }
 
