@@ -150,13 +150,14 @@ bench: all
 	    echo "libcurl and cJSON are left out. Debian: apt-get install libcurl4-openssl-dev libcjson-dev"; }
 	HMA_BENCH_C_PROGRAMS="$(abspath $(BENCH))" $(CARGO) bench --bench sends
 
-# Makes the manual of the header in HTML: target/manual/html/index.html.
+# Writes the manual of both headers as HTML: target/manual/html/index.html.
 doc:
 	$(if $(call missing_tool,$(DOXYGEN)),$(error $(DOXYGEN) is missing: install Doxygen))
-	mkdir -p $(MANUAL)
-	MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
+	@mkdir -p $(MANUAL)
+	@MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
+	@echo "wrote $(MANUAL)/html/index.html"
 
-# Writes include/hookmyapp.h anew from the sources.
+# Writes include/hookmyapp.h from the sources.
 header:
 	HMA_UPDATE_HEADER=1 $(CARGO) test --test ffi -- header::
 

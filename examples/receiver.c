@@ -161,8 +161,7 @@ static unsigned take_in(struct receiver *receiver, struct delivery *delivery, co
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *body)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(body), (void *)body, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(body), (void *)body, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result done;
 
     if (response == NULL)
@@ -197,9 +196,8 @@ static int append(struct delivery *delivery, const char *part, size_t length)
 }
 
 /* Called with the head of a request, then with each part of its body, then once more at its end. */
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *part, size_t *part_length,
-                                  void **request)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *part, size_t *part_length, void **request)
 {
     struct receiver *receiver = context;
     struct delivery *delivery = *request;

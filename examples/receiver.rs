@@ -209,7 +209,7 @@ impl Seen {
     }
 }
 
-/// Goes on when nobody reads the output any more.
+/// Continues when the output is closed.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

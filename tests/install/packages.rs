@@ -86,7 +86,10 @@ opt/hma/share/doc/hookmyapp/copyright
 opt/hma/share/man/
 opt/hma/share/man/man3/
 opt/hma/share/man/man3/hookmyapp.3";
-    assert_tree(stage.path(), &expected.replace("LIB", lib));
+    // `man hma_send_text` finds the page.
+    let header = Header::parse(&tools::read("include/hookmyapp.h"));
+    let links = header.functions.iter().map(|it| format!("\nopt/hma/share/man/man3/{}.3 -> hookmyapp.3", it.name));
+    assert_tree(stage.path(), &(expected.replace("LIB", lib) + &links.collect::<String>()));
     // A staged copy says nothing of where it was staged.
     for file in ["pkgconfig/hookmyapp.pc", "cmake/hookmyapp/hookmyapp-config.cmake"] {
         let text = fs::read_to_string(stage.path().join(lib).join(file)).unwrap();
@@ -440,7 +443,7 @@ fn two_rust_static_libraries_link_into_one_program() {
     }
 }
 
-/// In bytes, for 64-bit x86: what is promised is in README.md. One percent more than before the library had its own
+/// In bytes, for 64-bit x86: what is promised is in docs/install.md. One percent more than before the library had its own
 /// connections.
 const SIZE_BUDGET: u64 = 1_813_111;
 
@@ -476,10 +479,10 @@ fn shared_library_needs_only_the_documented_glibc() {
     let versions = symbols.split("GLIBC_").skip(1).map(|rest| rest.split([')', ' ', '\n']).next().unwrap());
     let needed = versions.max_by_key(|version| numbers(version)).unwrap();
     println!("the shared library needs glibc {needed}");
-    let readme = tools::read("README.md");
-    let said = readme.split("needs glibc ").nth(1).expect("README.md says which glibc is needed");
+    let manual = tools::read("docs/install.md");
+    let said = manual.split("needs glibc ").nth(1).expect("docs/install.md says which glibc is needed");
     let said = said.split_whitespace().next().unwrap();
-    assert!(numbers(needed) <= numbers(said), "glibc {needed} is needed, and README.md says {said}");
+    assert!(numbers(needed) <= numbers(said), "glibc {needed} is needed, and docs/install.md says {said}");
 }
 
 #[test]
@@ -510,18 +513,17 @@ fn only_the_feature_quiet_removes_log_messages() {
     }
 }
 
-// The words of the README, and packages
+// The commands of docs/install.md, and packages
 
-/// The fenced blocks in one language of the section about installing.
-fn readme_blocks(language: &str) -> Vec<String> {
-    let readme = tools::read("README.md");
-    let section = readme.split("\n## Install it\n").nth(1).unwrap().split("\n## ").next().unwrap();
+/// The fenced blocks in one language of the page about installing.
+fn manual_blocks(language: &str) -> Vec<String> {
+    let manual = tools::read("docs/install.md");
     let fence = format!("\n```{language}\n");
-    let blocks = section.split(&fence).skip(1);
+    let blocks = manual.split(&fence).skip(1);
     blocks.map(|block| block.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-/// Runs commands of the README, one after another, and stops at the first that fails.
+/// Runs commands of the page, one after another, and stops at the first that fails.
 fn run_words(words: &str, folder: &Path) {
     let mut sh = command("sh");
     sh.args(["-ec", words]).current_dir(folder);
@@ -529,10 +531,10 @@ fn run_words(words: &str, folder: &Path) {
 }
 
 #[test]
-fn readme_commands_install_and_link() {
+fn manual_commands_install_and_link() {
     needs!("make", "pkg-config", "cmake");
     let folder = copy_of_source();
-    let blocks = readme_blocks("sh");
+    let blocks = manual_blocks("sh");
     let wanted = ["make install ", "pkg-config ", "cmake -S "];
     let words: Vec<&str> = wanted.map(|it| blocks.iter().find(|block| block.contains(it)).unwrap().as_str()).into();
     run_words(&words.join("\n"), folder.path());
@@ -547,10 +549,10 @@ fn readme_commands_install_and_link() {
 }
 
 #[test]
-fn readme_cmake_links() {
+fn manual_cmake_links() {
     let Some(installed) = Installed::get() else { return };
     needs!("cmake");
-    let snippets = readme_blocks("cmake");
+    let snippets = manual_blocks("cmake");
     assert_eq!(snippets.len(), 2);
     for snippet in snippets {
         let project = copy_of("examples/cmake");
@@ -575,7 +577,7 @@ fn debian_packages_build_offline_without_lintian_errors() {
         return;
     }
     let folder = copy_of_source();
-    let words = readme_blocks("sh").into_iter().find(|block| block.contains("packaging/debian")).unwrap();
+    let words = manual_blocks("sh").into_iter().find(|block| block.contains("packaging/debian")).unwrap();
     let mut sh = command("sh");
     sh.args(["-ec", &words]).current_dir(folder.path());
     // What `cargo test` tells its tests is not meant for Debian's cargo.
@@ -634,7 +636,7 @@ fn conan_package_builds_and_links() {
     }
     let home = tempdir().unwrap();
     let folder = copy_of_source();
-    let words = readme_blocks("sh").into_iter().find(|block| block.contains("conan create")).unwrap();
+    let words = manual_blocks("sh").into_iter().find(|block| block.contains("conan create")).unwrap();
     let run = |words: &str| {
         let mut sh = command("sh");
         sh.args(["-ec", words]).current_dir(folder.path()).env("CONAN_HOME", home.path());
@@ -741,11 +743,50 @@ fn man_page_contains_every_function_and_constant() {
 }
 
 #[test]
+fn man_finds_the_page_by_the_name_of_a_function() {
+    let Some(installed) = Installed::get() else { return };
+    needs!("man");
+    let mut man = command("man");
+    man.args(["-E", "UTF-8", "3", "hma_send_text"]).env("MANPATH", installed.prefix().join("share/man"));
+    let page = tools::run(man.env("MANROFFSEQ", "").env("MANWIDTH", "200").env("MAN_KEEP_FORMATTING", ""));
+    let section = |name: &str| -> String {
+        let start = page.find(&format!("\n{name}\n")).unwrap_or_else(|| panic!("no {name} in {page}")) + name.len() + 2;
+        page[start..].lines().take_while(|line| line.is_empty() || line.starts_with(' ')).collect::<Vec<_>>().join("\n")
+    };
+    assert!(section("SYNOPSIS").contains("pkg-config --static"), "{}", section("SYNOPSIS"));
+    for name in ["INSTAGRAM_GRAPH_API_URL", "INSTAGRAM_USER_ID", "INSTAGRAM_ACCESS_TOKEN", "WEBHOOK_HMAC_SECRET"] {
+        assert!(section("ENVIRONMENT").contains(name), "{}", section("ENVIRONMENT"));
+    }
+    assert!(section("ERRORS").contains("HMA_ERROR_WINDOW_CLOSED 23"), "{}", section("ERRORS"));
+    // The examples are those that tests/ffi/readme.rs compiles: the webhook of docs/webhooks.md, and that of the header.
+    let manual = tools::read("docs/webhooks.md");
+    let webhook = manual.split("\n```c\n").nth(1).unwrap().split("```").next().unwrap();
+    let examples = section("EXAMPLES");
+    for line in
+        webhook.lines().chain(["status = hma_send_text(client, \"8123456789012345\", \"Hello\", &response, &error);"])
+    {
+        assert!(examples.contains(line.trim()), "{line} is not in {examples}");
+    }
+}
+
+#[test]
 fn doxygen_reads_the_header_without_a_warning() {
     needs!("make", "doxygen");
     let folder = tempdir().unwrap();
     let output = command("make").arg("doc").env("CARGO_TARGET_DIR", folder.path()).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", tools::shown(&output));
-    let page = fs::read_to_string(folder.path().join("manual/html/hookmyapp_8h.html")).unwrap();
-    assert!(page.contains("hma_send_text") && page.contains("HMA_ERROR_WINDOW_CLOSED"));
+    let page = |name: &str| fs::read_to_string(folder.path().join("manual/html").join(name)).unwrap();
+    assert!(page("hookmyapp_8h.html").contains("hma_send_text"));
+    assert!(page("hookmyapp_8h.html").contains("HMA_ERROR_WINDOW_CLOSED"));
+    let namespace = format!("hma_1_1v{}", series().replace('.', "__"));
+    assert!(page(&format!("namespace{namespace}.html")).contains("webhook_verify"));
+    assert!(page(&format!("class{namespace}_1_1client.html")).contains("send_private_reply"));
+    // The front page is the preface of the header.
+    let header = tools::read("include/hookmyapp.h");
+    let preface =
+        header.lines().skip(2).take_while(|line| *line != " */").map(|line| line.trim_start_matches([' ', '*']));
+    let front = page("index.html");
+    for line in preface.filter(|line| !line.contains(['"', '<', '&'])) {
+        assert!(front.contains(line), "{line}");
+    }
 }
