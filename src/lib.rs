@@ -52,7 +52,8 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(feature = "capi")]
+// Its documentation has examples in C, which are no tests of Rust.
+#[cfg(all(feature = "capi", not(doctest)))]
 #[doc(hidden)]
 pub mod capi;
 mod client;
@@ -72,6 +73,11 @@ mod text_parts;
 mod transport;
 pub mod webhook;
 pub mod window;
+
+/// Compiles the example of that page.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/settling.md")]
+mod settling {}
 
 pub use client::Client;
 pub use config::{Config, Warning};

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(gateway(401, "UNAUTHORIZED"), Auth);
     }
 
-    /// Rule 12: a table in the documentation that can be checked is checked. Every code and subcode that
+    /// Every code and subcode that
     /// `docs/protocol.md` 6.3 lists is in the tables above.
     #[test]
     fn every_row_of_the_protocol_is_in_the_table() {

@@ -37,7 +37,7 @@ const MINUS_ONE: [&str; 6] = [
 ];
 
 /// Results that a program may leave out.
-const OPTIONAL_OUT: [&str; 3] = ["response_out", "error_out", "json_out"];
+const OPTIONAL_OUT: [&str; 4] = ["response_out", "error_out", "json_out", "signature_out"];
 
 fn name_of(parameter: &str) -> &str {
     parameter.rsplit([' ', '*']).next().unwrap()
