@@ -46,8 +46,8 @@ struct receiver {
     const char *verify_token;
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    size_t deliveries; /* that are being taken in or answered */
-    int is_stopping;   /* no more are taken in */
+    size_t deliveries;     /* that are being taken in or answered */
+    int is_stopping;       /* no more are taken in */
     char *seen[KEYS_KEPT]; /* the keys of the last events; the oldest is overwritten */
     size_t next_seen;
 };
