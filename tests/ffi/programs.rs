@@ -201,7 +201,7 @@ const CPP_BUILDS: [(&str, &str); 6] = [
 
 /// `windows.h` defines both, unless it is told not to.
 const MIN_MAX: &str = "#define min(a, b) (((a) < (b)) ? (a) : (b))\n#define max(a, b) (((a) > (b)) ? (a) : (b))\n";
-const STANDARD_HEADERS: &str = "#include <chrono>\n#include <memory>\n#include <new>\n#include <stdexcept>\n#include <string>\n#include <utility>\n";
+const STANDARD_HEADERS: &str = "#include <chrono>\n#include <memory>\n#include <new>\n#include <stdexcept>\n#include <string>\n#include <utility>\n#include <vector>\n";
 const FIRST_UNIT: &str = "
 uint32_t second();
 int main() {

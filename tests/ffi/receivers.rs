@@ -114,8 +114,8 @@ fn play(command: &mut Command) -> Running {
 /// What was answered with 200 is answered, although the signal comes while the gateway lets all sends wait.
 fn check_stop(command: &mut Command) {
     const DELIVERIES: usize = 5;
-    let (open, gate) = mpsc::channel::<()>();
     let (arrived, arrivals) = mpsc::channel();
+    let (open, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     let wait_at_gate = move |_: &Received| {
         arrived.send(()).unwrap();
@@ -258,11 +258,24 @@ impl Running {
         let head = format!("{method} /webhook HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n");
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
         stream.write_all(body).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.strip_prefix("HTTP/1.1 ").unwrap();
-        (status[..3].parse().unwrap(), body.to_owned())
+        // Not to the end of the connection: the C receiver sends before it closes that.
+        let mut stream = BufReader::new(stream);
+        let (mut status, mut length) = (String::new(), 0);
+        stream.read_line(&mut status).unwrap();
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().unwrap();
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        (status.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap(), String::from_utf8(body).unwrap())
     }
 }
 
