@@ -1,4 +1,7 @@
-//! Send Instagram direct messages through the HookMyApp gateway, one blocking call a message.
+//! Sends Instagram direct messages through the HookMyApp gateway. One blocking call sends one message.
+//!
+//! Set `INSTAGRAM_API_URL`, `INSTAGRAM_ACCOUNT_ID` and `INSTAGRAM_ACCESS_TOKEN` in the environment, or see [`Config`].
+//! A recipient is an Instagram-scoped id (IGSID), which a webhook delivers as `sender.id`.
 //!
 //! ```no_run
 //! use hookmyapp::{Client, Delivery, Message};
@@ -11,35 +14,39 @@
 //! let question = Message::text("Track it?").quick_reply("Yes", "TRACK");
 //! if let Err(error) = client.send("8123456789012345", &question) {
 //!     match error.delivery() {
-//!         Delivery::NotSent => println!("safe to try again: {error}"),
-//!         Delivery::Rejected => println!("refused ({:?}): {error}", error.kind()),
-//!         Delivery::Unknown => println!("it may have arrived, do not repeat blindly: {error}"),
+//!         Delivery::NotSent => println!("a retry is safe: {error}"),
+//!         Delivery::Rejected => println!("rejected ({:?}): {error}", error.kind()),
+//!         Delivery::Unknown => println!("possibly delivered, do not repeat it blindly: {error}"),
 //!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # The promise
+//! # Delivery
 //!
-//! After every call the program knows what became of the message: accepted (`Ok`), surely not sent, refused,
-//! or possibly delivered ([`Delivery`]). Neither the gateway nor Meta knows an idempotency key, so this library
-//! never repeats a send by itself; [`Error::delivery`] says whether repeating is safe.
+//! After every call the program knows whether the message was accepted (`Ok`), not sent, rejected, or possibly
+//! delivered ([`Delivery`]). Neither the gateway nor Meta supports idempotency keys, so this library never repeats a
+//! send by itself. [`Error::delivery`] states whether a retry is safe, and [`ErrorKind`] lists every failure with its
+//! remedy.
 //!
-//! # Answering
+//! # Replies
 //!
-//! Whom to write to comes in a webhook: [`webhook`] checks its signature and reads its events, [`Client::reply`] answers
-//! one, and [`window`] knows until when.
+//! The id of a user comes in a webhook. [`webhook`] verifies its signature and parses its events, [`Client::reply`]
+//! sends a reply to one, and [`window`] computes how long replies are allowed.
 //!
 //! # Limits
 //!
-//! A send blocks the calling thread until the answer is there or the time is up ([`Config::timeout`], 80 seconds
-//! unless set). Nothing is printed, and no signal handler, panic hook or logger is installed. The environment is read by
-//! [`Config::from_env`], [`Config::from_env_file`], [`Client::from_env`] and [`Client::new`], and by the system when it
-//! looks up a name. `Client::new` looks at the proxy variables, because ureq does, and uses nothing of them. A program that installs a
-//! logger for the `log` crate and turns on its *trace* level for `ureq_proto` gets the bytes of every request in its
-//! log, the access token among them: leave that target at *debug* or above. The feature `quiet` takes all messages of the
-//! `log` crate out of a release build, those of the program, too; it is meant for the library that C links.
+//! A send blocks the calling thread until the response has arrived or the timeout is over ([`Config::timeout`], default
+//! 80 seconds). The library prints nothing and installs no signal handler, panic hook or logger.
+//!
+//! Only [`Config::from_env`], [`Config::from_env_file`], [`Client::from_env`] and [`Client::new`] read the environment,
+//! and the system when it looks up a name. `Client::new` reads it because ureq reads the proxy variables; the result is
+//! ignored.
+//!
+//! If the program installs a logger for the `log` crate, keep the target `ureq_proto` at *debug* or above. At *trace*
+//! the log contains the bytes of every request, including the access token. The feature `quiet` removes all messages of
+//! the `log` crate from a release build, also those of the program. It is meant for the library that C programs link.
 
 #![deny(unsafe_code, missing_docs)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
