@@ -52,7 +52,8 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(feature = "capi")]
+// Not for doctests: the comments contain C code, which rustdoc would compile as Rust.
+#[cfg(all(feature = "capi", not(doctest)))]
 #[doc(hidden)]
 pub mod capi;
 mod client;
