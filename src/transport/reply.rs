@@ -1,4 +1,4 @@
-//! What comes back over a connection: the status, four headers, and the body up to a limit.
+//! Reads a response: the status, four headers, and the body up to a limit.
 
 use std::io::Read;
 
@@ -10,22 +10,22 @@ const APP_USAGE: HeaderName = HeaderName::from_static("x-app-usage");
 const BUSINESS_USAGE: HeaderName = HeaderName::from_static("x-business-use-case-usage");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// What the gateway answered.
+/// The response of the gateway.
 pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
     pub(crate) app_usage: Option<String>,
     pub(crate) business_usage: Option<String>,
     pub(crate) body: Vec<u8>,
-    /// Why the answer does not count as a whole one.
+    /// Why the response is incomplete, if it is.
     pub(crate) truncated: Option<String>,
 }
 
-/// The answer with at most `max_body` bytes of its body, and what it says about the life of its connection. The head
-/// decides whatever becomes of the body, so that a body which does not come whole is no failure here.
+/// Returns the response with at most `max_body` bytes of its body, and its `Keep-Alive` header. The head alone decides
+/// the outcome, so an incomplete body is not a failure here.
 pub(super) fn read_reply(response: Response<Body>, max_body: usize) -> (HttpReply, Option<String>) {
     let (head, mut body) = response.into_parts();
-    // So few headers are sooner looked through than a name is hashed.
+    // For so few headers, a linear search is faster than hashing the name.
     let header = |wanted: HeaderName| {
         let (_, value) = head.headers.iter().find(|(name, _)| *name == wanted)?;
         value.to_str().ok().map(str::to_owned)
