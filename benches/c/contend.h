@@ -12,7 +12,7 @@
 struct task {
     char base_url[64];
     const char *ca_file; /* NULL without TLS */
-    char text[101]; /* about the length of a usual message */
+    char text[101];      /* about the length of a usual message */
 };
 
 static int read_task(struct task *task, int argc, char **argv)
