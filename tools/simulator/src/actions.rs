@@ -246,13 +246,13 @@ pub(crate) fn preview(body: &Value) -> String {
     let message = &body["message"];
     let text = message["text"].as_str().or(message["attachment"]["payload"]["text"].as_str());
     let text = text.or(message["attachment"]["type"].as_str()).or(body["sender_action"].as_str());
-    text.unwrap_or("message").chars().take(60).collect()
+    text.unwrap_or("message").to_owned()
 }
 
 /// The same for what a user did.
 pub(crate) fn preview_of_event(shown: &Value) -> String {
     let text = shown["text"].as_str().or(shown["emoji"].as_str()).or(shown["kind"].as_str());
-    text.unwrap_or_default().chars().take(60).collect()
+    text.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

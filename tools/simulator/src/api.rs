@@ -61,11 +61,11 @@ fn refuse(status: u16, reason: impl Into<String>) -> Refusal {
     (status, reason.into()).into()
 }
 
-/// Whether a path is the page's or the API's.
-pub(crate) fn is_below(path: &str, gateway: &Gateway) -> bool {
-    let (path, _) = path.split_once('?').unwrap_or((path, ""));
+/// Whether a request is for the page or the API.
+pub(crate) fn is_meant(request: &Request, gateway: &Gateway) -> bool {
+    let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let below = path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    below || (path == "/" && gateway.settings.page)
+    below || (path == "/" && gateway.settings.page && matches!(request.method.as_str(), "GET" | "HEAD"))
 }
 
 pub(crate) fn answer(request: &Request, gateway: &Gateway) -> Reply {
@@ -97,7 +97,7 @@ fn route(request: &Request, gateway: &Gateway) -> Result<Reply, Refusal> {
     check_origin(request, gateway)?;
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
-    let Some(below) = path.strip_prefix(PREFIX) else { return page(method, query) };
+    let Some(below) = path.strip_prefix(PREFIX) else { return page(query) };
     let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
     let allowed = match parts[..] {
         [] | ["duplicates" | "deliveries"] | ["requests" | "conversations" | "deliveries", _] => "GET",
@@ -154,10 +154,7 @@ fn check_origin(request: &Request, gateway: &Gateway) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn page(method: &str, query: &str) -> Result<Reply, Refusal> {
-    if method != "GET" {
-        return Err(Refusal { status: 405, reason: "/ takes GET".to_owned(), allow: Some("GET") });
-    }
+fn page(query: &str) -> Result<Reply, Refusal> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| refuse(500, "the system has no random numbers"))?;
     let nonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -219,7 +216,7 @@ fn get(parts: &[&str], query: &Query, request: &Request, gateway: &Gateway) -> R
         ["conversations"] => {
             query.only(&["limit", "search"])?;
             let most = query.number("limit", 1, MOST_LISTED)?.unwrap_or(200) as usize;
-            ok(&conversations_json(&gateway.state(), most, query.text("search").unwrap_or_default()))
+            ok(&conversations_json(&gateway.state(), most, query.text("search").unwrap_or_default(), token))
         }
         ["conversations", user] => {
             query.only(&["limit", "before"])?;
@@ -242,7 +239,7 @@ fn get(parts: &[&str], query: &Query, request: &Request, gateway: &Gateway) -> R
             let delivery =
                 delivery.ok_or_else(|| refuse(404, format!("there is no delivery {number}, or it is forgotten")))?;
             let mut json = delivery_json(delivery);
-            json["body"] = String::from_utf8_lossy(&delivery.body).into();
+            json["body"] = hide_token(&String::from_utf8_lossy(&delivery.body), token).into();
             ok(&json)
         }
         ["webhook"] => ok(&json!({"url": webhook_url(gateway)})),
@@ -314,9 +311,12 @@ fn webhook_url(gateway: &Gateway) -> Value {
 
 /// A request as lists and events have it.
 pub(crate) fn request_json(received: &Received, token: &str) -> Value {
+    // Hidden first: a cut must not leave the beginning of a token.
     let shown = |text: &[u8], most: usize| {
-        let cut = &text[..text.len().min(most)];
-        hide_token(&String::from_utf8_lossy(cut), token)
+        let mut shown = hide_token(&String::from_utf8_lossy(text), token);
+        let end = (0..=most.min(shown.len())).rev().find(|at| shown.is_char_boundary(*at));
+        shown.truncate(end.unwrap_or_default());
+        shown
     };
     let answer = received.answer.as_ref().map(|answer| {
         json!({"status": answer.status, "body": shown(&answer.body, MOST_LISTED_BODY), "body_length": answer.body.len()})
@@ -360,7 +360,7 @@ fn whole_request_json(received: &Received, token: &str) -> Value {
     json
 }
 
-fn conversations_json(state: &State, most: usize, search: &str) -> Value {
+fn conversations_json(state: &State, most: usize, search: &str, token: &str) -> Value {
     let search = search.to_lowercase();
     let is_wanted = |id: &str, user: &User| id.contains(&search) || user.name.to_lowercase().contains(&search);
     let users = state.people.users();
@@ -369,7 +369,7 @@ fn conversations_json(state: &State, most: usize, search: &str) -> Value {
     let list: Value = wanted
         .map(|(id, user)| {
             let mut json = user_json(state, id, user);
-            json["last"] = user.conversation.back().map_or(Value::Null, |item| preview(state, item).into());
+            json["last"] = user.conversation.back().map_or(Value::Null, |item| preview(state, item, token).into());
             json["items"] = user.conversation.len().into();
             json
         })
@@ -377,14 +377,16 @@ fn conversations_json(state: &State, most: usize, search: &str) -> Value {
     json!({"users": list, "total": total})
 }
 
-fn preview(state: &State, item: &Item) -> String {
-    match item {
+fn preview(state: &State, item: &Item, token: &str) -> String {
+    const MOST: usize = 60;
+    let text = match item {
         Item::Event(event) => actions::preview_of_event(&event.shown),
         Item::Request(seq) => {
             let body = state.record.get(*seq).and_then(|received| received.json());
             actions::preview(&body.unwrap_or_default())
         }
-    }
+    };
+    hide_token(&text, token).chars().take(MOST).collect()
 }
 
 fn user_json(state: &State, id: &str, user: &User) -> Value {

@@ -309,7 +309,8 @@ fn run(mut options: Options, signals: &Receiver<i32>) -> Result<u8, String> {
                 command.env_remove(name);
             });
             command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
-            let child = command.spawn().map_err(|error| format!("cannot start {}: {error}", Path::new(program).display()))?;
+            let child =
+                command.spawn().map_err(|error| format!("cannot start {}: {error}", Path::new(program).display()))?;
             watch(child, signals, deadline)
         }
         None => wait(signals, deadline),

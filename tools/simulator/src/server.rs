@@ -296,7 +296,7 @@ fn serve(gateway: &Gateway, number: u64, line: &mut impl Line) -> End {
     let mut wire = Wire::new(line);
     loop {
         let Ok(Some(head)) = wire.next_head() else { return End::Gentle };
-        let is_api = api::is_below(&head.path, gateway);
+        let is_api = api::is_meant(&head, gateway);
         if !is_api && gateway.resets_in_body(&head, number) {
             wire.line().reset();
             return End::Reset;
