@@ -23,7 +23,7 @@ struct Running {
 impl Running {
     fn start(arguments: &[&str]) -> Running {
         let mut command = program();
-        command.arg("--print-env").args(arguments).stdout(Stdio::piped());
+        command.arg("--print-env").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut lines = Vec::new();
@@ -107,7 +107,7 @@ fn wrong_usage_is_64_and_names_the_option() {
         (&["--token", ""], "--token"),
         (&["--token", "a\nb"], "--token"),
         (&["--print-env", "--print-exports"], "--print-exports"),
-        (&["--webhook", "http://example.com/"], "loopback"),
+        (&["--webhook", "http://192.0.2.1/"], "loopback"),
         (&["event"], "event"),
         (&["event", "--text", "x"], "--to"),
         (&["event", "--to", "http://localhost/", "--text", "x"], "--secret"),
@@ -265,7 +265,8 @@ fn a_command_gets_the_variables_and_gives_the_exit_code() {
 #[test]
 fn a_signal_is_handed_on_to_the_command() {
     let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut child = program().args(["--exec", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        program().args(["--exec", "sh", "-c", script]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     out.read_line(&mut String::new()).unwrap();
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());

@@ -75,7 +75,8 @@ fn every_event_is_signed_and_read_by_the_library() {
         assert!(one.timestamp_ms().is_some_and(|at| at > 1_700_000_000_000), "{event}");
         let opens = one.opens_window();
         let renews = !["unreact", "read", "edit", "delete"].iter().any(|name| event.get(name).is_some());
-        // What surely opens the window there does so here, and nothing else.
+        // The library promises no window after a comment, which Meta's list names: it is the more careful one.
+        let renews = renews && event.get("comment").is_none();
         assert_eq!(opens.unwrap_or(false), renews, "{event}");
     }
     let parse = |number: usize| webhook::parse(&posts[number + 1].body).unwrap().get(0).unwrap().clone();
