@@ -3,6 +3,8 @@
 // Each test uses only a part of it.
 #![allow(dead_code)]
 
+pub mod browser;
+
 use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
