@@ -710,6 +710,15 @@ fn screenshots_are_made() {
         browser.screenshot(&folder.join(format!("page-360-{part}-{tab}.png")));
     }
     assert!(folder.join("page-dark-360.png").exists());
+    if std::env::var_os("HMA_UPDATE_SCREENSHOT").is_some_and(|it| it == "1") {
+        browser.scheme("light");
+        browser.size(1120, 700);
+        browser.click("#tab-wire");
+        browser.click(".item.twice .under button");
+        browser.wait_text("#wire", "What went back");
+        browser.run("document.getElementById('log').scrollTop = 1e6", json!([]));
+        browser.screenshot(&support::library("docs/simulator.png"));
+    }
     let token = simulator.token().to_owned();
     assert!(!browser.text("body").contains(&token));
     assert!(api(simulator.address(), "GET", "", None).status == 200 && TEXT.len() > 10);
