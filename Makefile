@@ -74,20 +74,20 @@ LINKER = $(if $(TARGET),$(if $(filter-out default,$(origin CC)), -C linker=$(CC)
 RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(LINKER)
 
 # The first word of a command, if there is no such program.
-missing = $(if $(shell command -v $(firstword $(1)) 2>/dev/null),,$(firstword $(1)))
+missing_tool = $(if $(shell command -v $(firstword $(1)) 2>/dev/null),,$(firstword $(1)))
 # What is wrong with the target: cargo would say so for every crate.
 unknown_target = $(if $(TRIPLE),$(if $(shell $(RUSTC) --print target-list 2>/dev/null | grep -x '$(TRIPLE)'),,yes))
-no_std = $(if $(TRIPLE),$(if $(findstring build-std,$(CARGO)),,$(if $(wildcard \
+std_missing = $(if $(TRIPLE),$(if $(findstring build-std,$(CARGO)),,$(if $(wildcard \
     $(shell $(RUSTC) --print target-libdir --target $(TRIPLE) 2>/dev/null)/libstd-*.rlib),,yes)))
 
 define check_tools
-$(if $(call missing,$(CARGO)),$(error $(firstword $(CARGO)) is missing: install Rust 1.85 or later))
-$(if $(call missing,$(CC)),$(error the C compiler $(firstword $(CC)) is missing: install one, or say which: make CC=...))
+$(if $(call missing_tool,$(CARGO)),$(error $(firstword $(CARGO)) is missing: install Rust 1.85 or later))
+$(if $(call missing_tool,$(CC)),$(error the C compiler $(firstword $(CC)) is missing: install one, or say which: make CC=...))
 $(if $(unknown_target),$(error unknown target $(TARGET): `rustc --print target-list` names all))
-$(if $(no_std),$(error Rust has no standard library for $(TRIPLE) here: rustup target add $(TRIPLE)))
+$(if $(std_missing),$(error Rust has no standard library for $(TRIPLE) here: rustup target add $(TRIPLE)))
 endef
 
-.PHONY: all check check-sanitizers fuzz bench doc install uninstall facts header clean
+.PHONY: all check check-sanitizers fuzz bench doc install uninstall print-config header clean
 
 # Cargo knows best what has to be built again.
 all:
@@ -107,13 +107,13 @@ uninstall:
 	@$(INSTALL) uninstall
 
 # For packaging/cmake/CMakeLists.txt: what `make` makes, and what the archive needs.
-facts:
-	@$(INSTALL) facts
+print-config:
+	@$(INSTALL) print-config
 
 # Compiles the C and C++ examples and the test programs, static and shared, and runs them against a local gateway.
 check: all
 	HMA_LIBRARY_DIR="$(abspath $(RELEASE))" CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" CXXFLAGS="$(CXXFLAGS)" \
-	LDFLAGS="$(LDFLAGS)" $(CARGO) test --test c_programs
+	LDFLAGS="$(LDFLAGS)" $(CARGO) test --test ffi -- null:: programs:: send_example::
 
 # The C and C++ programs with a library that AddressSanitizer watches, and UndefinedBehaviorSanitizer for C and C++.
 # Needs a nightly Rust.
@@ -126,7 +126,7 @@ check-sanitizers:
 	cp include/hookmyapp.h include/hookmyapp.hpp $(SANITIZED)/$(HOST)/release/
 	ln -sf libhookmyapp.so $(SANITIZED)/$(HOST)/release/libhookmyapp.so.$(SOVERSION)
 	HMA_LIBRARY_DIR="$(abspath $(SANITIZED)/$(HOST)/release)" CFLAGS="$(SANITIZERS)" CXXFLAGS="$(SANITIZERS)" \
-	LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test c_programs -- every eight_threads all_of the_examples --skip valgrind --skip two_units
+	LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test ffi -- null:: programs::every programs::eight_threads send_example::send_examples --skip valgrind --skip two_units
 
 # Each fuzz target for FUZZ_SECONDS from the saved seeds. Needs cargo-fuzz and a nightly Rust.
 FUZZ_SECONDS ?= 20
@@ -150,15 +150,16 @@ bench: all
 	    echo "libcurl and cJSON are left out. Debian: apt-get install libcurl4-openssl-dev libcjson-dev"; }
 	HMA_BENCH_C_PROGRAMS="$(abspath $(BENCH))" $(CARGO) bench --bench sends
 
-# Makes the manual of the header in HTML: target/manual/html/index.html.
+# Writes the manual of both headers as HTML: target/manual/html/index.html.
 doc:
-	$(if $(call missing,$(DOXYGEN)),$(error $(DOXYGEN) is missing: install Doxygen))
-	mkdir -p $(MANUAL)
-	MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
+	$(if $(call missing_tool,$(DOXYGEN)),$(error $(DOXYGEN) is missing: install Doxygen))
+	@mkdir -p $(MANUAL)
+	@MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
+	@echo "wrote $(MANUAL)/html/index.html"
 
-# Writes include/hookmyapp.h anew from the sources.
+# Writes include/hookmyapp.h from the sources.
 header:
-	HMA_UPDATE_HEADER=1 $(CARGO) test --test header
+	HMA_UPDATE_HEADER=1 $(CARGO) test --test ffi -- header::
 
 clean:
 	$(CARGO) clean

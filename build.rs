@@ -25,7 +25,7 @@ mod header {
         let mut config = cbindgen::Config::from_file("cbindgen.toml").unwrap();
         config.after_includes.get_or_insert_default().push_str(&format!(
             "\n/** The version of this header; hma_version() is that of the library. */\n\
-             #define HMA_VERSION \"{major}.{minor}.{patch}\"\n\
+             #define HMA_VERSION_STRING \"{major}.{minor}.{patch}\"\n\
              #define HMA_VERSION_MAJOR {major}\n\
              #define HMA_VERSION_MINOR {minor}\n\
              #define HMA_VERSION_PATCH {patch}\n"

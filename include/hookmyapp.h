@@ -13,39 +13,40 @@
  *     hma_response_free(response);
  *     hma_client_free(client);
  *
- * Status    A call that can fail returns an hma_status. HMA_OK is zero; of every
- *           other one the tens digit says what became of the message: 1x not
- *           sent, 2x refused, 3x possibly delivered. The library never repeats a
- *           send by itself, and neither the gateway nor Meta can tell a repeated
- *           message from a new one: see hma_status_delivery().
- * Owning    What a function hands out through an *_out argument, or returns
- *           without const, is yours: free it once with the function named after
- *           its type (hma_string_free() for error strings). A const char * is
- *           borrowed from the object that was asked. Arguments are copied before
- *           the call returns. Every *_out argument is written on every return,
- *           NULL on failure (an old value is overwritten, not freed), so that one
- *           block of code at the end can free everything; response_out is also
- *           set when the gateway refused. An *_out argument may be NULL if it is
- *           not wanted; client_out and events_out may not. Free functions take NULL.
- * Strings   NUL-terminated UTF-8, not changed by others during the call. Error
- *           strings are one line of English and hold neither the access token nor
- *           a proxy's password.
- * Threads   A function that takes a const pointer may run on the same object in
- *           any number of threads at once. One that takes a pointer without const
- *           needs the object for itself. A name is looked up on a helper thread,
- *           the only one that the library starts. It takes over the caller's signal
- *           mask, so that a signal handler of the program may run on it.
+ * Status    A call that can fail returns an hma_status. HMA_OK is 0. For every
+ *           other status the tens digit states the delivery of the message: 1x
+ *           not sent, 2x rejected, 3x possibly delivered. The library never
+ *           repeats a send by itself, and neither the gateway nor Meta recognises
+ *           a repeated message: see hma_status_delivery().
+ * Memory    You own every object returned through an *_out argument or as a
+ *           non-const pointer. Free it once with the function named after its
+ *           type; hma_string_free() frees error strings. A returned const char *
+ *           belongs to the object it was read from: do not free it. Arguments are
+ *           copied before the call returns. Free functions accept NULL.
+ * Outputs   Every *_out argument is written on every return, NULL on failure. An
+ *           old value is overwritten, not freed. One block of code at the end can
+ *           therefore free everything. response_out is also set if the gateway
+ *           rejected the message. An unwanted *_out argument may be NULL, except
+ *           client_out and events_out.
+ * Strings   NUL-terminated UTF-8 that no other thread changes during the call.
+ *           An error string is one line of English. It contains neither the access
+ *           token nor a proxy's password.
+ * Threads   Functions with a const pointer may run on the same object in any
+ *           number of threads at once. Functions with a non-const pointer need
+ *           exclusive access to the object. Name lookups run on a helper thread,
+ *           the only thread that the library starts. It inherits the caller's
+ *           signal mask, so a signal handler of the program may run on it.
  *           hma_client_new(), the functions with from_env in their names and the
- *           system's look-up of a name read the environment: no other thread may
- *           change it meanwhile, as with getenv().
- * Stack     A thread that calls needs 64 KiB of stack.
- * Fork      A child may go on using a client if no other thread was inside a call
- *           at the fork; it opens connections of its own.
- * Limits    Do not cancel or longjmp out of a thread that is inside a call, and
- *           do not call from a signal handler. The shared library stays loaded
- *           after dlclose(). Running out of memory ends the process. A bug that
- *           panics shows Rust's message on standard error and is returned as
- *           HMA_ERROR_INTERNAL. Nothing else is ever printed.
+ *           system's name lookup read the environment: no other thread may change
+ *           it at the same time, as with getenv().
+ * Stack     A calling thread needs 64 KiB of stack.
+ * Fork      A child may use a client of its parent if no other thread was inside a
+ *           call at the fork. The child opens its own connections.
+ * Limits    Do not cancel a thread that is inside a call, do not longjmp out of a
+ *           call, and do not call from a signal handler. The shared library stays
+ *           loaded after dlclose(). Running out of memory ends the process. A
+ *           panic, which is a bug, prints Rust's message to standard error and is
+ *           returned as HMA_ERROR_INTERNAL. Nothing else is ever printed.
  *
  * Generated from src/capi by cbindgen: change the sources, then `make header`.
  */
@@ -60,7 +61,7 @@ extern "C" {
 #endif
 
 /** The version of this header; hma_version() is that of the library. */
-#define HMA_VERSION "0.1.0"
+#define HMA_VERSION_STRING "0.1.0"
 #define HMA_VERSION_MAJOR 0
 #define HMA_VERSION_MINOR 1
 #define HMA_VERSION_PATCH 0
@@ -139,6 +140,11 @@ typedef int32_t hma_status;
  * What became of the message: one of the `HMA_DELIVERY_*` constants.
  */
 typedef int32_t hma_delivery;
+
+/**
+ * What a failure is about: one of the `HMA_SCOPE_*` constants.
+ */
+typedef int32_t hma_scope;
 
 /**
  * What kind of media an attachment is: one of the `HMA_ATTACHMENT_*` constants.
@@ -270,6 +276,34 @@ typedef int32_t hma_event_kind;
 #define HMA_DELIVERY_UNKNOWN 3
 
 /**
+ * There is no failure: the scope of `HMA_OK`.
+ */
+#define HMA_SCOPE_NONE 0
+
+/**
+ * This message: others may well be accepted.
+ */
+#define HMA_SCOPE_MESSAGE 1
+
+/**
+ * This user: other messages to the same user fail too, until something changes
+ * on their side.
+ */
+#define HMA_SCOPE_RECIPIENT 2
+
+/**
+ * The account, its token or the settings: nothing is accepted until a person
+ * acts. Stop.
+ */
+#define HMA_SCOPE_ACCOUNT 3
+
+/**
+ * The moment: the network, the gateway, Meta or a limit. Wait, then go on with
+ * the rest. If it lasts, stop.
+ */
+#define HMA_SCOPE_MOMENT 4
+
+/**
  * PNG, JPEG or GIF, up to 8 MB.
  */
 #define HMA_ATTACHMENT_IMAGE 1
@@ -383,7 +417,7 @@ typedef int32_t hma_event_kind;
 /**
  * Returns the version of the library that is running, such as "0.1.0".
  *
- * Compare it with `HMA_VERSION` to find a header that does not belong to the
+ * Compare it with `HMA_VERSION_STRING` to find a header that does not belong to the
  * library. The text is static: do not free it.
  */
 const char *hma_version(void);
@@ -405,9 +439,27 @@ const char *hma_status_text(hma_status status);
 hma_delivery hma_status_delivery(hma_status status);
 
 /**
- * Frees an error string that a function of this library handed out through
- * `error_out`. The text may have been changed meanwhile, within its length.
- * NULL is allowed and does nothing.
+ * Returns what a failure with this status is about, so that a run over many
+ * messages knows what to do with the rest: skip this one, skip this user, stop,
+ * or wait. hma_status_delivery() says what became of this one.
+ *
+ * A status that this version does not know is about the message if it was not
+ * sent or refused, else about the moment.
+ */
+hma_scope hma_status_scope(hma_status status);
+
+/**
+ * Returns one word for logs and databases, such as "WINDOW_CLOSED"; "OK" for
+ * `HMA_OK`, and "UNKNOWN" for a status that this version does not know.
+ *
+ * Never NULL. Names never change. The text is static: do not free it.
+ */
+const char *hma_status_name(hma_status status);
+
+/**
+ * Frees a string that a function of this library handed out through a char **.
+ * The text may have been changed meanwhile, within its length. NULL is allowed
+ * and does nothing.
  */
 void hma_string_free(char *string);
 
@@ -581,6 +633,49 @@ hma_status hma_client_from_env(hma_client **client_out, char **error_out);
 void hma_client_shutdown(const hma_client *client);
 
 /**
+ * Lets no call of this client begin, waits until those under way have ended by
+ * themselves, and after this many milliseconds does what hma_client_shutdown()
+ * does. For a daemon that stops: with as long a limit as that of a send no
+ * verdict is lost. Later calls are `HMA_ERROR_CONNECT`.
+ *
+ * Do not call it from a signal handler. Let a thread wait for the signal with
+ * sigwait(), and call it there:
+ *
+ *     static void *stop_on_sigterm(void *client)
+ *     {
+ *         sigset_t set;
+ *         int number;
+ *
+ *         sigemptyset(&set);
+ *         sigaddset(&set, SIGTERM);
+ *         sigwait(&set, &number);
+ *         hma_client_drain(client, 80000);
+ *         return NULL;
+ *     }
+ *
+ * main() blocks the signal with pthread_sigmask() before it starts any thread.
+ *
+ * Returns how many calls ended as possibly delivered because the limit was over;
+ * 0 means that every verdict is known. 0 for NULL.
+ */
+size_t hma_client_drain(const hma_client *client,
+                        uint32_t milliseconds);
+
+/**
+ * Makes a client that shares the connections of this one and differs in the
+ * limit of its calls alone. Free it with hma_client_free(). The two may be freed
+ * in any order.
+ *
+ * Connecting ends at this limit too, if the connect timeout is longer. With 0
+ * every call is `HMA_ERROR_ARGUMENT`. With too short a limit more sends end as
+ * `HMA_ERROR_LOST`: Meta may take 75 seconds to fetch a video.
+ * hma_client_shutdown() and hma_client_drain() on either act on both. NULL gives
+ * NULL, and a send through NULL is `HMA_ERROR_ARGUMENT`.
+ */
+hma_client *hma_client_with_timeout(const hma_client *client,
+                                    uint32_t milliseconds);
+
+/**
  * Frees a client and closes its connections. No other thread may be using it.
  * NULL is allowed and does nothing.
  */
@@ -659,6 +754,28 @@ hma_status hma_upload(const hma_client *client,
                       const char *url,
                       hma_response **response_out,
                       char **error_out);
+
+/**
+ * Reads something of Meta's through the gateway, by a GET of the base URL, a
+ * slash and `path`, and waits for the answer.
+ *
+ * Such paths are "me?fields=user_id,username",
+ * "8123456789012345?fields=name,username" and
+ * "17841450000000017/conversations?platform=instagram&user_id=8123456789012345".
+ * The query is part of the path, percent-encoded where it needs to be. A path has
+ * 1 to 4096 bytes of visible ASCII, without a leading slash, an empty segment, a
+ * backslash, a #, the segments . and .., and the parameter access_token; anything
+ * else, and NULL, is `HMA_ERROR_ARGUMENT`.
+ *
+ * hma_response_body() has the answer's JSON, up to 1 MiB. A GET changes nothing:
+ * after any error it may be repeated. Meta documents these paths; of the gateway
+ * only the name of a user was seen. Meta allows 2 calls a second for
+ * conversations. Results as with hma_send_text().
+ */
+hma_status hma_get(const hma_client *client,
+                   const char *path,
+                   hma_response **response_out,
+                   char **error_out);
 
 /**
  * Makes a text of 1 to 1000 bytes of UTF-8. With quick replies it asks a
@@ -825,6 +942,49 @@ void hma_message_set_reusable(hma_message *message);
 void hma_message_free(hma_message *message);
 
 /**
+ * Makes the request body that hma_send() would send to this user: for a queue or
+ * a log. It contains neither token nor address. Nothing is sent.
+ *
+ * On success `*json_out` is yours: free it with hma_string_free(). NULL for
+ * `json_out` only checks the message. A mistake is `HMA_ERROR_ARGUMENT` with the
+ * text that the send would give. hma_send_json() sends the body later, byte for
+ * byte what hma_send() would have sent. A queue must remember which bodies it had
+ * begun to send: after a crash those may have been delivered.
+ */
+hma_status hma_message_json(const hma_message *message,
+                            const char *recipient_id,
+                            char **json_out,
+                            char **error_out);
+
+/**
+ * Makes the request body that hma_send_private_reply() would send in answer to
+ * this comment; see hma_message_json().
+ */
+hma_status hma_message_private_reply_json(const hma_message *message,
+                                          const char *comment_id,
+                                          char **json_out,
+                                          char **error_out);
+
+/**
+ * Returns how many bytes of a long text fit the first message: 1 to 1000. 0 for
+ * NULL, for an empty text and for one that is not UTF-8.
+ *
+ *     while ((n = hma_text_part_length(text)) > 0) {
+ *         memcpy(part, text, n);
+ *         part[n] = '\0';
+ *         text += n;
+ *     }
+ *
+ * Called again on the rest, it cuts the whole text into parts; the parts, one
+ * after the other, are the text. A part ends after a blank line, else after a
+ * line break, else after a space, if there is one in its second half. Else it
+ * ends between two characters, but not inside an emoji of several characters,
+ * inside a flag, or before an accent. Each part is a send of its own: stop at the
+ * first that is not accepted.
+ */
+size_t hma_text_part_length(const char *text);
+
+/**
  * Returns the HTTP status, such as 200, or 0 for NULL.
  */
 int32_t hma_response_http_status(const hma_response *response);
@@ -931,6 +1091,20 @@ hma_status hma_webhook_verify(const char *secret,
                               const void *body,
                               size_t body_length,
                               char **error_out);
+
+/**
+ * Makes the value of the X-HookMyApp-Signature-256 header for a body: sha256= and
+ * 64 hexadecimal digits. For tests of receivers; HookMyApp signs what it delivers.
+ *
+ * On success `*signature_out` is yours: free it with hma_string_free(). It may be
+ * NULL. `body` may be NULL if `body_length` is 0. A NULL or empty `secret`, one
+ * that is not UTF-8, and a NULL `body` with a length are `HMA_ERROR_ARGUMENT`.
+ */
+hma_status hma_webhook_sign(const char *secret,
+                            const void *body,
+                            size_t body_length,
+                            char **signature_out,
+                            char **error_out);
 
 /**
  * Returns when the 24-hour window closes that the user's last message opened, in
@@ -1207,6 +1381,24 @@ const char *hma_events_referral_product_id(const hma_events *events,
  * Returns how often the message was edited, or -1.
  */
 int32_t hma_events_edit_count(const hma_events *events, size_t index);
+
+/**
+ * Returns 1 if the event is an echo of this text to this user, at or after
+ * `since_ms`: milliseconds since 1970, the caller's clock just before the send,
+ * less what the clocks may differ. Else 0, also for NULL, an index out of range
+ * and `since_ms` below zero. Spaces and line breaks at the ends of the texts do
+ * not count.
+ *
+ * It is evidence that a send with an unknown outcome did arrive, not proof: the
+ * same text from another program looks the same. That no such echo comes proves
+ * nothing. 0 for media and templates, for an edit, and for an echo without a
+ * time.
+ */
+int32_t hma_events_echoes(const hma_events *events,
+                          size_t index,
+                          const char *recipient_id,
+                          const char *text,
+                          int64_t since_ms);
 
 /**
  * Returns when it happened, in milliseconds since 1970, or -1.

@@ -18,12 +18,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #if __cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
 #define HMA_HAS_STRING_VIEW
@@ -64,17 +66,7 @@ struct response {
     response() = default;
 
     /// Copies a C response; NULL gives an empty one.
-    explicit response(const hma_response *raw)
-        : http_status(hma_response_http_status(raw)), message_id(text(hma_response_message_id(raw))),
-          recipient_id(text(hma_response_recipient_id(raw))), attachment_id(text(hma_response_attachment_id(raw))),
-          meta_code(hma_response_meta_code(raw)), meta_subcode(hma_response_meta_subcode(raw)),
-          gateway_code(text(hma_response_gateway_code(raw))), error_message(text(hma_response_error_message(raw))),
-          user_message(text(hma_response_user_message(raw))), trace_id(text(hma_response_trace_id(raw))),
-          retry_after(hma_response_retry_after(raw)), usage_percent(hma_response_usage_percent(raw)),
-          body(raw ? std::string(hma_response_body(raw), hma_response_body_length(raw)) : std::string()) {}
-
-private:
-    static std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
+    explicit response(const hma_response *raw);
 };
 
 #ifdef HMA_HAS_EXCEPTIONS
@@ -89,6 +81,9 @@ public:
 
     /// Whether the message may have been delivered: one of the HMA_DELIVERY_* constants.
     hma_delivery delivery() const noexcept { return hma_status_delivery(status_); }
+
+    /// What the failure is about: one of the HMA_SCOPE_* constants.
+    hma_scope scope() const noexcept { return hma_status_scope(status_); }
 
     /// What the gateway answered; empty if no answer came.
     const hma::response &response() const noexcept { return *response_; }
@@ -107,6 +102,9 @@ struct result {
 
     bool ok() const noexcept { return status == HMA_OK; }
     explicit operator bool() const noexcept { return ok(); }
+
+    /// What a failure is about: one of the HMA_SCOPE_* constants.
+    hma_scope scope() const noexcept { return hma_status_scope(status); }
 };
 
 namespace detail {
@@ -151,40 +149,54 @@ private:
 };
 
 /// The names of the arguments that hold a NUL byte, which C would take for the end.
-class texts {
+class c_strings {
 public:
     const char *operator()(const char *name, const text_in &text) {
-        if (text.has_nul() && mistake_.empty())
-            mistake_ = std::string(name) + ": must not hold a NUL byte";
+        if (text.has_nul() && first_error_.empty())
+            first_error_ = std::string(name) + ": must not hold a NUL byte";
         return text.c_str();
     }
     const char *or_null(const char *name, const text_in &text) {
         return text.size() == 0 ? nullptr : (*this)(name, text);
     }
-    const std::string &mistake() const noexcept { return mistake_; }
+    const std::string &first_error() const noexcept { return first_error_; }
 
 private:
-    std::string mistake_{};
+    std::string first_error_{};
 };
 
 /// What a mistake gives instead of a call.
-inline result refused(const std::string &mistake) {
+inline result refused(const std::string &reason) {
     result done;
     done.status = HMA_ERROR_ARGUMENT;
-    done.error = mistake;
+    done.error = reason;
     return done;
 }
 
 #ifdef HMA_HAS_EXCEPTIONS
-template <typename T> T checked(T done) {
+template <typename T> T throw_on_error(T done) {
     if (!done.ok())
         throw error(done.status, done.error, std::move(done.response));
     return done;
 }
 #endif
 
+/// Calls what hands out a string, and copies that into `made`; empty on failure.
+template <typename Call> result string_result(std::string &made, Call call) {
+    result done;
+    char *raw_string = nullptr;
+    char *raw_error = nullptr;
+    done.status = call(&raw_string, &raw_error);
+    owner<char> owned_string(raw_string);
+    owner<char> owned_error(raw_error);
+    made = raw_string ? raw_string : "";
+    if (raw_error)
+        done.error = raw_error;
+    return done;
+}
+
 /// What was said; empty if nothing was.
-inline std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
+inline std::string to_string(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
 
 /// Whole milliseconds, rounded up; below zero is zero, and what does not fit is the longest time.
 template <typename Rep, typename Period> uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) {
@@ -199,90 +211,102 @@ template <typename Rep, typename Period> uint32_t milliseconds(std::chrono::dura
 
 } // namespace detail
 
+inline response::response(const hma_response *raw)
+    : http_status(hma_response_http_status(raw)), message_id(detail::to_string(hma_response_message_id(raw))),
+      recipient_id(detail::to_string(hma_response_recipient_id(raw))),
+      attachment_id(detail::to_string(hma_response_attachment_id(raw))), meta_code(hma_response_meta_code(raw)),
+      meta_subcode(hma_response_meta_subcode(raw)), gateway_code(detail::to_string(hma_response_gateway_code(raw))),
+      error_message(detail::to_string(hma_response_error_message(raw))),
+      user_message(detail::to_string(hma_response_user_message(raw))),
+      trace_id(detail::to_string(hma_response_trace_id(raw))), retry_after(hma_response_retry_after(raw)),
+      usage_percent(hma_response_usage_percent(raw)),
+      body(raw ? std::string(hma_response_body(raw), hma_response_body_length(raw)) : std::string()) {}
+
 /// A message to send. Setters can be chained, or called in a loop; the first mistake is reported by the send.
 class message {
 public:
     static message text(const detail::text_in &text) {
-        return message([&](detail::texts &in) { return hma_message_text(in("text", text)); });
+        return message([&](detail::c_strings &in) { return hma_message_text(in("text", text)); });
     }
     static message attachment(hma_attachment_kind kind, const detail::text_in &url) {
-        return message([&](detail::texts &in) { return hma_message_attachment(kind, in("url", url)); });
+        return message([&](detail::c_strings &in) { return hma_message_attachment(kind, in("url", url)); });
     }
     static message attachment_id(hma_attachment_kind kind, const detail::text_in &id) {
-        return message([&](detail::texts &in) { return hma_message_attachment_id(kind, in("attachment_id", id)); });
+        return message([&](detail::c_strings &in) { return hma_message_attachment_id(kind, in("attachment_id", id)); });
     }
     static message images() {
-        return message([](detail::texts &) { return hma_message_images(); });
+        return message([](detail::c_strings &) { return hma_message_images(); });
     }
     static message heart() {
-        return message([](detail::texts &) { return hma_message_heart(); });
+        return message([](detail::c_strings &) { return hma_message_heart(); });
     }
     static message post(const detail::text_in &media_id) {
-        return message([&](detail::texts &in) { return hma_message_post(in("media_id", media_id)); });
+        return message([&](detail::c_strings &in) { return hma_message_post(in("media_id", media_id)); });
     }
     static message cards() {
-        return message([](detail::texts &) { return hma_message_cards(); });
+        return message([](detail::c_strings &) { return hma_message_cards(); });
     }
     /// A reaction: the word "love" or an emoji.
     static message reaction(const detail::text_in &message_id, const detail::text_in &reaction) {
-        return message([&](detail::texts &in) {
+        return message([&](detail::c_strings &in) {
             const char *id = in("message_id", message_id);
             return hma_message_reaction(id, in("reaction", reaction));
         });
     }
     /// Takes the reaction to a message back.
     static message no_reaction(const detail::text_in &message_id) {
-        return message([&](detail::texts &in) { return hma_message_reaction(in("message_id", message_id), nullptr); });
+        return message(
+            [&](detail::c_strings &in) { return hma_message_reaction(in("message_id", message_id), nullptr); });
     }
     static message action(hma_action action) {
-        return message([=](detail::texts &) { return hma_message_action(action); });
+        return message([=](detail::c_strings &) { return hma_message_action(action); });
     }
 
     message &image(const detail::text_in &url) & {
-        hma_message_add_image(raw_.get(), texts_("url", url));
+        hma_message_add_image(raw_.get(), c_strings_("url", url));
         return *this;
     }
     message &image_id(const detail::text_in &attachment_id) & {
-        hma_message_add_image_id(raw_.get(), texts_("attachment_id", attachment_id));
+        hma_message_add_image_id(raw_.get(), c_strings_("attachment_id", attachment_id));
         return *this;
     }
     message &quick_reply(const detail::text_in &title, const detail::text_in &payload) & {
-        hma_message_add_quick_reply(raw_.get(), texts_("title", title), texts_("payload", payload));
+        hma_message_add_quick_reply(raw_.get(), c_strings_("title", title), c_strings_("payload", payload));
         return *this;
     }
     /// An empty title or payload is left out.
     message &contact_reply(hma_contact_kind kind, const detail::text_in &title = detail::text_in(),
                            const detail::text_in &payload = detail::text_in()) & {
-        hma_message_add_contact_reply(raw_.get(), kind, texts_.or_null("title", title),
-                                      texts_.or_null("payload", payload));
+        hma_message_add_contact_reply(raw_.get(), kind, c_strings_.or_null("title", title),
+                                      c_strings_.or_null("payload", payload));
         return *this;
     }
     /// An empty subtitle or URL is left out.
     message &card(const detail::text_in &title, const detail::text_in &subtitle = detail::text_in(),
                   const detail::text_in &image_url = detail::text_in(),
                   const detail::text_in &link_url = detail::text_in()) & {
-        hma_message_add_card(raw_.get(), texts_("title", title), texts_.or_null("subtitle", subtitle),
-                             texts_.or_null("image_url", image_url), texts_.or_null("link_url", link_url));
+        hma_message_add_card(raw_.get(), c_strings_("title", title), c_strings_.or_null("subtitle", subtitle),
+                             c_strings_.or_null("image_url", image_url), c_strings_.or_null("link_url", link_url));
         return *this;
     }
     message &link_button(const detail::text_in &title, const detail::text_in &url) & {
-        hma_message_add_link_button(raw_.get(), texts_("title", title), texts_("url", url));
+        hma_message_add_link_button(raw_.get(), c_strings_("title", title), c_strings_("url", url));
         return *this;
     }
     message &postback_button(const detail::text_in &title, const detail::text_in &payload) & {
-        hma_message_add_postback_button(raw_.get(), texts_("title", title), texts_("payload", payload));
+        hma_message_add_postback_button(raw_.get(), c_strings_("title", title), c_strings_("payload", payload));
         return *this;
     }
     message &tag(const detail::text_in &tag) & {
-        hma_message_set_tag(raw_.get(), texts_("tag", tag));
+        hma_message_set_tag(raw_.get(), c_strings_("tag", tag));
         return *this;
     }
     message &messaging_type(const detail::text_in &type) & {
-        hma_message_set_messaging_type(raw_.get(), texts_("messaging_type", type));
+        hma_message_set_messaging_type(raw_.get(), c_strings_("messaging_type", type));
         return *this;
     }
     message &reply_to(const detail::text_in &message_id) & {
-        hma_message_set_reply_to(raw_.get(), texts_("reply_to", message_id));
+        hma_message_set_reply_to(raw_.get(), c_strings_("reply_to", message_id));
         return *this;
     }
     message &reusable() & {
@@ -316,14 +340,46 @@ public:
     message &&reply_to(const detail::text_in &message_id) && { return std::move(reply_to(message_id)); }
     message &&reusable() && { return std::move(reusable()); }
 
+    /// The request body that a send to this user would send. Nothing is sent.
+    result json(const detail::text_in &recipient_id, std::string &made, const std::nothrow_t &) const {
+        return to_json(hma_message_json, "recipient_id", recipient_id, made);
+    }
+    /// The request body that a private reply to this comment would send.
+    result private_reply_json(const detail::text_in &comment_id, std::string &made, const std::nothrow_t &) const {
+        return to_json(hma_message_private_reply_json, "comment_id", comment_id, made);
+    }
+#ifdef HMA_HAS_EXCEPTIONS
+    std::string json(const detail::text_in &recipient_id) const {
+        std::string made;
+        detail::throw_on_error(json(recipient_id, made, std::nothrow));
+        return made;
+    }
+    std::string private_reply_json(const detail::text_in &comment_id) const {
+        std::string made;
+        detail::throw_on_error(private_reply_json(comment_id, made, std::nothrow));
+        return made;
+    }
+#endif
+
     const hma_message *get() const noexcept { return raw_.get(); }
 
 private:
     friend class client;
 
-    template <typename Make> explicit message(Make make) : raw_(make(texts_)) {}
+    template <typename ToJson>
+    result to_json(ToJson make, const char *name, const detail::text_in &id, std::string &made) const {
+        made.clear();
+        detail::c_strings in = c_strings_;
+        const char *to = in(name, id);
+        if (!in.first_error().empty())
+            return detail::refused(in.first_error());
+        return detail::string_result(made,
+                                     [&](char **json, char **error) { return make(raw_.get(), to, json, error); });
+    }
 
-    detail::texts texts_{}; // before raw_, which is made with it
+    template <typename Make> explicit message(Make make) : raw_(make(c_strings_)) {}
+
+    detail::c_strings c_strings_{}; // before raw_, which is made with it
     detail::owner<hma_message> raw_{};
 };
 
@@ -331,15 +387,15 @@ private:
 class config {
 public:
     config(const detail::text_in &base_url, const detail::text_in &account_id, const detail::text_in &access_token)
-        : raw_(hma_config_new(texts_("base_url", base_url), texts_("account_id", account_id),
-                              texts_("access_token", access_token))) {}
+        : raw_(hma_config_new(c_strings_("base_url", base_url), c_strings_("account_id", account_id),
+                              c_strings_("access_token", access_token))) {}
 
     static config from_env() { return config(hma_config_from_env()); }
     static config from_env_file(const detail::text_in &path) {
-        detail::texts in;
-        const char *checked = in("path", path);
-        config made(hma_config_from_env_file(in.mistake().empty() ? checked : nullptr));
-        made.texts_ = in;
+        detail::c_strings in;
+        const char *checked_path = in("path", path);
+        config made(hma_config_from_env_file(in.first_error().empty() ? checked_path : nullptr));
+        made.c_strings_ = in;
         return made;
     }
 
@@ -356,19 +412,19 @@ public:
         return *this;
     }
     config &ca_file(const detail::text_in &path) & {
-        ca_file_ = detail::texts();
+        ca_file_ = detail::c_strings();
         hma_config_set_ca_file(raw_.get(), ca_file_("ca_file", path));
         return *this;
     }
     /// An empty URL means none.
     config &proxy(const detail::text_in &url) & {
-        proxy_ = detail::texts();
+        proxy_ = detail::c_strings();
         hma_config_set_proxy(raw_.get(), proxy_.or_null("proxy", url));
         return *this;
     }
     /// Which hosts are connected to directly, separated by commas; empty means none.
     config &no_proxy(const detail::text_in &hosts) & {
-        no_proxy_ = detail::texts();
+        no_proxy_ = detail::c_strings();
         hma_config_set_no_proxy(raw_.get(), no_proxy_("no_proxy", hosts));
         return *this;
     }
@@ -387,13 +443,15 @@ public:
     config &&no_proxy(const detail::text_in &hosts) && { return std::move(no_proxy(hosts)); }
 
     /// What a send will POST to; empty while a setting is wrong.
-    std::string url() const { return mistake().empty() ? text(hma_config_url(raw_.get())) : std::string(); }
+    std::string url() const {
+        return first_error().empty() ? detail::to_string(hma_config_url(raw_.get())) : std::string();
+    }
 
     /// The secret for webhook_verify(): WEBHOOK_HMAC_SECRET, from_env() and from_env_file() alone; empty if not there.
-    std::string webhook_secret() const { return text(hma_config_webhook_secret(raw_.get())); }
+    std::string webhook_secret() const { return detail::to_string(hma_config_webhook_secret(raw_.get())); }
 
     /// What in the environment is probably not what was meant, one a line; empty if nothing.
-    std::string warnings() const { return text(hma_config_warnings(raw_.get())); }
+    std::string warnings() const { return detail::to_string(hma_config_warnings(raw_.get())); }
 
     const hma_config *get() const noexcept { return raw_.get(); }
 
@@ -401,20 +459,19 @@ private:
     friend class client;
 
     explicit config(hma_config *raw) : raw_(raw) {}
-    static std::string text(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
 
     /// What C cannot see: a NUL byte. Setting the same thing again rightly forgets it.
-    const std::string &mistake() const noexcept {
-        for (const detail::texts *one : {&texts_, &ca_file_, &proxy_})
-            if (!one->mistake().empty())
-                return one->mistake();
-        return no_proxy_.mistake();
+    const std::string &first_error() const noexcept {
+        for (const detail::c_strings *one : {&c_strings_, &ca_file_, &proxy_})
+            if (!one->first_error().empty())
+                return one->first_error();
+        return no_proxy_.first_error();
     }
 
-    detail::texts texts_{}; // before raw_, which is made with it
-    detail::texts ca_file_{};
-    detail::texts proxy_{};
-    detail::texts no_proxy_{};
+    detail::c_strings c_strings_{}; // before raw_, which is made with it
+    detail::c_strings ca_file_{};
+    detail::c_strings proxy_{};
+    detail::c_strings no_proxy_{};
     detail::owner<hma_config> raw_{};
 };
 
@@ -422,22 +479,63 @@ private:
 /// does not fit: answer 401. An empty signature stands for a missing header.
 inline result webhook_verify(const detail::text_in &secret, const detail::text_in &signature,
                              const detail::text_in &body, const std::nothrow_t &) {
-    detail::texts in;
+    detail::c_strings in;
     const char *key = in("secret", secret);
     const char *header = in("signature", signature);
-    if (!in.mistake().empty())
-        return detail::refused(in.mistake());
+    if (!in.first_error().empty())
+        return detail::refused(in.first_error());
     result done;
     char *what = nullptr;
     done.status = hma_webhook_verify(key, header, body.c_str(), body.size(), &what);
     detail::owner<char> owned(what);
-    done.error = detail::text(what);
+    done.error = detail::to_string(what);
     return done;
 }
 #ifdef HMA_HAS_EXCEPTIONS
 inline void webhook_verify(const detail::text_in &secret, const detail::text_in &signature,
                            const detail::text_in &body) {
-    detail::checked(webhook_verify(secret, signature, body, std::nothrow));
+    detail::throw_on_error(webhook_verify(secret, signature, body, std::nothrow));
+}
+#endif
+
+/// Makes the value of the X-HookMyApp-Signature-256 header for a body, for tests of receivers.
+inline result webhook_sign(const detail::text_in &secret, const detail::text_in &body, std::string &made,
+                           const std::nothrow_t &) {
+    made.clear();
+    detail::c_strings in;
+    const char *key = in("secret", secret);
+    if (!in.first_error().empty())
+        return detail::refused(in.first_error());
+    return detail::string_result(made, [&](char **signature, char **error) {
+        return hma_webhook_sign(key, body.c_str(), body.size(), signature, error);
+    });
+}
+#ifdef HMA_HAS_EXCEPTIONS
+inline std::string webhook_sign(const detail::text_in &secret, const detail::text_in &body) {
+    std::string made;
+    detail::throw_on_error(webhook_sign(secret, body, made, std::nothrow));
+    return made;
+}
+#endif
+
+#ifdef HMA_HAS_EXCEPTIONS
+/// Cuts a long text into parts that each fit one message, see hma_text_part_length(). A text with a NUL byte inside or
+/// one that is not UTF-8 throws hma::error with HMA_ERROR_ARGUMENT.
+inline std::vector<std::string> text_parts(const detail::text_in &text) {
+    std::vector<std::string> parts;
+    if (text.has_nul())
+        throw error(HMA_ERROR_ARGUMENT, "text: must not hold a NUL byte");
+    const char *rest = text.c_str();
+    std::size_t left = text.size();
+    while (left > 0) {
+        const std::size_t length = hma_text_part_length(rest);
+        if (length == 0)
+            throw error(HMA_ERROR_ARGUMENT, "text: not UTF-8");
+        parts.emplace_back(rest, length);
+        rest += length;
+        left -= length;
+    }
+    return parts;
 }
 #endif
 
@@ -450,13 +548,20 @@ public:
     bool is_standby() const noexcept { return hma_events_is_standby(events_, index_) == 1; }
     bool is_echo() const noexcept { return hma_events_is_echo(events_, index_) == 1; }
     bool is_own() const noexcept { return hma_events_is_own(events_, index_) == 1; }
+    /// Whether this is an echo of this text to this user, at or after `since_ms`: evidence that a send with an unknown
+    /// outcome did arrive, see hma_events_echoes().
+    bool echoes(const detail::text_in &recipient_id, const detail::text_in &text,
+                std::int64_t since_ms) const noexcept {
+        return !recipient_id.has_nul() && !text.has_nul() &&
+               hma_events_echoes(events_, index_, recipient_id.c_str(), text.c_str(), since_ms) == 1;
+    }
     std::string account_id() const { return text(hma_events_account_id); }
     std::string user_id() const { return text(hma_events_user_id); }
     std::string username() const { return text(hma_events_username); }
     /// Whom an answer may go to; both are empty if nobody may be answered.
     std::string reply_user_id() const { return text(hma_events_reply_user_id); }
     std::string reply_comment_id() const { return text(hma_events_reply_comment_id); }
-    bool may_be_answered() const noexcept {
+    bool can_reply() const noexcept {
         return hma_events_reply_user_id(events_, index_) || hma_events_reply_comment_id(events_, index_);
     }
     std::string message_id() const { return text(hma_events_message_id); }
@@ -502,10 +607,10 @@ private:
     event(const hma_events *events, std::size_t index) noexcept : events_(events), index_(index) {}
 
     std::string text(const char *(*get)(const hma_events *, std::size_t)) const {
-        return detail::text(get(events_, index_));
+        return detail::to_string(get(events_, index_));
     }
     std::string text(const char *(*get)(const hma_events *, std::size_t, std::size_t), std::size_t at) const {
-        return detail::text(get(events_, index_, at));
+        return detail::to_string(get(events_, index_, at));
     }
 
     const hma_events *events_;
@@ -560,7 +665,7 @@ public:
     /// Reads the body of a delivery; check its signature first. Throws hma::error if it is not JSON.
     static events parse(const detail::text_in &body) {
         events made;
-        detail::checked(parse(body, made, std::nothrow));
+        detail::throw_on_error(parse(body, made, std::nothrow));
         return made;
     }
 #endif
@@ -572,7 +677,7 @@ public:
         done.status = hma_events_parse(body.c_str(), body.size(), &raw, &what);
         made.raw_.reset(raw);
         detail::owner<char> owned(what);
-        done.error = detail::text(what);
+        done.error = detail::to_string(what);
         return done;
     }
 
@@ -580,7 +685,7 @@ public:
     events() = default;
 
     /// What the delivery is about: "instagram", or for example "whatsapp_business_account", which gives no events.
-    std::string object() const { return detail::text(hma_events_object(raw_.get())); }
+    std::string object() const { return detail::to_string(hma_events_object(raw_.get())); }
 
     std::size_t size() const noexcept { return hma_events_count(raw_.get()); }
     bool empty() const noexcept { return size() == 0; }
@@ -607,15 +712,15 @@ public:
     /// Makes a client into `made`, which is none on failure.
     static result make(const config &settings, client &made, const std::nothrow_t &) {
         made.raw_.reset();
-        if (!settings.mistake().empty())
-            return detail::refused(settings.mistake());
+        if (!settings.first_error().empty())
+            return detail::refused(settings.first_error());
         result done;
         hma_client *raw = nullptr;
         char *what = nullptr;
         done.status = hma_client_new(settings.get(), &raw, &what);
         made.raw_.reset(raw);
         detail::owner<char> owned(what);
-        done.error = detail::text(what);
+        done.error = detail::to_string(what);
         return done;
     }
     static result from_env(client &made, const std::nothrow_t &) {
@@ -623,31 +728,34 @@ public:
     }
 
 #ifdef HMA_HAS_EXCEPTIONS
-    explicit client(const config &settings) { detail::checked(make(settings, *this, std::nothrow)); }
+    explicit client(const config &settings) { detail::throw_on_error(make(settings, *this, std::nothrow)); }
     static client from_env() { return client(config::from_env()); }
 
     response send(const detail::text_in &recipient_id, const detail::text_in &text) const {
-        return std::move(detail::checked(send(recipient_id, text, std::nothrow)).response);
+        return std::move(detail::throw_on_error(send(recipient_id, text, std::nothrow)).response);
     }
     response send(const detail::text_in &recipient_id, const message &message) const {
-        return std::move(detail::checked(send(recipient_id, message, std::nothrow)).response);
+        return std::move(detail::throw_on_error(send(recipient_id, message, std::nothrow)).response);
     }
     response send_private_reply(const detail::text_in &comment_id, const message &message) const {
-        return std::move(detail::checked(send_private_reply(comment_id, message, std::nothrow)).response);
+        return std::move(detail::throw_on_error(send_private_reply(comment_id, message, std::nothrow)).response);
     }
     response reply(const event &event, const message &message) const {
-        return std::move(detail::checked(reply(event, message, std::nothrow)).response);
+        return std::move(detail::throw_on_error(reply(event, message, std::nothrow)).response);
     }
     response send_json(const detail::text_in &body) const {
-        return std::move(detail::checked(send_json(body, std::nothrow)).response);
+        return std::move(detail::throw_on_error(send_json(body, std::nothrow)).response);
     }
     response upload(hma_attachment_kind kind, const detail::text_in &url) const {
-        return std::move(detail::checked(upload(kind, url, std::nothrow)).response);
+        return std::move(detail::throw_on_error(upload(kind, url, std::nothrow)).response);
+    }
+    response get(const detail::text_in &path) const {
+        return std::move(detail::throw_on_error(get(path, std::nothrow)).response);
     }
 #endif
 
     result send(const detail::text_in &recipient_id, const detail::text_in &text, const std::nothrow_t &) const {
-        detail::texts in;
+        detail::c_strings in;
         const char *to = in("recipient_id", recipient_id);
         const char *words = in("text", text);
         return finish(in, [&](hma_response **response, char **error) {
@@ -656,7 +764,7 @@ public:
     }
 
     result send(const detail::text_in &recipient_id, const message &message, const std::nothrow_t &) const {
-        detail::texts in = message.texts_;
+        detail::c_strings in = message.c_strings_;
         const char *to = in("recipient_id", recipient_id);
         return finish(in, [&](hma_response **response, char **error) {
             return hma_send(raw_.get(), to, message.get(), response, error);
@@ -664,7 +772,7 @@ public:
     }
 
     result send_private_reply(const detail::text_in &comment_id, const message &message, const std::nothrow_t &) const {
-        detail::texts in = message.texts_;
+        detail::c_strings in = message.c_strings_;
         const char *to = in("comment_id", comment_id);
         return finish(in, [&](hma_response **response, char **error) {
             return hma_send_private_reply(raw_.get(), to, message.get(), response, error);
@@ -674,13 +782,13 @@ public:
     /// Answers an event of a webhook: the user, or a comment's author by private reply. One that may not be answered is
     /// HMA_ERROR_ARGUMENT with the reason, and nothing is sent.
     result reply(const event &event, const message &message, const std::nothrow_t &) const {
-        return finish(message.texts_, [&](hma_response **response, char **error) {
+        return finish(message.c_strings_, [&](hma_response **response, char **error) {
             return hma_reply(raw_.get(), event.events_, event.index_, message.get(), response, error);
         });
     }
 
     result send_json(const detail::text_in &body, const std::nothrow_t &) const {
-        detail::texts in;
+        detail::c_strings in;
         const char *json = in("body", body);
         return finish(in, [&](hma_response **response, char **error) {
             return hma_send_json(raw_.get(), json, response, error);
@@ -688,11 +796,33 @@ public:
     }
 
     result upload(hma_attachment_kind kind, const detail::text_in &url, const std::nothrow_t &) const {
-        detail::texts in;
+        detail::c_strings in;
         const char *address = in("url", url);
         return finish(in, [&](hma_response **response, char **error) {
             return hma_upload(raw_.get(), kind, address, response, error);
         });
+    }
+
+    /// Reads something of Meta's through the gateway, see hma_get(): the name of a user, conversations.
+    result get(const detail::text_in &path, const std::nothrow_t &) const {
+        detail::c_strings in;
+        const char *behind_base = in("path", path);
+        return finish(in, [&](hma_response **response, char **error) {
+            return hma_get(raw_.get(), behind_base, response, error);
+        });
+    }
+
+    /// The same client with another limit for its calls, rounded up to milliseconds. Connections and shutdown are shared.
+    template <typename Rep, typename Period> client with_timeout(std::chrono::duration<Rep, Period> limit) const {
+        client made;
+        made.raw_.reset(hma_client_with_timeout(raw_.get(), detail::milliseconds(limit)));
+        return made;
+    }
+
+    /// Lets no call begin, waits until those under way have ended or the limit is over, then shuts down. How many ended as
+    /// possibly delivered because of the limit.
+    template <typename Rep, typename Period> std::size_t drain(std::chrono::duration<Rep, Period> limit) const {
+        return hma_client_drain(raw_.get(), detail::milliseconds(limit));
     }
 
     /// Ends all sends of this client, in whatever thread they block, and lets none begin.
@@ -701,9 +831,9 @@ public:
     const hma_client *get() const noexcept { return raw_.get(); }
 
 private:
-    template <typename Send> static result finish(const detail::texts &in, Send send) {
-        if (!in.mistake().empty())
-            return detail::refused(in.mistake());
+    template <typename Send> static result finish(const detail::c_strings &in, Send send) {
+        if (!in.first_error().empty())
+            return detail::refused(in.first_error());
         result done;
         hma_response *raw_response = nullptr;
         char *raw_error = nullptr;

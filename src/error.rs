@@ -1,4 +1,4 @@
-//! What went wrong: `Error`, its kind, and whether the message may have been delivered.
+//! What went wrong: `Error`, its kind, what it is about, and whether the message may have been delivered.
 
 use std::error::Error as StdError;
 use std::ffi::CStr;
@@ -6,8 +6,8 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
+use crate::nul_string::NulString;
 use crate::response::Response;
-use crate::text::Text;
 
 /// What became of a message whose send failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,29 +59,145 @@ pub enum ErrorKind {
     Internal = 32,
 }
 
-/// Every kind with the sentence that tells people what happened and what to do.
-pub(crate) const SENTENCES: [(ErrorKind, &CStr); 15] = [
-    (ErrorKind::Argument, c"an argument is wrong and nothing was sent: correct it"),
-    (ErrorKind::Config, c"a setting is missing or wrong and nothing was sent: correct the configuration"),
-    (ErrorKind::Connect, c"there is no connection to the gateway and nothing was sent: try again later"),
-    (ErrorKind::Signature, c"the signature does not fit the webhook's body: do not trust it"),
-    (ErrorKind::Rejected, c"the message was refused: change it before sending it again"),
-    (ErrorKind::Auth, c"the gateway refused the access token: set the current one"),
-    (ErrorKind::RateLimited, c"too many messages: pause before sending again"),
-    (ErrorKind::WindowClosed, c"the 24-hour window is closed: the user must write first"),
-    (ErrorKind::Recipient, c"the recipient is unknown or cannot be reached: check the id"),
-    (ErrorKind::Account, c"the account may not send: check its connection, permissions and standing with Meta"),
-    (ErrorKind::Media, c"Meta could not fetch or use the media: check its address, type and size"),
-    (ErrorKind::Endpoint, c"this address is no gateway's: correct the base URL and the account id"),
-    (ErrorKind::Server, c"the gateway or Meta failed: the message may have been delivered, do not repeat it blindly"),
-    (ErrorKind::Lost, c"no usable answer came: the message may have been delivered, do not repeat it blindly"),
-    (ErrorKind::Internal, c"a bug in this library: the message may have been delivered; please report it"),
+/// What a failure is about, so that a run over many messages knows what to do with the rest. The number of each scope is
+/// its C constant.
+///
+/// [`Delivery`] says what became of this message; the scope says what to do with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum Scope {
+    /// This message: others may well be accepted.
+    Message = 1,
+    /// This user: other messages to the same user will fail too, until something changes on their side.
+    Recipient = 2,
+    /// The account, its token or the settings: nothing is accepted until a person acts. Stop.
+    Account = 3,
+    /// The moment: the network, the gateway, Meta or a limit. Wait, then go on with the rest. If it lasts, stop: it may
+    /// be a certificate that nobody renewed.
+    Moment = 4,
+}
+
+/// What is known of a kind: what it is about, its name, and the sentence that says what happened and what to do.
+pub(crate) struct KindFacts {
+    pub(crate) kind: ErrorKind,
+    scope: Scope,
+    pub(crate) name: &'static CStr,
+    pub(crate) description: &'static CStr,
+}
+
+const fn facts(kind: ErrorKind, scope: Scope, name: &'static CStr, description: &'static CStr) -> KindFacts {
+    KindFacts { kind, scope, name, description }
+}
+
+/// Every kind, once.
+pub(crate) static KINDS: [KindFacts; 15] = [
+    facts(ErrorKind::Argument, Scope::Message, c"ARGUMENT", c"an argument is wrong and nothing was sent: correct it"),
+    facts(
+        ErrorKind::Config,
+        Scope::Account,
+        c"CONFIG",
+        c"a setting is missing or wrong and nothing was sent: correct the configuration",
+    ),
+    facts(
+        ErrorKind::Connect,
+        Scope::Moment,
+        c"CONNECT",
+        c"there is no connection to the gateway and nothing was sent: try again later",
+    ),
+    facts(
+        ErrorKind::Signature,
+        Scope::Message,
+        c"SIGNATURE",
+        c"the signature does not fit the webhook's body: do not trust it",
+    ),
+    facts(
+        ErrorKind::Rejected,
+        Scope::Message,
+        c"REJECTED",
+        c"the message was refused: change it before sending it again",
+    ),
+    facts(ErrorKind::Auth, Scope::Account, c"AUTH", c"the gateway refused the access token: set the current one"),
+    facts(ErrorKind::RateLimited, Scope::Moment, c"RATE_LIMITED", c"too many messages: pause before sending again"),
+    facts(
+        ErrorKind::WindowClosed,
+        Scope::Recipient,
+        c"WINDOW_CLOSED",
+        c"the 24-hour window is closed: the user must write first",
+    ),
+    facts(
+        ErrorKind::Recipient,
+        Scope::Recipient,
+        c"RECIPIENT",
+        c"the recipient is unknown or cannot be reached: check the id",
+    ),
+    facts(
+        ErrorKind::Account,
+        Scope::Account,
+        c"ACCOUNT",
+        c"the account may not send: check its connection, permissions and standing with Meta",
+    ),
+    facts(
+        ErrorKind::Media,
+        Scope::Message,
+        c"MEDIA",
+        c"Meta could not fetch or use the media: check its address, type and size",
+    ),
+    facts(
+        ErrorKind::Endpoint,
+        Scope::Account,
+        c"ENDPOINT",
+        c"this address is no gateway's: correct the base URL and the account id",
+    ),
+    facts(
+        ErrorKind::Server,
+        Scope::Moment,
+        c"SERVER",
+        c"the gateway or Meta failed: the message may have been delivered, do not repeat it blindly",
+    ),
+    facts(
+        ErrorKind::Lost,
+        Scope::Moment,
+        c"LOST",
+        c"no usable answer came: the message may have been delivered, do not repeat it blindly",
+    ),
+    facts(
+        ErrorKind::Internal,
+        Scope::Message,
+        c"INTERNAL",
+        c"a bug in this library: the message may have been delivered; please report it",
+    ),
 ];
 
 impl ErrorKind {
     /// What became of a message whose send failed with this kind.
     pub fn delivery(self) -> Delivery {
         Delivery::of(self as i32)
+    }
+
+    /// What a failure of this kind is about.
+    pub fn scope(self) -> Scope {
+        Scope::of(self as i32)
+    }
+
+    /// One word for logs and databases, such as `WINDOW_CLOSED`. It never changes.
+    pub fn name(self) -> &'static str {
+        self.facts().and_then(|facts| facts.name.to_str().ok()).unwrap_or_default()
+    }
+
+    fn facts(self) -> Option<&'static KindFacts> {
+        KINDS.iter().find(|facts| facts.kind == self)
+    }
+}
+
+impl Scope {
+    /// What this version does not know is about the message if it was not sent or refused, else about the moment.
+    pub(crate) fn of(status: i32) -> Scope {
+        match KINDS.iter().find(|facts| facts.kind as i32 == status) {
+            Some(facts) => facts.scope,
+            None if Delivery::of(status) == Delivery::Unknown => Scope::Moment,
+            None => Scope::Message,
+        }
     }
 }
 
@@ -99,8 +215,7 @@ impl Delivery {
 /// A sentence for people that also says what to do.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sentence = SENTENCES.iter().find(|(kind, _)| kind == self).map(|(_, sentence)| *sentence);
-        formatter.write_str(sentence.and_then(|sentence| sentence.to_str().ok()).unwrap_or_default())
+        formatter.write_str(self.facts().and_then(|facts| facts.description.to_str().ok()).unwrap_or_default())
     }
 }
 
@@ -115,7 +230,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    message: Text,
+    message: NulString,
     response: Option<Response>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -126,12 +241,12 @@ impl RefUnwindSafe for Error {}
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error::of_reply(kind, one_line(message.into()))
+        Error::verbatim(kind, one_line(message.into()))
     }
 
     /// For a message with a printed reply in it, which is one line as `JSON.stringify` makes it.
-    pub(crate) fn of_reply(kind: ErrorKind, message: impl AsRef<str>) -> Error {
-        Error(Box::new(Inner { kind, message: Text::new(message), response: None, source: None }))
+    pub(crate) fn verbatim(kind: ErrorKind, message: impl AsRef<str>) -> Error {
+        Error(Box::new(Inner { kind, message: NulString::new(message), response: None, source: None }))
     }
 
     pub(crate) fn argument(message: impl Into<String>) -> Error {
@@ -165,6 +280,11 @@ impl Error {
     /// What became of the message: not sent, refused, or possibly delivered.
     pub fn delivery(&self) -> Delivery {
         self.0.kind.delivery()
+    }
+
+    /// What the failure is about: this message, this user, the account, or the moment.
+    pub fn scope(&self) -> Scope {
+        self.0.kind.scope()
     }
 
     /// What the gateway answered, if at least the head of its answer came.
@@ -208,12 +328,17 @@ fn one_line(message: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn every_kind_has_a_sentence_and_its_tens_digit_is_the_delivery() {
-        for (kind, sentence) in SENTENCES {
-            assert_eq!(kind.to_string(), sentence.to_str().unwrap());
+        let mut names = HashSet::new();
+        for &KindFacts { kind, scope, name, description } in &KINDS {
+            assert_eq!(kind.to_string(), description.to_str().unwrap());
+            assert_eq!((kind.name(), kind.scope()), (name.to_str().unwrap(), scope));
+            assert!(names.insert(kind.name()) && kind.name().chars().all(|c| c.is_ascii_uppercase() || c == '_'));
             let expected = match kind as i32 {
                 10..=19 => Delivery::NotSent,
                 20..=29 => Delivery::Rejected,
@@ -221,6 +346,14 @@ mod tests {
                 other => panic!("{other} is no status of a failure"),
             };
             assert_eq!(kind.delivery(), expected);
+        }
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_has_a_scope() {
+        let scopes = [(14, Scope::Message), (19, Scope::Message), (29, Scope::Message), (39, Scope::Moment)];
+        for (status, scope) in scopes.into_iter().chain([(-1, Scope::Moment), (40, Scope::Moment)]) {
+            assert_eq!(Scope::of(status), scope, "{status}");
         }
     }
 
@@ -237,6 +370,6 @@ mod tests {
         let expected = format!("a{}\u{A0}\u{2027}  \u{202A}b", " ".repeat(33 + 33));
         assert_eq!(Error::argument(format!("a{controls}b")).to_string(), expected);
         let reply = "Instagram API error 400: {\"a\":\"\u{7F}\u{85}\u{2028}\"}";
-        assert_eq!(Error::of_reply(ErrorKind::Rejected, reply).to_string(), reply);
+        assert_eq!(Error::verbatim(ErrorKind::Rejected, reply).to_string(), reply);
     }
 }

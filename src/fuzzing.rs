@@ -1,14 +1,15 @@
 //! Doors to the parsers for the fuzz targets of `tests/fuzz/`, which are compiled with `--cfg fuzzing`.
 
-use crate::body::{self, Recipient};
 use crate::config::Config;
+use crate::decode;
+use crate::encode::{self, Recipient};
 use crate::error::Error;
 use crate::message::Message;
-use crate::response::{self, Response};
-use crate::transport::Answer;
+use crate::response::Response;
+use crate::transport::HttpReply;
 
 /// Judges an answer as a send would.
-pub fn judge(
+pub fn interpret(
     status: u16,
     retry_after: Option<String>,
     app_usage: Option<String>,
@@ -16,8 +17,8 @@ pub fn judge(
     body: Vec<u8>,
     token: &str,
 ) -> Result<Response, Error> {
-    response::judge(
-        Answer { status, retry_after, app_usage, business_usage, body, cut: None },
+    decode::interpret(
+        HttpReply { status, retry_after, app_usage, business_usage, body, truncated: None },
         "https://example.net/1/messages",
         token,
     )
@@ -25,16 +26,16 @@ pub fn judge(
 
 /// Checks a body as `Client::send_json` would.
 pub fn check_json_body(body: &str) -> Result<(), Error> {
-    body::check_json_body(body)
+    encode::check_json_body(body)
 }
 
 /// Reads the text of an env file as `Config::from_env_file` would.
 pub fn config_of_env_file(text: &str) -> Config {
-    let file = crate::env_file::EnvFile::parse(text);
+    let file = crate::config::env_file::EnvFile::parse(text);
     Config::from_vars(|name| file.get(name))
 }
 
 /// Makes the body that `Client::send` would send.
 pub fn message_body(recipient_id: &str, message: &Message) -> Result<Vec<u8>, Error> {
-    body::message_body(Recipient::User(recipient_id), message)
+    encode::message_body(Recipient::User(recipient_id), message)
 }

@@ -24,7 +24,7 @@ impl Default for Json<'_> {
 impl<'a> Json<'a> {
     /// Takes a text that is JSON as a whole, however deep it nests; the error names line and column.
     pub(crate) fn parse(text: &'a str) -> Result<Json<'a>, serde_json::Error> {
-        serde_json::from_str::<IgnoredAny>(text).map(|_| Json(text.trim_matches(BLANKS)))
+        serde_json::from_str::<IgnoredAny>(text).map(|_| Json(text.trim_matches(WHITESPACE)))
     }
 
     pub(crate) fn is_object(self) -> bool {
@@ -63,8 +63,8 @@ impl<'a> Json<'a> {
     fn find(self, names: &[&str], found: &mut [Option<Json<'a>>]) {
         for (key, value) in self.members() {
             let key = key.text().unwrap_or_default();
-            if let Some((_, place)) = names.iter().zip(&mut *found).find(|(name, _)| **name == key) {
-                *place = Some(value);
+            if let Some((_, slot)) = names.iter().zip(&mut *found).find(|(name, _)| **name == key) {
+                *slot = Some(value);
             }
         }
     }
@@ -91,7 +91,9 @@ impl<'a> Json<'a> {
             return Some(Cow::Borrowed(inner));
         }
         let mut text = String::with_capacity(inner.len());
-        replace_escapes(inner, &mut text, |meaning, text| text.push(meaning.unwrap_or(char::REPLACEMENT_CHARACTER)));
+        replace_escapes(inner, &mut text, |unescaped, text| {
+            text.push(unescaped.unwrap_or(char::REPLACEMENT_CHARACTER))
+        });
         Some(Cow::Owned(text))
     }
 
@@ -117,24 +119,24 @@ impl<'a> Json<'a> {
 
     /// The value on one line: no blanks outside strings, strings escaped as `JSON.stringify` escapes them,
     /// members, their order and numbers as they came.
-    pub(crate) fn print(self) -> String {
+    pub(crate) fn to_compact_string(self) -> String {
         let mut out = String::with_capacity(self.0.len());
         let mut rest = self.0;
         while let Some(first) = rest.chars().next() {
             let length = if first == '"' { string_length(rest) } else { first.len_utf8() };
-            let (part, behind) = rest.split_at(length);
+            let (part, after) = rest.split_at(length);
             if first == '"' {
-                replace_escapes(part, &mut out, print_escape);
-            } else if !BLANKS.contains(&first) {
+                replace_escapes(part, &mut out, write_escape);
+            } else if !WHITESPACE.contains(&first) {
                 out.push(first);
             }
-            rest = behind;
+            rest = after;
         }
         out
     }
 
-    fn is_text(self, wanted: &str) -> bool {
-        self.text().is_some_and(|text| text == wanted)
+    fn is_text(self, expected: &str) -> bool {
+        self.text().is_some_and(|text| text == expected)
     }
 
     fn inside(self) -> &'a str {
@@ -143,14 +145,13 @@ impl<'a> Json<'a> {
 }
 
 /// What JSON calls white space.
-const BLANKS: &[char] = &[' ', '\t', '\n', '\r'];
+const WHITESPACE: &[char] = &[' ', '\t', '\n', '\r'];
 
 /// Appends a text as a JSON string, escaped as `JSON.stringify` escapes it.
 pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     // Without a branch for each byte, a whole register of them is looked at in one go.
-    let stands_as_it_is =
-        text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
-    if stands_as_it_is {
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
+    if is_plain {
         out.reserve(text.len() + 2);
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
@@ -163,26 +164,26 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
 
 /// What an escape says: a character, or half of a surrogate pair without the other half. JavaScript's texts may hold such
 /// a half; UTF-8 cannot say it.
-type Meaning = Result<char, u16>;
+type Unescaped = Result<char, u16>;
 
 /// Where escapes stand in a text of JSON, and what each says.
-pub(crate) fn escapes(text: &str) -> impl Iterator<Item = (Range<usize>, Meaning)> {
+pub(crate) fn escapes(text: &str) -> impl Iterator<Item = (Range<usize>, Unescaped)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let start = at + memchr(b'\\', &text.as_bytes()[at..])?;
-        let (meaning, length) = read_escape(&text[start..]);
+        let (unescaped, length) = read_escape(&text[start..]);
         at = start + length;
-        Some((start..at, meaning))
+        Some((start..at, unescaped))
     })
 }
 
 /// Reads the escape at the front, which is two of them where they make a surrogate pair. What JSON does not know stands
 /// for itself.
-fn read_escape(text: &str) -> (Meaning, usize) {
+fn read_escape(text: &str) -> (Unescaped, usize) {
     let unit = |at: usize| u16::from_str_radix(text.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
     match char::decode_utf16([0, 6].into_iter().map_while(unit)).next() {
         Some(Ok(character)) => (Ok(character), 6 * character.len_utf16()),
-        Some(Err(half)) => (Err(half.unpaired_surrogate()), 6),
+        Some(Err(surrogate)) => (Err(surrogate.unpaired_surrogate()), 6),
         None => match text.chars().nth(1) {
             Some('b') => (Ok('\u{8}'), 2),
             Some('f') => (Ok('\u{C}'), 2),
@@ -196,20 +197,20 @@ fn read_escape(text: &str) -> (Meaning, usize) {
 }
 
 /// Appends a text to `out`, with something else in place of each escape.
-fn replace_escapes(text: &str, out: &mut String, replace: impl Fn(Meaning, &mut String)) {
+fn replace_escapes(text: &str, out: &mut String, replace: impl Fn(Unescaped, &mut String)) {
     let mut done = 0;
-    for (place, meaning) in escapes(text) {
-        out.push_str(&text[done..place.start]);
-        replace(meaning, out);
-        done = place.end;
+    for (range, unescaped) in escapes(text) {
+        out.push_str(&text[done..range.start]);
+        replace(unescaped, out);
+        done = range.end;
     }
     out.push_str(&text[done..]);
 }
 
 /// Appends what `JSON.stringify` writes for it.
-fn print_escape(meaning: Meaning, out: &mut String) {
+fn write_escape(unescaped: Unescaped, out: &mut String) {
     // Writing to memory cannot fail.
-    let _ = match meaning {
+    let _ = match unescaped {
         Ok('"') => out.write_str("\\\""),
         Ok('\\') => out.write_str("\\\\"),
         Ok('\u{8}') => out.write_str("\\b"),
@@ -219,7 +220,7 @@ fn print_escape(meaning: Meaning, out: &mut String) {
         Ok('\t') => out.write_str("\\t"),
         Ok(control @ '\0'..' ') => write!(out, "\\u{:04x}", u32::from(control)),
         Ok(character) => out.write_char(character),
-        Err(half) => write!(out, "\\u{half:04x}"),
+        Err(surrogate) => write!(out, "\\u{surrogate:04x}"),
     };
 }
 
@@ -227,8 +228,8 @@ fn print_escape(meaning: Meaning, out: &mut String) {
 fn take_value<'a>(rest: &mut &'a str) -> Option<Json<'a>> {
     let start = rest.bytes().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':'))?;
     let text = &rest[start..];
-    let (value, behind) = text.split_at(value_length(text));
-    *rest = behind;
+    let (value, after) = text.split_at(value_length(text));
+    *rest = after;
     Some(Json(value))
 }
 
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn a_value_is_printed_on_one_line_with_its_order_and_numbers() {
         assert_eq!(
-            Json::parse(SAMPLE).unwrap().print(),
+            Json::parse(SAMPLE).unwrap().to_compact_string(),
             r#"{"id":123456789012345678901234567890,"ab":[1.0,"x,\"]}",{"k":[]},null],"id2":"m_/x","empty":{},"twice":1,"twice":2}"#
         );
     }
@@ -357,20 +358,20 @@ mod tests {
         ] {
             let json = Json::parse(text).unwrap();
             assert_eq!(json.text().unwrap(), read, "{text}");
-            assert_eq!(json.print(), printed, "{text}");
+            assert_eq!(json.to_compact_string(), printed, "{text}");
         }
         let json = Json::parse(r#"{"\uD800k" : 1, "code":1e999,"x":"\uDC00"}"#).unwrap();
         assert_eq!(json.get("\u{FFFD}k").unwrap().integer(), Some(1));
-        assert_eq!(json.print(), r#"{"\ud800k":1,"code":1e999,"x":"\udc00"}"#);
+        assert_eq!(json.to_compact_string(), r#"{"\ud800k":1,"code":1e999,"x":"\udc00"}"#);
         // No JSON, and yet no panic.
-        assert_eq!(escapes(r"\é\u12\u+123\").map(|(place, _)| place.end).collect::<Vec<_>>(), [3, 5, 13, 14]);
+        assert_eq!(escapes(r"\é\u12\u+123\").map(|(range, _)| range.end).collect::<Vec<_>>(), [3, 5, 13, 14]);
     }
 
     #[test]
     fn a_number_beyond_a_double_is_json_and_no_number() {
         for text in ["1e999", "-1e400", "1e-999", "123456789012345678901234567890e123456789"] {
             let json = Json::parse(text).unwrap();
-            assert_eq!((json.integer(), json.print().as_str()), (None, text));
+            assert_eq!((json.integer(), json.to_compact_string().as_str()), (None, text));
             assert_eq!(json.text_or_number().unwrap(), text);
         }
         assert_eq!(Json::parse("1e999").unwrap().number(), None);
@@ -386,7 +387,7 @@ mod tests {
             {
                 let json = Json::parse(&text).unwrap();
                 assert_eq!(json.is_object(), is_object);
-                assert_eq!(json.print(), text);
+                assert_eq!(json.to_compact_string(), text);
                 assert!(json.get("a").is_some() == is_object && json.items().count() <= 1);
             }
         };

@@ -94,7 +94,7 @@ pub struct Message {
     pub(crate) reply_to: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) messaging_type: Option<String>,
-    mistake: Option<(ErrorKind, String)>,
+    first_error: Option<(ErrorKind, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,7 +207,7 @@ impl Message {
     }
 
     fn new(content: Content) -> Message {
-        Message { content, reply_to: None, tag: None, messaging_type: None, mistake: None }
+        Message { content, reply_to: None, tag: None, messaging_type: None, first_error: None }
     }
 
     /// Adds an image by URL to [`Message::images`].
@@ -306,7 +306,7 @@ impl Message {
     fn push_image(&mut self, source: Source) {
         match &mut self.content {
             Content::Images(images) => images.push(source),
-            _ => self.does_not_fit("an image", "images"),
+            _ => self.reject_for_kind("an image", "images"),
         }
     }
 
@@ -322,7 +322,7 @@ impl Message {
     fn push_quick_reply(&mut self, reply: QuickReply) {
         match &mut self.content {
             Content::Text { quick_replies, buttons, .. } if buttons.is_empty() => quick_replies.push(reply),
-            _ => self.does_not_fit("a quick reply", "a text without buttons"),
+            _ => self.reject_for_kind("a quick reply", "a text without buttons"),
         }
     }
 
@@ -342,7 +342,7 @@ impl Message {
                 link_url: owned(link_url),
                 buttons: Vec::new(),
             }),
-            _ => self.does_not_fit("a card", "cards"),
+            _ => self.reject_for_kind("a card", "cards"),
         }
     }
 
@@ -357,65 +357,67 @@ impl Message {
     fn push_button(&mut self, button: Button) {
         match &mut self.content {
             Content::Text { buttons, quick_replies, .. } if quick_replies.is_empty() => buttons.push(button),
-            Content::Text { .. } => self.does_not_fit("a button", "a text without quick replies"),
+            Content::Text { .. } => self.reject_for_kind("a button", "a text without quick replies"),
             Content::Cards(cards) => match cards.last_mut() {
                 Some(card) => card.buttons.push(button),
-                None => self.remember("a button was added before the first card: add the card first".to_owned()),
+                None => self.record_error(
+                    ErrorKind::Argument,
+                    "a button was added before the first card: add the card first".to_owned(),
+                ),
             },
-            _ => self.does_not_fit("a button", "a text or cards"),
+            _ => self.reject_for_kind("a button", "a text or cards"),
         }
     }
 
     pub(crate) fn set_tag(&mut self, tag: &str) {
-        if self.takes_options("a tag") {
+        if self.accepts_options("a tag") {
             self.tag = Some(tag.to_owned());
         }
     }
 
     pub(crate) fn set_messaging_type(&mut self, messaging_type: &str) {
-        if self.takes_options("a messaging type") {
+        if self.accepts_options("a messaging type") {
             self.messaging_type = Some(messaging_type.to_owned());
         }
     }
 
     pub(crate) fn set_reply_to(&mut self, message_id: &str) {
-        if self.takes_options("a reply-to") {
+        if self.accepts_options("a reply-to") {
             self.reply_to = Some(message_id.to_owned());
         }
     }
 
-    fn takes_options(&mut self, what: &str) -> bool {
-        let takes = !matches!(self.content, Content::Reaction { .. } | Content::Action(_));
-        if !takes {
-            self.does_not_fit(what, "texts, media and templates");
+    fn accepts_options(&mut self, what: &str) -> bool {
+        let accepts = !matches!(self.content, Content::Reaction { .. } | Content::Action(_));
+        if !accepts {
+            self.reject_for_kind(what, "texts, media and templates");
         }
-        takes
+        accepts
     }
 
     pub(crate) fn set_reusable(&mut self) {
         match &mut self.content {
             Content::Attachment { source: Source::Url(_), is_reusable, .. } => *is_reusable = true,
-            _ => self.does_not_fit("the reusable mark", "an attachment by URL"),
+            _ => self.reject_for_kind("the reusable mark", "an attachment by URL"),
         }
     }
 
-    fn does_not_fit(&mut self, what: &str, wanted: &str) {
-        self.remember(format!("{what} does not fit {}: it belongs to {wanted}", self.content.name()));
-    }
-
-    fn remember(&mut self, mistake: String) {
-        self.fail(ErrorKind::Argument, mistake);
+    fn reject_for_kind(&mut self, what: &str, wanted: &str) {
+        self.record_error(
+            ErrorKind::Argument,
+            format!("{what} does not fit {}: it belongs to {wanted}", self.content.name()),
+        );
     }
 
     /// The first mistake is the one to report: later ones often follow from it.
-    pub(crate) fn fail(&mut self, kind: ErrorKind, mistake: String) {
-        self.mistake.get_or_insert((kind, mistake));
+    pub(crate) fn record_error(&mut self, kind: ErrorKind, message: String) {
+        self.first_error.get_or_insert((kind, message));
     }
 
     /// The mistake that keeps the message from being sent.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match &self.mistake {
-            Some((kind, mistake)) => Err(Error::new(*kind, mistake.as_str())),
+        match &self.first_error {
+            Some((kind, message)) => Err(Error::new(*kind, message.as_str())),
             None => Ok(()),
         }
     }

@@ -10,5 +10,6 @@ pub mod report;
 pub mod sections;
 pub mod server;
 pub mod statistics;
+#[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../../tests/support/tls.rs"]
 pub mod tls;

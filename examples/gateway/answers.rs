@@ -22,6 +22,9 @@ enum Edge {
 
 /// `number` counts the requests from 1; ids are made from it.
 pub fn answer(request: &Request, settings: &Settings, number: usize) -> Answer {
+    if request.method == "GET" && request.fault.is_none() {
+        return read(request, settings).unwrap_or_else(|refused| refused);
+    }
     match judge(request, settings, number) {
         Ok(accepted) => from_meta(200, &accepted_body(&accepted, settings, number)),
         Err(refused) => refused,
@@ -35,6 +38,25 @@ fn judge(request: &Request, settings: &Settings, number: usize) -> Result<Accept
     check_token(request, &settings.token)?;
     check_content_type(request)?;
     judge_body(&request.body, account_id, edge, settings).map_err(|refusal| refused_by_meta(&refusal, number))
+}
+
+/// Answers a GET: the account by the name `me`, and any user by id.
+fn read(request: &Request, settings: &Settings) -> Result<Answer, Answer> {
+    let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let node = path.strip_prefix(BASE_PATH).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let is_user = !node.is_empty() && node.bytes().all(|byte| byte.is_ascii_digit());
+    if find_endpoint(&request.path).is_ok() {
+        check_method(&request.method)?;
+    }
+    if node != "me" && !is_user {
+        return Err(Answer::new(404, "text/html; charset=utf-8", NOT_FOUND_PAGE));
+    }
+    check_token(request, &settings.token)?;
+    let body = match node {
+        "me" => json!({"user_id": settings.account_id, "username": "your_account"}),
+        user => json!({"id": user, "username": format!("user_{user}")}),
+    };
+    Ok(from_meta(200, &body))
 }
 
 fn check_http(request: &Request) -> Result<(), Answer> {

@@ -1,12 +1,13 @@
 //! Clients and sends, from C.
 
 use std::ffi::c_char;
+use std::time::Duration;
 
 use super::config::hma_config;
-use super::message::{attachment_kind, hma_attachment_kind, hma_message};
-use super::response::hma_response;
+use super::ffi::{ErrorOut, StrArg, catch_panic, init_out};
+use super::message::{attachment_kind, hma_attachment_kind, hma_message, require_message};
+use super::response::{SendOut, hma_response};
 use super::status::hma_status;
-use super::{ErrorOut, SendOut, TextIn, guard, write_null};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
@@ -35,7 +36,7 @@ pub unsafe extern "C" fn hma_client_new(
 ) -> hma_status {
     let make = || Client::new(&config.ok_or_else(|| Error::argument("config: must not be NULL"))?.0);
     // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
-    unsafe { client(make, client_out, error_out) }
+    unsafe { make_client(make, client_out, error_out) }
 }
 
 /// Makes a client from the environment: hma_config_from_env() and
@@ -47,7 +48,7 @@ pub unsafe extern "C" fn hma_client_from_env(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
-    unsafe { client(|| Client::new(&Config::from_env()), client_out, error_out) }
+    unsafe { make_client(|| Client::new(&Config::from_env()), client_out, error_out) }
 }
 
 /// Ends all sends of this client, in whatever thread they block, and lets none
@@ -59,14 +60,60 @@ pub unsafe extern "C" fn hma_client_from_env(
 /// once the sends have returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_shutdown(client: Option<&hma_client>) {
-    let _ = guard(|| Ok(client.map(|client| client.0.shutdown())));
+    let _ = catch_panic(|| Ok(client.map(|client| client.0.shutdown())));
+}
+
+/// Lets no call of this client begin, waits until those under way have ended by
+/// themselves, and after this many milliseconds does what hma_client_shutdown()
+/// does. For a daemon that stops: with as long a limit as that of a send no
+/// verdict is lost. Later calls are `HMA_ERROR_CONNECT`.
+///
+/// Do not call it from a signal handler. Let a thread wait for the signal with
+/// sigwait(), and call it there:
+///
+///     static void *stop_on_sigterm(void *client)
+///     {
+///         sigset_t set;
+///         int number;
+///
+///         sigemptyset(&set);
+///         sigaddset(&set, SIGTERM);
+///         sigwait(&set, &number);
+///         hma_client_drain(client, 80000);
+///         return NULL;
+///     }
+///
+/// main() blocks the signal with pthread_sigmask() before it starts any thread.
+///
+/// Returns how many calls ended as possibly delivered because the limit was over;
+/// 0 means that every verdict is known. 0 for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_client_drain(client: Option<&hma_client>, milliseconds: u32) -> usize {
+    let limit = Duration::from_millis(milliseconds.into());
+    catch_panic(|| Ok(client.map_or(0, |client| client.0.drain(limit)))).unwrap_or_default()
+}
+
+/// Makes a client that shares the connections of this one and differs in the
+/// limit of its calls alone. Free it with hma_client_free(). The two may be freed
+/// in any order.
+///
+/// Connecting ends at this limit too, if the connect timeout is longer. With 0
+/// every call is `HMA_ERROR_ARGUMENT`. With too short a limit more sends end as
+/// `HMA_ERROR_LOST`: Meta may take 75 seconds to fetch a video.
+/// hma_client_shutdown() and hma_client_drain() on either act on both. NULL gives
+/// NULL, and a send through NULL is `HMA_ERROR_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_client_with_timeout(client: Option<&hma_client>, milliseconds: u32) -> Option<Box<hma_client>> {
+    let timeout = Duration::from_millis(milliseconds.into());
+    let make = || Ok(client.map(|client| Box::new(hma_client(client.0.with_timeout(timeout)))));
+    catch_panic(make).unwrap_or_default()
 }
 
 /// Frees a client and closes its connections. No other thread may be using it.
 /// NULL is allowed and does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_free(client: Option<Box<hma_client>>) {
-    let _ = guard(|| Ok(drop(client)));
+    let _ = catch_panic(|| Ok(drop(client)));
 }
 
 /// Sends a text to a user and waits for the answer.
@@ -89,9 +136,9 @@ pub unsafe extern "C" fn hma_send_text(
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
     let (recipient_id, text, out) = unsafe {
-        (TextIn::new("recipient_id", recipient_id), TextIn::new("text", text), SendOut::new(response_out, error_out))
+        (StrArg::new("recipient_id", recipient_id), StrArg::new("text", text), SendOut::new(response_out, error_out))
     };
-    out.finish(|| given(client)?.send_text(recipient_id.argument()?, text.argument()?))
+    out.finish(|| require_client(client)?.send_text(recipient_id.argument()?, text.argument()?))
 }
 
 /// Sends a message to a user and waits for the answer.
@@ -110,8 +157,8 @@ pub unsafe extern "C" fn hma_send(
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
     let (recipient_id, out) =
-        unsafe { (TextIn::new("recipient_id", recipient_id), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.send(recipient_id.argument()?, &built(message)?.0))
+        unsafe { (StrArg::new("recipient_id", recipient_id), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.send(recipient_id.argument()?, &require_message(message)?.0))
 }
 
 /// Answers a comment with a message to its author (Meta's private reply) and
@@ -129,8 +176,8 @@ pub unsafe extern "C" fn hma_send_private_reply(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
-    let (comment_id, out) = unsafe { (TextIn::new("comment_id", comment_id), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.send_private_reply(comment_id.argument()?, &built(message)?.0))
+    let (comment_id, out) = unsafe { (StrArg::new("comment_id", comment_id), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.send_private_reply(comment_id.argument()?, &require_message(message)?.0))
 }
 
 /// Sends a request body as it is, byte for byte, for what hma_message does not
@@ -146,8 +193,8 @@ pub unsafe extern "C" fn hma_send_json(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
-    let (body, out) = unsafe { (TextIn::new("body", body), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.send_json(body.argument()?))
+    let (body, out) = unsafe { (StrArg::new("body", body), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.send_json(body.argument()?))
 }
 
 /// Uploads media for later use and waits for the answer:
@@ -167,28 +214,51 @@ pub unsafe extern "C" fn hma_upload(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: "Strings" and "Owning" in the header.
-    let (url, out) = unsafe { (TextIn::new("url", url), SendOut::new(response_out, error_out)) };
-    out.finish(|| given(client)?.upload(attachment_kind(kind).map_err(Error::argument)?, url.argument()?))
+    let (url, out) = unsafe { (StrArg::new("url", url), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.upload(attachment_kind(kind).map_err(Error::argument)?, url.argument()?))
 }
 
-pub(super) fn given(client: Option<&hma_client>) -> Result<&Client, Error> {
+/// Reads something of Meta's through the gateway, by a GET of the base URL, a
+/// slash and `path`, and waits for the answer.
+///
+/// Such paths are "me?fields=user_id,username",
+/// "8123456789012345?fields=name,username" and
+/// "17841450000000017/conversations?platform=instagram&user_id=8123456789012345".
+/// The query is part of the path, percent-encoded where it needs to be. A path has
+/// 1 to 4096 bytes of visible ASCII, without a leading slash, an empty segment, a
+/// backslash, a #, the segments . and .., and the parameter access_token; anything
+/// else, and NULL, is `HMA_ERROR_ARGUMENT`.
+///
+/// hma_response_body() has the answer's JSON, up to 1 MiB. A GET changes nothing:
+/// after any error it may be repeated. Meta documents these paths; of the gateway
+/// only the name of a user was seen. Meta allows 2 calls a second for
+/// conversations. Results as with hma_send_text().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_get(
+    client: Option<&hma_client>,
+    path: *const c_char,
+    response_out: *mut *mut hma_response,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (path, out) = unsafe { (StrArg::new("path", path), SendOut::new(response_out, error_out)) };
+    out.finish(|| require_client(client)?.get(path.argument()?))
+}
+
+pub(super) fn require_client(client: Option<&hma_client>) -> Result<&Client, Error> {
     client.map(|client| &client.0).ok_or_else(|| Error::argument("client: must not be NULL"))
-}
-
-pub(super) fn built(message: Option<&hma_message>) -> Result<&hma_message, Error> {
-    message.ok_or_else(|| Error::argument("message: must not be NULL"))
 }
 
 /// # Safety
 /// Each is NULL or points to a pointer that may be overwritten.
-unsafe fn client(
+unsafe fn make_client(
     make: impl FnOnce() -> Result<Client, Error>,
     client_out: *mut *mut hma_client,
     error_out: *mut *mut c_char,
 ) -> hma_status {
     // SAFETY: what this function asks of its caller.
-    let (client_out, error_out) = unsafe { (write_null(client_out), ErrorOut::new(error_out)) };
-    error_out.finish(guard(|| {
+    let (client_out, error_out) = unsafe { (init_out(client_out), ErrorOut::new(error_out)) };
+    error_out.finish(catch_panic(|| {
         let client_out = client_out.ok_or_else(|| Error::argument("client_out: must not be NULL"))?;
         *client_out = Box::into_raw(Box::new(hma_client(make()?)));
         Ok(())

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use super::{TextIn, guard, text_out};
+use super::ffi::{StrArg, catch_panic, str_ptr};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 
@@ -37,19 +37,19 @@ pub unsafe extern "C" fn hma_config_new(
     // SAFETY: "Strings" in the header.
     let (base_url, account_id, access_token) = unsafe {
         (
-            TextIn::new("base_url", base_url),
-            TextIn::new("account_id", account_id),
-            TextIn::new("access_token", access_token),
+            StrArg::new("base_url", base_url),
+            StrArg::new("account_id", account_id),
+            StrArg::new("access_token", access_token),
         )
     };
     build(|| {
-        let texts = (base_url.required(), account_id.required(), access_token.required());
-        if let (Ok(base_url), Ok(account_id), Ok(access_token)) = texts {
+        let parsed = (base_url.required(), account_id.required(), access_token.required());
+        if let (Ok(base_url), Ok(account_id), Ok(access_token)) = parsed {
             return Config::new(base_url, account_id, access_token);
         }
         let mut config = Config::empty();
-        for mistake in [texts.0.err(), texts.1.err(), texts.2.err()].into_iter().flatten() {
-            config.fail("arguments", ErrorKind::Config, mistake);
+        for problem in [parsed.0.err(), parsed.1.err(), parsed.2.err()].into_iter().flatten() {
+            config.add_problem("arguments", ErrorKind::Config, problem);
         }
         config
     })
@@ -87,10 +87,10 @@ pub extern "C" fn hma_config_from_env() -> Box<hma_config> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_from_env_file(path: *const c_char) -> Box<hma_config> {
     // SAFETY: "Strings" in the header.
-    let path = unsafe { TextIn::new("path", path) };
+    let path = unsafe { StrArg::new("path", path) };
     build(|| match path.required() {
         Ok(path) => Config::from_env_file(path),
-        Err(mistake) => broken(ErrorKind::Config, mistake),
+        Err(problem) => failed(ErrorKind::Config, problem),
     })
 }
 
@@ -131,7 +131,7 @@ pub extern "C" fn hma_config_set_keep_alive(config: Option<&mut hma_config>, mil
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_set_ca_file(config: Option<&mut hma_config>, path: *const c_char) {
     // SAFETY: "Strings" in the header.
-    let path = unsafe { TextIn::new("ca_file", path) };
+    let path = unsafe { StrArg::new("ca_file", path) };
     set(config, "ca_file", |config| Ok(config.set_ca_file(path.optional()?.map(Into::into))));
 }
 
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn hma_config_set_ca_file(config: Option<&mut hma_config>,
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_set_proxy(config: Option<&mut hma_config>, url: *const c_char) {
     // SAFETY: "Strings" in the header.
-    let url = unsafe { TextIn::new("proxy", url) };
+    let url = unsafe { StrArg::new("proxy", url) };
     set(config, "proxy", |config| Ok(config.set_proxy("proxy", url.optional()?)));
 }
 
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn hma_config_set_proxy(config: Option<&mut hma_config>, u
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_set_no_proxy(config: Option<&mut hma_config>, hosts: *const c_char) {
     // SAFETY: "Strings" in the header.
-    let hosts = unsafe { TextIn::new("no_proxy", hosts) };
+    let hosts = unsafe { StrArg::new("no_proxy", hosts) };
     set(config, "no_proxy", |config| Ok(config.set_no_proxy(hosts.optional()?.unwrap_or_default())));
 }
 
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn hma_config_set_no_proxy(config: Option<&mut hma_config>
 /// hma_config_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_url(config: Option<&hma_config>) -> *const c_char {
-    text_out(config.and_then(|config| config.0.url_text()))
+    str_ptr(config.and_then(|config| config.0.url_text()))
 }
 
 /// Returns the secret for hma_webhook_verify(): WEBHOOK_HMAC_SECRET, where the
@@ -174,7 +174,7 @@ pub extern "C" fn hma_config_url(config: Option<&hma_config>) -> *const c_char {
 /// deliveries. Good until hma_config_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_webhook_secret(config: Option<&hma_config>) -> *const c_char {
-    text_out(config.and_then(|config| config.0.webhook_secret_text()))
+    str_ptr(config.and_then(|config| config.0.webhook_secret_text()))
 }
 
 /// Returns what in the environment is probably not what was meant, one warning a
@@ -184,7 +184,7 @@ pub extern "C" fn hma_config_webhook_secret(config: Option<&hma_config>) -> *con
 /// hma_config_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_warnings(config: Option<&hma_config>) -> *const c_char {
-    text_out(config.and_then(|config| config.0.warning_lines()))
+    str_ptr(config.and_then(|config| config.0.warning_lines()))
 }
 
 /// Frees a configuration; clients that were made of it are not touched. NULL is
@@ -195,25 +195,25 @@ pub extern "C" fn hma_config_free(config: Option<Box<hma_config>>) {
 }
 
 fn build(make: impl FnOnce() -> Config) -> Box<hma_config> {
-    let config = guard(|| Ok(make())).unwrap_or_else(|error| broken(error.kind(), error.to_string()));
+    let config = catch_panic(|| Ok(make())).unwrap_or_else(|error| failed(error.kind(), error.to_string()));
     Box::new(hma_config(config))
 }
 
 #[cold]
-fn broken(kind: ErrorKind, mistake: String) -> Config {
+fn failed(kind: ErrorKind, problem: String) -> Config {
     let mut config = Config::empty();
-    config.fail("arguments", kind, mistake);
+    config.add_problem("arguments", kind, problem);
     config
 }
 
 fn set(config: Option<&mut hma_config>, setting: &'static str, change: impl FnOnce(&mut Config) -> Result<(), String>) {
     let Some(hma_config(config)) = config else { return };
-    if let Err(error) = guard(|| change(config).map_err(Error::config)) {
-        spoil(config, setting, error);
+    if let Err(error) = catch_panic(|| change(config).map_err(Error::config)) {
+        record_error(config, setting, error);
     }
 }
 
 #[cold]
-fn spoil(config: &mut Config, setting: &'static str, error: Error) {
-    config.fail(setting, error.kind(), error.to_string());
+fn record_error(config: &mut Config, setting: &'static str, error: Error) {
+    config.add_problem(setting, error.kind(), error.to_string());
 }

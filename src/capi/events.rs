@@ -2,14 +2,14 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::client::{built, given, hma_client};
-use super::message::hma_message;
-use super::response::hma_response;
+use super::client::{hma_client, require_client};
+use super::ffi::{ErrorOut, StrArg, bytes_arg, catch_panic, init_out, str_ptr};
+use super::message::{hma_message, require_message};
+use super::response::{SendOut, hma_response};
 use super::status::hma_status;
-use super::webhook::time_out;
-use super::{ErrorOut, SendOut, bytes_in, guard, text_out, write_null};
+use super::webhook::epoch_ms;
 use crate::error::Error;
-use crate::text::Text;
+use crate::nul_string::NulString;
 use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
 
 /// The events of one webhook delivery, in the order in which they came.
@@ -74,8 +74,8 @@ pub unsafe extern "C" fn hma_events_parse(
 ) -> hma_status {
     // SAFETY: "Owning" in the header, and that `body` has `body_length` bytes.
     let (body, events_out, error_out) =
-        unsafe { (bytes_in("body", body, body_length), write_null(events_out), ErrorOut::new(error_out)) };
-    error_out.finish(guard(|| {
+        unsafe { (bytes_arg("body", body, body_length), init_out(events_out), ErrorOut::new(error_out)) };
+    error_out.finish(catch_panic(|| {
         let events_out = events_out.ok_or_else(|| Error::argument("events_out: must not be NULL"))?;
         *events_out = Box::into_raw(Box::new(hma_events(webhook::parse(body?)?)));
         Ok(())
@@ -99,14 +99,14 @@ pub unsafe extern "C" fn hma_reply(
 ) -> hma_status {
     // SAFETY: "Owning" in the header.
     let out = unsafe { SendOut::new(response_out, error_out) };
-    out.finish(|| given(client)?.reply(chosen(events, index)?, &built(message)?.0))
+    out.finish(|| require_client(client)?.reply(event_at(events, index)?, &require_message(message)?.0))
 }
 
 /// Returns what the delivery is about: "instagram", or for example
 /// "whatsapp_business_account", which gives no events. NULL if it does not say.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_object(events: Option<&hma_events>) -> *const c_char {
-    text_out(events.and_then(|events| events.0.object.as_ref()))
+    str_ptr(events.and_then(|events| events.0.object.as_ref()))
 }
 
 /// Returns how many events there are.
@@ -257,7 +257,7 @@ pub extern "C" fn hma_events_attachment_type(
     index: usize,
     attachment_index: usize,
 ) -> *const c_char {
-    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.kind.as_ref()))
+    str_ptr(attachment(events, index, attachment_index).and_then(|attachment| attachment.attachment_type.as_ref()))
 }
 
 /// Returns where to fetch an attachment, or NULL: disappearing media and the heart
@@ -268,7 +268,7 @@ pub extern "C" fn hma_events_attachment_url(
     index: usize,
     attachment_index: usize,
 ) -> *const c_char {
-    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.url.as_ref()))
+    str_ptr(attachment(events, index, attachment_index).and_then(|attachment| attachment.url.as_ref()))
 }
 
 /// Returns the id of the post or reel that was shared, or NULL.
@@ -278,7 +278,7 @@ pub extern "C" fn hma_events_attachment_media_id(
     index: usize,
     attachment_index: usize,
 ) -> *const c_char {
-    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.media_id.as_ref()))
+    str_ptr(attachment(events, index, attachment_index).and_then(|attachment| attachment.media_id.as_ref()))
 }
 
 /// Returns the title of what was shared, or NULL.
@@ -288,7 +288,7 @@ pub extern "C" fn hma_events_attachment_title(
     index: usize,
     attachment_index: usize,
 ) -> *const c_char {
-    text_out(attachment(events, index, attachment_index).and_then(|attachment| attachment.title.as_ref()))
+    str_ptr(attachment(events, index, attachment_index).and_then(|attachment| attachment.title.as_ref()))
 }
 
 /// Returns the id (mid) of the message that this one answers inline, or NULL.
@@ -350,7 +350,7 @@ pub extern "C" fn hma_events_referral_source(events: Option<&hma_events>, index:
 /// Returns Meta's type of the referral, such as "OPEN_THREAD", or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_referral_type(events: Option<&hma_events>, index: usize) -> *const c_char {
-    text(events, index, |event| event.referral.as_ref()?.kind.as_ref())
+    text(events, index, |event| event.referral.as_ref()?.referral_type.as_ref())
 }
 
 /// Returns the id of the ad that the user came from, or NULL.
@@ -372,12 +372,40 @@ pub extern "C" fn hma_events_edit_count(events: Option<&hma_events>, index: usiz
     count.and_then(|count| count.try_into().ok()).unwrap_or(-1)
 }
 
+/// Returns 1 if the event is an echo of this text to this user, at or after
+/// `since_ms`: milliseconds since 1970, the caller's clock just before the send,
+/// less what the clocks may differ. Else 0, also for NULL, an index out of range
+/// and `since_ms` below zero. Spaces and line breaks at the ends of the texts do
+/// not count.
+///
+/// It is evidence that a send with an unknown outcome did arrive, not proof: the
+/// same text from another program looks the same. That no such echo comes proves
+/// nothing. 0 for media and templates, for an edit, and for an echo without a
+/// time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_events_echoes(
+    events: Option<&hma_events>,
+    index: usize,
+    recipient_id: *const c_char,
+    text: *const c_char,
+    since_ms: i64,
+) -> i32 {
+    // SAFETY: "Strings" in the header.
+    let (recipient_id, text) = unsafe { (StrArg::new("recipient_id", recipient_id), StrArg::new("text", text)) };
+    let echoes = || {
+        let (recipient_id, text) = (recipient_id.argument()?, text.argument()?);
+        let since = u64::try_from(since_ms).map_err(|_| Error::argument("since_ms: must not be below zero"))?;
+        Ok(event(events, index).is_some_and(|event| event.echoes(recipient_id, text, since)))
+    };
+    catch_panic(echoes).is_ok_and(|echoes| echoes).into()
+}
+
 /// Returns when it happened, in milliseconds since 1970, or -1.
 ///
 /// Some senders write seconds: values below 10 to the 11th are taken as such.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_timestamp_ms(events: Option<&hma_events>, index: usize) -> i64 {
-    time_out(event(events, index).and_then(Event::timestamp_ms))
+    epoch_ms(event(events, index).and_then(Event::timestamp_ms))
 }
 
 /// Returns 1 if the event opens or renews the 24-hour window, 0 if not, and -1
@@ -394,7 +422,7 @@ pub extern "C" fn hma_events_opens_window(events: Option<&hma_events>, index: us
 /// since 1970, or -1 if it opens none or has no time; see hma_window_closes_at().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_window_closes_at(events: Option<&hma_events>, index: usize) -> i64 {
-    time_out(event(events, index).and_then(Event::window_closes_at))
+    epoch_ms(event(events, index).and_then(Event::window_closes_at))
 }
 
 /// Returns what tells this event from every other one, and is the same when it
@@ -427,15 +455,15 @@ fn event(events: Option<&hma_events>, index: usize) -> Option<&Event> {
     events?.0.get(index)
 }
 
-fn text(events: Option<&hma_events>, index: usize, find: fn(&Event) -> Option<&Text>) -> *const c_char {
-    text_out(event(events, index).and_then(find))
+fn text(events: Option<&hma_events>, index: usize, find: fn(&Event) -> Option<&NulString>) -> *const c_char {
+    str_ptr(event(events, index).and_then(find))
 }
 
 fn attachment(events: Option<&hma_events>, index: usize, attachment_index: usize) -> Option<&Attachment> {
     event(events, index)?.attachments().get(attachment_index)
 }
 
-fn chosen(events: Option<&hma_events>, index: usize) -> Result<&Event, Error> {
+fn event_at(events: Option<&hma_events>, index: usize) -> Result<&Event, Error> {
     let events = &events.ok_or_else(|| Error::argument("events: must not be NULL"))?.0;
     let out_of_range = || Error::argument(format!("index: {index} is out of range, there are {} events", events.len()));
     events.get(index).ok_or_else(out_of_range)

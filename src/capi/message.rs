@@ -2,9 +2,11 @@
 
 use std::ffi::c_char;
 
-use super::{TextIn, guard};
+use super::ffi::{ErrorOut, StrArg, StringOut, catch_panic};
+use super::status::hma_status;
 use crate::error::Error;
 use crate::message::{Action, AttachmentKind, ContactKind, Message};
+use crate::text_parts::part_length;
 
 /// Something to send, built once and sent to as many people as wanted.
 ///
@@ -59,7 +61,7 @@ pub const HMA_ACTION_MARK_SEEN: hma_action = 3;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_text(text: *const c_char) -> Box<hma_message> {
     // SAFETY: "Strings" in the header.
-    let text = unsafe { TextIn::new("text", text) };
+    let text = unsafe { StrArg::new("text", text) };
     build(|| Ok(Message::text(text.required()?)))
 }
 
@@ -70,7 +72,7 @@ pub unsafe extern "C" fn hma_message_text(text: *const c_char) -> Box<hma_messag
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_attachment(kind: hma_attachment_kind, url: *const c_char) -> Box<hma_message> {
     // SAFETY: "Strings" in the header.
-    let url = unsafe { TextIn::new("url", url) };
+    let url = unsafe { StrArg::new("url", url) };
     build(|| Ok(Message::attachment(attachment_kind(kind)?, url.required()?)))
 }
 
@@ -84,7 +86,7 @@ pub unsafe extern "C" fn hma_message_attachment_id(
     attachment_id: *const c_char,
 ) -> Box<hma_message> {
     // SAFETY: "Strings" in the header.
-    let attachment_id = unsafe { TextIn::new("attachment_id", attachment_id) };
+    let attachment_id = unsafe { StrArg::new("attachment_id", attachment_id) };
     build(|| Ok(Message::attachment_id(attachment_kind(kind)?, attachment_id.required()?)))
 }
 
@@ -111,7 +113,7 @@ pub extern "C" fn hma_message_heart() -> Box<hma_message> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_post(media_id: *const c_char) -> Box<hma_message> {
     // SAFETY: "Strings" in the header.
-    let media_id = unsafe { TextIn::new("media_id", media_id) };
+    let media_id = unsafe { StrArg::new("media_id", media_id) };
     build(|| Ok(Message::post(media_id.required()?)))
 }
 
@@ -136,7 +138,7 @@ pub unsafe extern "C" fn hma_message_reaction(
 ) -> Box<hma_message> {
     // SAFETY: "Strings" in the header.
     let (message_id, reaction) =
-        unsafe { (TextIn::new("message_id", message_id), TextIn::new("reaction", reaction_or_null)) };
+        unsafe { (StrArg::new("message_id", message_id), StrArg::new("reaction", reaction_or_null)) };
     build(|| Ok(Message::reaction(message_id.required()?, reaction.optional()?)))
 }
 
@@ -148,7 +150,7 @@ pub unsafe extern "C" fn hma_message_reaction(
 pub extern "C" fn hma_message_action(action: hma_action) -> Box<hma_message> {
     build(|| {
         let all = [Action::TypingOn, Action::TypingOff, Action::MarkSeen];
-        constant("action", &all, action, |action| *action as hma_action).map(Message::action)
+        from_constant("action", &all, action, |action| *action as hma_action).map(Message::action)
     })
 }
 
@@ -157,7 +159,7 @@ pub extern "C" fn hma_message_action(action: hma_action) -> Box<hma_message> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_add_image(message: Option<&mut hma_message>, url: *const c_char) {
     // SAFETY: "Strings" in the header.
-    let url = unsafe { TextIn::new("url", url) };
+    let url = unsafe { StrArg::new("url", url) };
     set(message, |message| Ok(message.add_image(url.required()?)));
 }
 
@@ -165,7 +167,7 @@ pub unsafe extern "C" fn hma_message_add_image(message: Option<&mut hma_message>
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_add_image_id(message: Option<&mut hma_message>, attachment_id: *const c_char) {
     // SAFETY: "Strings" in the header.
-    let attachment_id = unsafe { TextIn::new("attachment_id", attachment_id) };
+    let attachment_id = unsafe { StrArg::new("attachment_id", attachment_id) };
     set(message, |message| Ok(message.add_image_id(attachment_id.required()?)));
 }
 
@@ -179,7 +181,7 @@ pub unsafe extern "C" fn hma_message_add_quick_reply(
     payload: *const c_char,
 ) {
     // SAFETY: "Strings" in the header.
-    let (title, payload) = unsafe { (TextIn::new("title", title), TextIn::new("payload", payload)) };
+    let (title, payload) = unsafe { (StrArg::new("title", title), StrArg::new("payload", payload)) };
     set(message, |message| Ok(message.add_quick_reply(title.required()?, payload.required()?)));
 }
 
@@ -193,10 +195,10 @@ pub unsafe extern "C" fn hma_message_add_contact_reply(
     payload: *const c_char,
 ) {
     // SAFETY: "Strings" in the header.
-    let (title, payload) = unsafe { (TextIn::new("title", title), TextIn::new("payload", payload)) };
+    let (title, payload) = unsafe { (StrArg::new("title", title), StrArg::new("payload", payload)) };
     set(message, |message| {
         let all = [ContactKind::Phone, ContactKind::Email];
-        let kind = constant("kind", &all, kind, |kind| *kind as hma_contact_kind)?;
+        let kind = from_constant("kind", &all, kind, |kind| *kind as hma_contact_kind)?;
         Ok(message.add_contact_reply(kind, title.optional()?, payload.optional()?))
     });
 }
@@ -216,10 +218,10 @@ pub unsafe extern "C" fn hma_message_add_card(
     // SAFETY: "Strings" in the header.
     let (title, subtitle, image_url, link_url) = unsafe {
         (
-            TextIn::new("title", title),
-            TextIn::new("subtitle", subtitle),
-            TextIn::new("image_url", image_url),
-            TextIn::new("link_url", link_url),
+            StrArg::new("title", title),
+            StrArg::new("subtitle", subtitle),
+            StrArg::new("image_url", image_url),
+            StrArg::new("link_url", link_url),
         )
     };
     set(message, |message| {
@@ -237,7 +239,7 @@ pub unsafe extern "C" fn hma_message_add_link_button(
     url: *const c_char,
 ) {
     // SAFETY: "Strings" in the header.
-    let (title, url) = unsafe { (TextIn::new("title", title), TextIn::new("url", url)) };
+    let (title, url) = unsafe { (StrArg::new("title", title), StrArg::new("url", url)) };
     set(message, |message| Ok(message.add_link_button(title.required()?, url.required()?)));
 }
 
@@ -251,7 +253,7 @@ pub unsafe extern "C" fn hma_message_add_postback_button(
     payload: *const c_char,
 ) {
     // SAFETY: "Strings" in the header.
-    let (title, payload) = unsafe { (TextIn::new("title", title), TextIn::new("payload", payload)) };
+    let (title, payload) = unsafe { (StrArg::new("title", title), StrArg::new("payload", payload)) };
     set(message, |message| Ok(message.add_postback_button(title.required()?, payload.required()?)));
 }
 
@@ -261,7 +263,7 @@ pub unsafe extern "C" fn hma_message_add_postback_button(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_set_tag(message: Option<&mut hma_message>, tag: *const c_char) {
     // SAFETY: "Strings" in the header.
-    let tag = unsafe { TextIn::new("tag", tag) };
+    let tag = unsafe { StrArg::new("tag", tag) };
     set(message, |message| Ok(message.set_tag(tag.required()?)));
 }
 
@@ -273,7 +275,7 @@ pub unsafe extern "C" fn hma_message_set_messaging_type(
     messaging_type: *const c_char,
 ) {
     // SAFETY: "Strings" in the header.
-    let messaging_type = unsafe { TextIn::new("messaging_type", messaging_type) };
+    let messaging_type = unsafe { StrArg::new("messaging_type", messaging_type) };
     set(message, |message| Ok(message.set_messaging_type(messaging_type.required()?)));
 }
 
@@ -283,7 +285,7 @@ pub unsafe extern "C" fn hma_message_set_messaging_type(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_set_reply_to(message: Option<&mut hma_message>, message_id: *const c_char) {
     // SAFETY: "Strings" in the header.
-    let message_id = unsafe { TextIn::new("reply_to", message_id) };
+    let message_id = unsafe { StrArg::new("reply_to", message_id) };
     set(message, |message| Ok(message.set_reply_to(message_id.required()?)));
 }
 
@@ -302,36 +304,115 @@ pub extern "C" fn hma_message_free(message: Option<Box<hma_message>>) {
 
 pub(super) fn attachment_kind(kind: hma_attachment_kind) -> Result<AttachmentKind, String> {
     let all = [AttachmentKind::Image, AttachmentKind::Video, AttachmentKind::Audio, AttachmentKind::File];
-    constant("kind", &all, kind, |kind| *kind as hma_attachment_kind)
+    from_constant("kind", &all, kind, |kind| *kind as hma_attachment_kind)
 }
 
 /// A C integer is not a Rust enum: one that is out of range is a mistake.
-fn constant<T: Copy>(name: &str, all: &[T], number: i32, number_of: impl Fn(&T) -> i32) -> Result<T, String> {
+fn from_constant<T: Copy>(name: &str, all: &[T], number: i32, number_of: impl Fn(&T) -> i32) -> Result<T, String> {
     let found = all.iter().find(|one| number_of(one) == number);
     found.copied().ok_or_else(|| format!("{name}: {number} is none of its constants"))
 }
 
 fn build(make: impl FnOnce() -> Result<Message, String>) -> Box<hma_message> {
-    Box::new(hma_message(guard(|| make().map_err(Error::argument)).unwrap_or_else(broken)))
+    Box::new(hma_message(catch_panic(|| make().map_err(Error::argument)).unwrap_or_else(failed)))
 }
 
 #[cold]
-fn broken(error: Error) -> Message {
+fn failed(error: Error) -> Message {
     let mut message = Message::text("");
-    spoil(&mut message, error);
+    record_error(&mut message, error);
     message
 }
 
 fn set(message: Option<&mut hma_message>, change: impl FnOnce(&mut Message) -> Result<(), String>) {
     let Some(hma_message(message)) = message else { return };
-    if let Err(error) = guard(|| change(message).map_err(Error::argument)) {
-        spoil(message, error);
+    if let Err(error) = catch_panic(|| change(message).map_err(Error::argument)) {
+        record_error(message, error);
     }
 }
 
 #[cold]
-fn spoil(message: &mut Message, error: Error) {
-    message.fail(error.kind(), error.to_string());
+fn record_error(message: &mut Message, error: Error) {
+    message.record_error(error.kind(), error.to_string());
+}
+
+/// Makes the request body that hma_send() would send to this user: for a queue or
+/// a log. It contains neither token nor address. Nothing is sent.
+///
+/// On success `*json_out` is yours: free it with hma_string_free(). NULL for
+/// `json_out` only checks the message. A mistake is `HMA_ERROR_ARGUMENT` with the
+/// text that the send would give. hma_send_json() sends the body later, byte for
+/// byte what hma_send() would have sent. A queue must remember which bodies it had
+/// begun to send: after a crash those may have been delivered.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_json(
+    message: Option<&hma_message>,
+    recipient_id: *const c_char,
+    json_out: *mut *mut c_char,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (recipient_id, out) = unsafe { (StrArg::new("recipient_id", recipient_id), JsonOut::new(json_out, error_out)) };
+    out.finish(|| require_message(message)?.0.to_json(recipient_id.argument()?))
+}
+
+/// Makes the request body that hma_send_private_reply() would send in answer to
+/// this comment; see hma_message_json().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_message_private_reply_json(
+    message: Option<&hma_message>,
+    comment_id: *const c_char,
+    json_out: *mut *mut c_char,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header.
+    let (comment_id, out) = unsafe { (StrArg::new("comment_id", comment_id), JsonOut::new(json_out, error_out)) };
+    out.finish(|| require_message(message)?.0.to_private_reply_json(comment_id.argument()?))
+}
+
+/// Returns how many bytes of a long text fit the first message: 1 to 1000. 0 for
+/// NULL, for an empty text and for one that is not UTF-8.
+///
+///     while ((n = hma_text_part_length(text)) > 0) {
+///         memcpy(part, text, n);
+///         part[n] = '\0';
+///         text += n;
+///     }
+///
+/// Called again on the rest, it cuts the whole text into parts; the parts, one
+/// after the other, are the text. A part ends after a blank line, else after a
+/// line break, else after a space, if there is one in its second half. Else it
+/// ends between two characters, but not inside an emoji of several characters,
+/// inside a flag, or before an accent. Each part is a send of its own: stop at the
+/// first that is not accepted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_text_part_length(text: *const c_char) -> usize {
+    // SAFETY: "Strings" in the header.
+    let text = unsafe { StrArg::new("text", text) };
+    catch_panic(|| Ok(text.optional().ok().flatten().map_or(0, part_length))).unwrap_or_default()
+}
+
+pub(super) fn require_message(message: Option<&hma_message>) -> Result<&hma_message, Error> {
+    message.ok_or_else(|| Error::argument("message: must not be NULL"))
+}
+
+/// Where C wants a request body.
+struct JsonOut<'a> {
+    json: StringOut<'a>,
+    error: ErrorOut<'a>,
+}
+
+impl JsonOut<'_> {
+    /// # Safety
+    /// Each is NULL or points to a pointer that may be overwritten.
+    unsafe fn new<'a>(json_out: *mut *mut c_char, error_out: *mut *mut c_char) -> JsonOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        unsafe { JsonOut { json: StringOut::new(json_out), error: ErrorOut::new(error_out) } }
+    }
+
+    fn finish(self, make: impl FnOnce() -> Result<String, Error>) -> hma_status {
+        self.error.finish(catch_panic(make).map(|json| self.json.write(&json)))
+    }
 }
 
 #[cfg(test)]

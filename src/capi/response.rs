@@ -3,7 +3,9 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use super::text_out;
+use super::ffi::{ErrorOut, catch_panic, init_out, str_ptr};
+use super::status::hma_status;
+use crate::error::Error;
 use crate::response::Response;
 
 /// What the gateway answered, whether it accepted or refused.
@@ -25,20 +27,20 @@ pub extern "C" fn hma_response_http_status(response: Option<&hma_response>) -> i
 /// reactions and uploads have none. Opaque, of any length.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_message_id(response: Option<&hma_response>) -> *const c_char {
-    text_out(response.and_then(|response| response.0.message_id.as_ref()))
+    str_ptr(response.and_then(|response| response.0.message_id.as_ref()))
 }
 
 /// Returns the id of the user that the message was sent to, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_recipient_id(response: Option<&hma_response>) -> *const c_char {
-    text_out(response.and_then(|response| response.0.recipient_id.as_ref()))
+    str_ptr(response.and_then(|response| response.0.recipient_id.as_ref()))
 }
 
 /// Returns the id under which uploaded or reusable media can be sent again, or
 /// NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_attachment_id(response: Option<&hma_response>) -> *const c_char {
-    text_out(response.and_then(|response| response.0.attachment_id.as_ref()))
+    str_ptr(response.and_then(|response| response.0.attachment_id.as_ref()))
 }
 
 /// Returns Meta's error code, such as 10, or 0.
@@ -57,26 +59,26 @@ pub extern "C" fn hma_response_meta_subcode(response: Option<&hma_response>) -> 
 /// NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_gateway_code(response: Option<&hma_response>) -> *const c_char {
-    text_out(response.and_then(|response| response.0.gateway_code.as_ref()))
+    str_ptr(response.and_then(|response| response.0.gateway_code.as_ref()))
 }
 
 /// Returns Meta's or the gateway's own words about an error, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_error_message(response: Option<&hma_response>) -> *const c_char {
-    text_out(response.and_then(|response| response.0.error_message.as_ref()))
+    str_ptr(response.and_then(|response| response.0.error_message.as_ref()))
 }
 
 /// Returns Meta's words about an error that are meant for people
 /// (error_user_msg), or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_user_message(response: Option<&hma_response>) -> *const c_char {
-    text_out(response.and_then(|response| response.0.user_message.as_ref()))
+    str_ptr(response.and_then(|response| response.0.user_message.as_ref()))
 }
 
 /// Returns the id that Meta's support asks for (fbtrace_id), or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_trace_id(response: Option<&hma_response>) -> *const c_char {
-    text_out(response.and_then(|response| response.0.trace_id.as_ref()))
+    str_ptr(response.and_then(|response| response.0.trace_id.as_ref()))
 }
 
 /// Returns how many seconds to wait before the next call, 0 to INT32_MAX, or -1
@@ -118,4 +120,60 @@ pub extern "C" fn hma_response_free(response: Option<Box<hma_response>>) {
 
 fn number_or_minus_one(number: Option<u32>) -> i32 {
     number.and_then(|number| number.try_into().ok()).unwrap_or(-1)
+}
+
+/// Where C wants the outcome of a send.
+pub(super) struct SendOut<'a> {
+    response: Option<&'a mut *mut hma_response>,
+    error: ErrorOut<'a>,
+}
+
+impl SendOut<'_> {
+    /// # Safety
+    /// Each is NULL or points to a pointer that may be overwritten.
+    pub(super) unsafe fn new<'a>(response_out: *mut *mut hma_response, error_out: *mut *mut c_char) -> SendOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        unsafe { SendOut { response: init_out(response_out), error: ErrorOut::new(error_out) } }
+    }
+
+    pub(super) fn finish(self, send: impl FnOnce() -> Result<Response, Error>) -> hma_status {
+        self.write(catch_panic(send))
+    }
+
+    fn write(self, outcome: Result<Response, Error>) -> hma_status {
+        let (response, outcome) = match outcome {
+            Ok(response) => (Some(response), Ok(())),
+            Err(mut error) => (error.take_response(), Err(error)),
+        };
+        if let (Some(response_out), Some(response)) = (self.response, response) {
+            *response_out = Box::into_raw(Box::new(hma_response(response)));
+        }
+        self.error.finish(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+    use crate::capi::ffi::PANIC_MESSAGE;
+    use crate::capi::owned_string::free_string;
+
+    #[test]
+    fn a_panic_inside_the_seam_becomes_an_internal_error_with_a_string() {
+        let mut error = ptr::null_mut();
+        let mut response = ptr::dangling_mut();
+        // SAFETY: both are pointers of this test.
+        let out = unsafe { SendOut::new(&mut response, &mut error) };
+        let status = out.finish(|| panic!("the token is hmat_live_secret"));
+        assert_eq!(status, 32);
+        assert!(response.is_null());
+        // SAFETY: the seam has made it.
+        unsafe {
+            assert_eq!(CStr::from_ptr(error).to_str(), Ok(PANIC_MESSAGE));
+            free_string(error);
+        }
+        assert_eq!(catch_panic(|| Ok(1)).unwrap(), 1);
+    }
 }

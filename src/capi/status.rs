@@ -1,9 +1,9 @@
-//! Status codes, the version, and the freeing of error strings.
+//! Status codes and what they say, the version, and the freeing of strings.
 
 use std::ffi::{CStr, c_char};
 
-use super::free_string;
-use crate::error::{Delivery, SENTENCES};
+use super::owned_string::free_string;
+use crate::error::{Delivery, KINDS, Scope};
 
 /// What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
 ///
@@ -14,6 +14,9 @@ pub type hma_status = i32;
 
 /// What became of the message: one of the `HMA_DELIVERY_*` constants.
 pub type hma_delivery = i32;
+
+/// What a failure is about: one of the `HMA_SCOPE_*` constants.
+pub type hma_scope = i32;
 
 /// The gateway accepted the message.
 pub const HMA_OK: hma_status = 0;
@@ -62,6 +65,20 @@ pub const HMA_DELIVERY_REJECTED: hma_delivery = 2;
 /// The message may have been delivered: sending it again may deliver it twice.
 pub const HMA_DELIVERY_UNKNOWN: hma_delivery = 3;
 
+/// There is no failure: the scope of `HMA_OK`.
+pub const HMA_SCOPE_NONE: hma_scope = 0;
+/// This message: others may well be accepted.
+pub const HMA_SCOPE_MESSAGE: hma_scope = 1;
+/// This user: other messages to the same user fail too, until something changes
+/// on their side.
+pub const HMA_SCOPE_RECIPIENT: hma_scope = 2;
+/// The account, its token or the settings: nothing is accepted until a person
+/// acts. Stop.
+pub const HMA_SCOPE_ACCOUNT: hma_scope = 3;
+/// The moment: the network, the gateway, Meta or a limit. Wait, then go on with
+/// the rest. If it lasts, stop.
+pub const HMA_SCOPE_MOMENT: hma_scope = 4;
+
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(version) => version,
     Err(_) => c"",
@@ -69,7 +86,7 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 
 /// Returns the version of the library that is running, such as "0.1.0".
 ///
-/// Compare it with `HMA_VERSION` to find a header that does not belong to the
+/// Compare it with `HMA_VERSION_STRING` to find a header that does not belong to the
 /// library. The text is static: do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_version() -> *const c_char {
@@ -82,9 +99,9 @@ pub extern "C" fn hma_version() -> *const c_char {
 /// is static: do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_status_text(status: hma_status) -> *const c_char {
-    let known = SENTENCES.iter().find(|(kind, _)| *kind as hma_status == status);
+    let known = KINDS.iter().find(|facts| facts.kind as hma_status == status);
     let text = match known {
-        Some((_, sentence)) => sentence,
+        Some(facts) => facts.description,
         None if status == HMA_OK => c"the gateway accepted the message",
         None => match hma_status_delivery(status) {
             HMA_DELIVERY_NOT_SENT => c"an unknown status: nothing was sent, sending again is safe",
@@ -109,9 +126,35 @@ pub extern "C" fn hma_status_delivery(status: hma_status) -> hma_delivery {
     }
 }
 
-/// Frees an error string that a function of this library handed out through
-/// `error_out`. The text may have been changed meanwhile, within its length.
-/// NULL is allowed and does nothing.
+/// Returns what a failure with this status is about, so that a run over many
+/// messages knows what to do with the rest: skip this one, skip this user, stop,
+/// or wait. hma_status_delivery() says what became of this one.
+///
+/// A status that this version does not know is about the message if it was not
+/// sent or refused, else about the moment.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_status_scope(status: hma_status) -> hma_scope {
+    if status == HMA_OK { HMA_SCOPE_NONE } else { Scope::of(status) as hma_scope }
+}
+
+/// Returns one word for logs and databases, such as "WINDOW_CLOSED"; "OK" for
+/// `HMA_OK`, and "UNKNOWN" for a status that this version does not know.
+///
+/// Never NULL. Names never change. The text is static: do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn hma_status_name(status: hma_status) -> *const c_char {
+    let known = KINDS.iter().find(|facts| facts.kind as hma_status == status);
+    let name = match known {
+        Some(facts) => facts.name,
+        None if status == HMA_OK => c"OK",
+        None => c"UNKNOWN",
+    };
+    name.as_ptr()
+}
+
+/// Frees a string that a function of this library handed out through a char **.
+/// The text may have been changed meanwhile, within its length. NULL is allowed
+/// and does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_string_free(string: *mut c_char) {
     // SAFETY: "Owning" in the header: it came out of this library and is freed once.
@@ -143,6 +186,32 @@ mod tests {
             (HMA_ERROR_INTERNAL, ErrorKind::Internal),
         ] {
             assert_eq!(constant, kind as hma_status);
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_name_and_a_scope() {
+        for (constant, scope) in [
+            (HMA_SCOPE_MESSAGE, Scope::Message),
+            (HMA_SCOPE_RECIPIENT, Scope::Recipient),
+            (HMA_SCOPE_ACCOUNT, Scope::Account),
+            (HMA_SCOPE_MOMENT, Scope::Moment),
+        ] {
+            assert_eq!(constant, scope as hma_scope);
+        }
+        for (status, name, scope) in [
+            (HMA_OK, c"OK", HMA_SCOPE_NONE),
+            (HMA_ERROR_WINDOW_CLOSED, c"WINDOW_CLOSED", HMA_SCOPE_RECIPIENT),
+            (HMA_ERROR_ENDPOINT, c"ENDPOINT", HMA_SCOPE_ACCOUNT),
+            (19, c"UNKNOWN", HMA_SCOPE_MESSAGE),
+            (29, c"UNKNOWN", HMA_SCOPE_MESSAGE),
+            (39, c"UNKNOWN", HMA_SCOPE_MOMENT),
+            (-1, c"UNKNOWN", HMA_SCOPE_MOMENT),
+            (i32::MAX, c"UNKNOWN", HMA_SCOPE_MOMENT),
+        ] {
+            // SAFETY: never NULL, and static.
+            assert_eq!(unsafe { CStr::from_ptr(hma_status_name(status)) }, name, "{status}");
+            assert_eq!(hma_status_scope(status), scope, "{status}");
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
+use super::ffi::{ErrorOut, StrArg, StringOut, bytes_arg, catch_panic};
 use super::status::hma_status;
-use super::{ErrorOut, TextIn, bytes_in, guard};
 use crate::error::Error;
 use crate::{webhook, window};
 
@@ -32,16 +32,43 @@ pub unsafe extern "C" fn hma_webhook_verify(
     // SAFETY: "Strings" and "Owning" in the header, and that `body` has `body_length` bytes.
     let (secret, signature, body, error_out) = unsafe {
         (
-            TextIn::new("secret", secret),
-            TextIn::new("signature", signature),
-            bytes_in("body", body, body_length),
+            StrArg::new("secret", secret),
+            StrArg::new("signature", signature),
+            bytes_arg("body", body, body_length),
             ErrorOut::new(error_out),
         )
     };
-    error_out.finish(guard(|| {
+    error_out.finish(catch_panic(|| {
         let secret = secret.optional().map_err(Error::argument)?.unwrap_or_default();
         webhook::verify(secret, signature.lossy().as_ref(), body?)
     }))
+}
+
+/// Makes the value of the X-HookMyApp-Signature-256 header for a body: sha256= and
+/// 64 hexadecimal digits. For tests of receivers; HookMyApp signs what it delivers.
+///
+/// On success `*signature_out` is yours: free it with hma_string_free(). It may be
+/// NULL. `body` may be NULL if `body_length` is 0. A NULL or empty `secret`, one
+/// that is not UTF-8, and a NULL `body` with a length are `HMA_ERROR_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hma_webhook_sign(
+    secret: *const c_char,
+    body: *const c_void,
+    body_length: usize,
+    signature_out: *mut *mut c_char,
+    error_out: *mut *mut c_char,
+) -> hma_status {
+    // SAFETY: "Strings" and "Owning" in the header, and that `body` has `body_length` bytes.
+    let (secret, body, signature_out, error_out) = unsafe {
+        (
+            StrArg::new("secret", secret),
+            bytes_arg("body", body, body_length),
+            StringOut::new(signature_out),
+            ErrorOut::new(error_out),
+        )
+    };
+    let signed = catch_panic(|| webhook::sign(secret.argument()?, body?));
+    error_out.finish(signed.map(|signature| signature_out.write(&signature)))
 }
 
 /// Returns when the 24-hour window closes that the user's last message opened, in
@@ -52,7 +79,7 @@ pub unsafe extern "C" fn hma_webhook_verify(
 /// has the last word, and a send after the end is `HMA_ERROR_WINDOW_CLOSED`.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_window_closes_at(last_inbound_ms: i64) -> i64 {
-    time_out(u64::try_from(last_inbound_ms).ok().map(window::closes_at))
+    epoch_ms(u64::try_from(last_inbound_ms).ok().map(window::closes_at))
 }
 
 /// Returns when the 7 days end in which a person, not a program, may answer with
@@ -62,10 +89,10 @@ pub extern "C" fn hma_window_closes_at(last_inbound_ms: i64) -> i64 {
 /// unknown time, gives -1. Instagram has the last word.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_window_human_agent_closes_at(last_inbound_ms: i64) -> i64 {
-    time_out(u64::try_from(last_inbound_ms).ok().map(window::human_agent_closes_at))
+    epoch_ms(u64::try_from(last_inbound_ms).ok().map(window::human_agent_closes_at))
 }
 
 /// Milliseconds since 1970; -1 is unknown.
-pub(super) fn time_out(time: Option<u64>) -> i64 {
+pub(super) fn epoch_ms(time: Option<u64>) -> i64 {
     time.map_or(-1, |time| i64::try_from(time).unwrap_or(i64::MAX))
 }

@@ -17,47 +17,47 @@ mod system {
     use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
     /// How many numbers were given. A child goes on where its parent was.
-    static GIVEN: AtomicU64 = AtomicU64::new(0);
-    /// Where the number stands: NULL before the first call, `NOWHERE` if this kernel has no such page. No lock, because
+    static LAST_GENERATION: AtomicU64 = AtomicU64::new(0);
+    /// Where the number stands: NULL before the first call, `UNSUPPORTED` if this kernel has no such page. No lock, because
     /// a fork could catch another thread with it.
     static MARK: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
-    static NOWHERE: AtomicU64 = AtomicU64::new(0);
+    static UNSUPPORTED: AtomicU64 = AtomicU64::new(0);
 
     pub(crate) fn generation() -> u64 {
         let Some(mark) = mark() else { return process::id().into() };
         match mark.load(Ordering::Acquire) {
             // The first call in this process. Should two threads come here at once, the first number counts for both.
             0 => {
-                let next = GIVEN.fetch_add(1, Ordering::Relaxed) + 1;
-                mark.compare_exchange(0, next, Ordering::AcqRel, Ordering::Acquire).map_or_else(|first| first, |_| next)
+                let next = LAST_GENERATION.fetch_add(1, Ordering::Relaxed) + 1;
+                mark.compare_exchange(0, next, Ordering::AcqRel, Ordering::Acquire).map_or_else(|other| other, |_| next)
             }
-            mine => mine,
+            generation => generation,
         }
     }
 
     fn mark() -> Option<&'static AtomicU64> {
         let mut mark = MARK.load(Ordering::Acquire);
         if mark.is_null() {
-            mark = first_mark();
+            mark = create_mark();
         }
-        // SAFETY: `NOWHERE`, or what `wiped_in_children` gave: valid, and never freed once it stands in MARK.
-        (mark != nowhere()).then(|| unsafe { &*mark })
+        // SAFETY: `UNSUPPORTED`, or what `map_wipe_on_fork_page` gave: valid, and never freed once it stands in MARK.
+        (mark != unsupported()).then(|| unsafe { &*mark })
     }
 
     #[cold]
-    fn first_mark() -> *mut AtomicU64 {
-        let mine = wiped_in_children().unwrap_or(nowhere());
+    fn create_mark() -> *mut AtomicU64 {
+        let created = map_wipe_on_fork_page().unwrap_or(unsupported());
         // Of two threads that come here at once, one loses a page.
-        MARK.compare_exchange(ptr::null_mut(), mine, Ordering::AcqRel, Ordering::Acquire)
-            .map_or_else(|theirs| theirs, |_| mine)
+        MARK.compare_exchange(ptr::null_mut(), created, Ordering::AcqRel, Ordering::Acquire)
+            .map_or_else(|other| other, |_| created)
     }
 
-    fn nowhere() -> *mut AtomicU64 {
-        ptr::from_ref(&NOWHERE).cast_mut()
+    fn unsupported() -> *mut AtomicU64 {
+        ptr::from_ref(&UNSUPPORTED).cast_mut()
     }
 
     /// A zero that is zero again in every child.
-    fn wiped_in_children() -> Option<*mut AtomicU64> {
+    fn map_wipe_on_fork_page() -> Option<*mut AtomicU64> {
         // SAFETY: sysconf() reads only. mmap() gives a new page, zero and aligned; the other calls are about that page.
         unsafe {
             let length = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).ok()?;
@@ -85,11 +85,12 @@ mod system {
     static FORKS: AtomicU64 = AtomicU64::new(0);
 
     pub(crate) fn generation() -> u64 {
-        static IS_TOLD: OnceLock<bool> = OnceLock::new();
+        static IS_REGISTERED: OnceLock<bool> = OnceLock::new();
         // SAFETY: the handler adds to a number and does nothing else. What was registered stays: the library is never
         // unloaded.
-        let is_told = IS_TOLD.get_or_init(|| unsafe { libc::pthread_atfork(None, None, Some(count_fork)) } == 0);
-        if *is_told { FORKS.load(Ordering::Relaxed) } else { process::id().into() }
+        let is_registered =
+            IS_REGISTERED.get_or_init(|| unsafe { libc::pthread_atfork(None, None, Some(count_fork)) } == 0);
+        if *is_registered { FORKS.load(Ordering::Relaxed) } else { process::id().into() }
     }
 
     extern "C" fn count_fork() {

@@ -14,14 +14,13 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 use super::attempt;
 
 /// How long a connection is kept if neither the program nor the gateway says so.
-const DEFAULT_LIFE: Duration = Duration::from_secs(4);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(4);
 /// No connection is kept longer, whatever the gateway announces.
-const LONGEST_LIFE: Duration = Duration::from_secs(600);
+const MAX_LIFETIME: Duration = Duration::from_secs(600);
 /// A connection is given up this long before the gateway closes it, so that no request meets the close.
-const MARGIN: Duration = Duration::from_secs(1);
+const CLOSE_MARGIN: Duration = Duration::from_secs(1);
 
 /// Where connections wait for the next send.
-#[derive(Debug)]
 pub(super) struct Pool {
     /// What the program has set.
     keep_alive: Option<Duration>,
@@ -30,7 +29,7 @@ pub(super) struct Pool {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// The one that was used last stands last.
     idle: Vec<Idle>,
@@ -39,17 +38,16 @@ struct State {
     is_shut_down: bool,
 }
 
-#[derive(Debug)]
 struct Idle {
     number: u64,
     transport: Box<dyn Transport>,
     since: Instant,
-    life: Duration,
+    lifetime: Duration,
 }
 
 impl Idle {
-    fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= self.life
+    fn has_expired(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= self.lifetime
     }
 }
 
@@ -63,38 +61,39 @@ impl Pool {
         let now = Instant::now();
         let mut state = self.lock();
         // The oldest stand first. What is closed is closed outside the lock.
-        let over = state.idle.iter().take_while(|idle| idle.is_over(now)).count();
-        let _over: Vec<Idle> = state.idle.drain(..over).collect();
-        let youngest = state.idle.pop();
+        let expired = state.idle.iter().take_while(|idle| idle.has_expired(now)).count();
+        let _expired: Vec<Idle> = state.idle.drain(..expired).collect();
+        let newest = state.idle.pop();
         drop(state);
-        youngest.filter(|idle| !idle.is_over(now)).map(|idle| (idle.number, idle.transport))
+        newest.filter(|idle| !idle.has_expired(now)).map(|idle| (idle.number, idle.transport))
     }
 
     fn put(&self, number: u64, transport: Box<dyn Transport>) {
-        let life = self.keep_alive.unwrap_or(DEFAULT_LIFE);
+        let lifetime = self.keep_alive.unwrap_or(DEFAULT_LIFETIME);
         let mut state = self.lock();
-        if !state.is_shut_down && !life.is_zero() {
-            state.idle.push(Idle { number, transport, since: Instant::now(), life });
+        if !state.is_shut_down && !lifetime.is_zero() {
+            state.idle.push(Idle { number, transport, since: Instant::now(), lifetime });
         }
     }
 
     /// Takes to heart what the gateway announced with its last answer over this connection. What is no number counts as not
     /// said.
-    pub(super) fn announce(&self, number: u64, keep_alive: &str) {
+    pub(super) fn apply_keep_alive(&self, number: u64, keep_alive: &str) {
         let parameter = |name: &str| {
             let mut parameters = keep_alive.split([',', ';']).filter_map(|parameter| parameter.split_once('='));
             let (_, value) = parameters.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
             value.trim().trim_matches('"').parse::<u64>().ok()
         };
         let is_last = parameter("max").is_some_and(|requests| requests <= 1);
-        let announced = parameter("timeout").map(|seconds| Duration::from_secs(seconds).saturating_sub(MARGIN));
-        let announced = announced.map(|life| life.min(self.keep_alive.unwrap_or(LONGEST_LIFE)).min(LONGEST_LIFE));
+        let announced = parameter("timeout").map(|seconds| Duration::from_secs(seconds).saturating_sub(CLOSE_MARGIN));
+        let announced =
+            announced.map(|lifetime| lifetime.min(self.keep_alive.unwrap_or(MAX_LIFETIME)).min(MAX_LIFETIME));
         let mut state = self.lock();
         // Another thread may use it by now.
         let Some(at) = state.idle.iter().rposition(|idle| idle.number == number) else { return };
         match announced {
             _ if is_last => drop(state.idle.remove(at)),
-            Some(life) => state.idle[at].life = life,
+            Some(lifetime) => state.idle[at].lifetime = lifetime,
             None => {}
         }
     }
@@ -102,14 +101,14 @@ impl Pool {
     /// Lets a shutdown reach this socket.
     pub(super) fn register(&self, socket: &Arc<TcpStream>) -> Result<(), Error> {
         let mut state = self.lock();
-        check_open(&state)?;
+        check_not_shut_down(&state)?;
         state.sockets.retain(|socket| socket.strong_count() > 0);
         state.sockets.push(Arc::downgrade(socket));
         Ok(())
     }
 
-    pub(super) fn check_open(&self) -> Result<(), Error> {
-        check_open(&self.lock())
+    pub(super) fn check_not_shut_down(&self) -> Result<(), Error> {
+        check_not_shut_down(&self.lock())
     }
 
     /// Ends all connections, whoever waits for them, and lets none begin.
@@ -131,7 +130,7 @@ impl Pool {
     }
 }
 
-fn check_open(state: &State) -> Result<(), Error> {
+fn check_not_shut_down(state: &State) -> Result<(), Error> {
     if state.is_shut_down { Err(Error::Io(ErrorKind::NotConnected.into())) } else { Ok(()) }
 }
 
@@ -143,40 +142,39 @@ pub(super) struct PoolConnector<C> {
     pub(super) chain: C,
 }
 
+/// ureq requires it. Nothing prints it, so the fields, which would enlarge the library, are left out.
 impl<C> fmt::Debug for PoolConnector<C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PoolConnector").field("pool", &self.pool).finish_non_exhaustive()
+        formatter.write_str("PoolConnector")
     }
 }
 
 impl<C: Connector> Connector for PoolConnector<C> {
-    type Out = Pooled;
+    type Out = PooledTransport;
 
-    fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Pooled>, Error> {
-        let attempt = attempt::current();
-        if attempt.is_some_and(|attempt| !attempt.is_connecting() && !attempt.wants_fresh) {
+    fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<PooledTransport>, Error> {
+        if attempt::current().is_some_and(|attempt| attempt.may_reuse_connection()) {
             if let Some((number, transport)) = self.pool.take() {
                 return Ok(Some(self.pooled(number, transport)));
             }
         }
-        attempt::update(|attempt| attempt.chain_begins());
+        attempt::connect_started();
         let transport = self.chain.connect(details, chained)?;
-        attempt::update(|attempt| attempt.chain_ends());
+        attempt::connect_finished();
         let number = self.pool.opened.fetch_add(1, Ordering::Relaxed);
         Ok(transport.map(|transport| self.pooled(number, transport.boxed())))
     }
 }
 
 impl<C> PoolConnector<C> {
-    fn pooled(&self, number: u64, transport: Box<dyn Transport>) -> Pooled {
-        attempt::update(|attempt| attempt.connection = Some(number));
-        Pooled { pool: Arc::clone(&self.pool), number, transport: Some(transport), is_reusable: false }
+    fn pooled(&self, number: u64, transport: Box<dyn Transport>) -> PooledTransport {
+        attempt::connection_chosen(number);
+        PooledTransport { pool: Arc::clone(&self.pool), number, transport: Some(transport), is_reusable: false }
     }
 }
 
 /// A connection in use. It goes back to the pool if ureq finds that it may be used again.
-#[derive(Debug)]
-pub(super) struct Pooled {
+pub(super) struct PooledTransport {
     pool: Arc<Pool>,
     number: u64,
     /// There until the connection is dropped.
@@ -184,7 +182,14 @@ pub(super) struct Pooled {
     is_reusable: bool,
 }
 
-impl Pooled {
+/// ureq requires it. Nothing prints it, so the fields, which would enlarge the library, are left out.
+impl fmt::Debug for PooledTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PooledTransport")
+    }
+}
+
+impl PooledTransport {
     fn transport(&mut self) -> &mut dyn Transport {
         match &mut self.transport {
             Some(transport) => transport,
@@ -193,7 +198,7 @@ impl Pooled {
     }
 }
 
-impl Drop for Pooled {
+impl Drop for PooledTransport {
     fn drop(&mut self) {
         if let Some(transport) = self.transport.take().filter(|_| self.is_reusable) {
             self.pool.put(self.number, transport);
@@ -201,7 +206,7 @@ impl Drop for Pooled {
     }
 }
 
-impl Transport for Pooled {
+impl Transport for PooledTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.transport().buffers()
     }
@@ -237,11 +242,11 @@ mod tests {
         pool
     }
 
-    fn life_after(announced: &str, keep_alive: Option<Duration>) -> Option<u64> {
+    fn lifetime_after(announced: &str, keep_alive: Option<Duration>) -> Option<u64> {
         let pool = pool_with(&[1], keep_alive);
-        pool.announce(1, announced);
+        pool.apply_keep_alive(1, announced);
         let state = pool.lock();
-        state.idle.first().map(|idle| idle.life.as_secs())
+        state.idle.first().map(|idle| idle.lifetime.as_secs())
     }
 
     #[test]
@@ -254,7 +259,7 @@ mod tests {
     #[test]
     fn what_the_gateway_announces_bounds_the_life_of_a_connection() {
         let set = |seconds| Some(Duration::from_secs(seconds));
-        for (announced, keep_alive, life) in [
+        for (announced, keep_alive, lifetime) in [
             ("timeout=72", None, Some(71)),
             ("timeout=72, max=100", None, Some(71)),
             ("max=100, Timeout = \"72\"", None, Some(71)),
@@ -275,18 +280,18 @@ mod tests {
             ("max=0", None, None),
             ("timeout=72", set(0), None),
         ] {
-            assert_eq!(life_after(announced, keep_alive), life, "{announced:?} with {keep_alive:?}");
+            assert_eq!(lifetime_after(announced, keep_alive), lifetime, "{announced:?} with {keep_alive:?}");
         }
     }
 
     #[test]
     fn connections_whose_life_is_over_are_closed_by_the_next_send() {
         let pool = pool_with(&[1, 2, 3], None);
-        [1, 2].iter().for_each(|number| pool.announce(*number, "timeout=1"));
+        [1, 2].iter().for_each(|number| pool.apply_keep_alive(*number, "timeout=1"));
         assert_eq!(pool.take().map(|(number, _)| number), Some(3));
         assert!(pool.lock().idle.is_empty());
         let pool = pool_with(&[1, 2], None);
-        pool.announce(2, "timeout=1");
+        pool.apply_keep_alive(2, "timeout=1");
         assert!(pool.take().is_none());
         assert_eq!(pool.take().map(|(number, _)| number), Some(1));
     }

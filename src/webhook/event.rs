@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::Text;
+use crate::nul_string::NulString;
 use crate::window;
 
 /// What happened. The number of each kind is its C constant.
@@ -80,14 +80,14 @@ pub enum ReplyTarget<'a> {
 /// The events of one delivery, in the order in which they came; made by [`parse`](crate::webhook::parse).
 #[derive(Clone, Debug, Default)]
 pub struct Events {
-    pub(crate) object: Option<Text>,
+    pub(crate) object: Option<NulString>,
     pub(crate) events: Vec<Event>,
 }
 
 impl Events {
     /// What the delivery is about: `instagram`, or for example `whatsapp_business_account`, which gives no events.
     pub fn object(&self) -> Option<&str> {
-        self.object.as_ref().map(Text::as_str)
+        self.object.as_ref().map(NulString::as_str)
     }
 
     /// How many events there are.
@@ -139,26 +139,26 @@ pub struct Event {
     pub(crate) is_standby: bool,
     pub(crate) is_echo: bool,
     pub(crate) is_own: bool,
-    pub(crate) account_id: Option<Text>,
-    pub(crate) user_id: Option<Text>,
-    pub(crate) username: Option<Text>,
-    pub(crate) message_id: Option<Text>,
-    pub(crate) target_message_id: Option<Text>,
-    pub(crate) comment_id: Option<Text>,
-    pub(crate) parent_id: Option<Text>,
-    pub(crate) media_id: Option<Text>,
-    pub(crate) text: Option<Text>,
-    pub(crate) title: Option<Text>,
-    pub(crate) payload: Option<Text>,
+    pub(crate) account_id: Option<NulString>,
+    pub(crate) user_id: Option<NulString>,
+    pub(crate) username: Option<NulString>,
+    pub(crate) message_id: Option<NulString>,
+    pub(crate) target_message_id: Option<NulString>,
+    pub(crate) comment_id: Option<NulString>,
+    pub(crate) parent_id: Option<NulString>,
+    pub(crate) media_id: Option<NulString>,
+    pub(crate) text: Option<NulString>,
+    pub(crate) title: Option<NulString>,
+    pub(crate) payload: Option<NulString>,
     pub(crate) attachments: Vec<Attachment>,
-    pub(crate) reply_to_message_id: Option<Text>,
+    pub(crate) reply_to_message_id: Option<NulString>,
     pub(crate) story: Option<Box<Story>>,
     pub(crate) reaction: Option<Box<Reaction>>,
     pub(crate) referral: Option<Box<Referral>>,
     pub(crate) edit_count: Option<u32>,
     pub(crate) timestamp_ms: Option<u64>,
-    pub(crate) key: Option<Text>,
-    pub(crate) json: Option<Text>,
+    pub(crate) key: Option<NulString>,
+    pub(crate) json: Option<NulString>,
 }
 
 impl Event {
@@ -185,18 +185,18 @@ impl Event {
 
     /// The id of the Instagram account that it happened to.
     pub fn account_id(&self) -> Option<&str> {
-        self.account_id.as_ref().map(Text::as_str)
+        self.account_id.as_ref().map(NulString::as_str)
     }
 
     /// The Instagram-scoped id (IGSID) of the user, who is always the other party: the sender, or for an echo the
     /// recipient. A comment may come without it.
     pub fn user_id(&self) -> Option<&str> {
-        self.user_id.as_ref().map(Text::as_str)
+        self.user_id.as_ref().map(NulString::as_str)
     }
 
     /// The name of a comment's author, without `@`.
     pub fn username(&self) -> Option<&str> {
-        self.username.as_ref().map(Text::as_str)
+        self.username.as_ref().map(NulString::as_str)
     }
 
     /// Whom an answer may go to, see [`Client::reply`](crate::Client::reply).
@@ -204,47 +204,47 @@ impl Event {
     /// `None` where none may be given: to echoes, the account's own messages and comments, standby, deleted messages,
     /// read receipts, mentions, and kinds that are not known.
     pub fn reply_target(&self) -> Option<ReplyTarget<'_>> {
-        self.answerable().ok()
+        self.reply_target_or_reason().ok()
     }
 
     /// The id (`mid`) of the message, the tapped button's message, or the edited or deleted message.
     pub fn message_id(&self) -> Option<&str> {
-        self.message_id.as_ref().map(Text::as_str)
+        self.message_id.as_ref().map(NulString::as_str)
     }
 
     /// The id (`mid`) of the message that a reaction or a read receipt is about.
     pub fn target_message_id(&self) -> Option<&str> {
-        self.target_message_id.as_ref().map(Text::as_str)
+        self.target_message_id.as_ref().map(NulString::as_str)
     }
 
     /// The id of the comment.
     pub fn comment_id(&self) -> Option<&str> {
-        self.comment_id.as_ref().map(Text::as_str)
+        self.comment_id.as_ref().map(NulString::as_str)
     }
 
     /// The id of the comment that this comment answers.
     pub fn parent_id(&self) -> Option<&str> {
-        self.parent_id.as_ref().map(Text::as_str)
+        self.parent_id.as_ref().map(NulString::as_str)
     }
 
     /// The id of the post or reel that a comment or mention belongs to.
     pub fn media_id(&self) -> Option<&str> {
-        self.media_id.as_ref().map(Text::as_str)
+        self.media_id.as_ref().map(NulString::as_str)
     }
 
     /// The text of a message, an edit or a comment.
     pub fn text(&self) -> Option<&str> {
-        self.text.as_ref().map(Text::as_str)
+        self.text.as_ref().map(NulString::as_str)
     }
 
     /// The words on the tapped button.
     pub fn title(&self) -> Option<&str> {
-        self.title.as_ref().map(Text::as_str)
+        self.title.as_ref().map(NulString::as_str)
     }
 
     /// What the tapped quick reply or button carries.
     pub fn payload(&self) -> Option<&str> {
-        self.payload.as_ref().map(Text::as_str)
+        self.payload.as_ref().map(NulString::as_str)
     }
 
     /// The media of a message.
@@ -254,7 +254,7 @@ impl Event {
 
     /// The id (`mid`) of the message that this one answers inline.
     pub fn reply_to_message_id(&self) -> Option<&str> {
-        self.reply_to_message_id.as_ref().map(Text::as_str)
+        self.reply_to_message_id.as_ref().map(NulString::as_str)
     }
 
     /// The story that the message answers.
@@ -317,7 +317,7 @@ impl Event {
     /// It belongs to the event, not to the delivery, since a repeat may come in another batch. The kinds of events
     /// about one message have keys of their own, and so has each reaction. To be compared, not read; of any length.
     pub fn key(&self) -> &str {
-        self.key.as_ref().map_or("", Text::as_str)
+        self.key.as_ref().map_or("", NulString::as_str)
     }
 
     /// The event's JSON as it came, for what has no accessor: the item of `messaging`, `standby` or `changes`, or the
@@ -326,11 +326,25 @@ impl Event {
     /// Order, blanks, escapes and the digits of numbers are those of the body; only what is not UTF-8 is shown as
     /// U+FFFD.
     pub fn json(&self) -> &str {
-        self.json.as_ref().map_or("", Text::as_str)
+        self.json.as_ref().map_or("", NulString::as_str)
+    }
+
+    /// Whether this is an echo of this text to this user, at or after `since_ms`: milliseconds since 1970, the caller's
+    /// clock just before the send, less what the clocks may differ. Spaces and line breaks at the ends of the texts do not
+    /// count.
+    ///
+    /// It is evidence that a send with an unknown outcome did arrive, not proof: the same text from another program looks
+    /// the same. That no such echo comes proves nothing. False for media and templates, for an edit, and for an echo
+    /// without a time.
+    pub fn echoes(&self, recipient_id: &str, text: &str, since_ms: u64) -> bool {
+        self.kind == EventKind::Echo
+            && self.user_id() == Some(recipient_id)
+            && self.text().is_some_and(|echoed| echoed.trim() == text.trim())
+            && self.timestamp_ms.is_some_and(|time| time >= since_ms)
     }
 
     /// Whom an answer may go to, or why to nobody.
-    pub(crate) fn answerable(&self) -> Result<ReplyTarget<'_>, &'static str> {
+    pub(crate) fn reply_target_or_reason(&self) -> Result<ReplyTarget<'_>, &'static str> {
         if self.is_standby {
             return Err("another app holds the chat (standby)");
         }
@@ -377,118 +391,118 @@ impl fmt::Debug for Event {
 /// One of the media of a message. Its link is signed and runs out.
 #[derive(Clone, Debug, Default)]
 pub struct Attachment {
-    pub(crate) kind: Option<Text>,
-    pub(crate) url: Option<Text>,
-    pub(crate) media_id: Option<Text>,
-    pub(crate) title: Option<Text>,
+    pub(crate) attachment_type: Option<NulString>,
+    pub(crate) url: Option<NulString>,
+    pub(crate) media_id: Option<NulString>,
+    pub(crate) title: Option<NulString>,
 }
 
 impl Attachment {
     /// What it is, in Meta's word: `image`, `video`, `audio`, `file`, `ig_post`, `ig_reel`, `reel`, `story_mention`,
     /// `ig_story`, `share`, `template`, `ephemeral`, `like_heart`, or one that came later. Empty if it did not say.
-    pub fn kind(&self) -> &str {
-        self.kind.as_ref().map_or("", Text::as_str)
+    pub fn attachment_type(&self) -> &str {
+        self.attachment_type.as_ref().map_or("", NulString::as_str)
     }
 
     /// Where to fetch it. Disappearing media and the heart have no address.
     pub fn url(&self) -> Option<&str> {
-        self.url.as_ref().map(Text::as_str)
+        self.url.as_ref().map(NulString::as_str)
     }
 
     /// The id of the post or reel that was shared.
     pub fn media_id(&self) -> Option<&str> {
-        self.media_id.as_ref().map(Text::as_str)
+        self.media_id.as_ref().map(NulString::as_str)
     }
 
     /// The title of what was shared.
     pub fn title(&self) -> Option<&str> {
-        self.title.as_ref().map(Text::as_str)
+        self.title.as_ref().map(NulString::as_str)
     }
 }
 
 /// The story that a message answers.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
-    pub(crate) id: Option<Text>,
-    pub(crate) url: Option<Text>,
-    pub(crate) link_url: Option<Text>,
+    pub(crate) id: Option<NulString>,
+    pub(crate) url: Option<NulString>,
+    pub(crate) link_url: Option<NulString>,
 }
 
 impl Story {
     /// The id of the story.
     pub fn id(&self) -> Option<&str> {
-        self.id.as_ref().map(Text::as_str)
+        self.id.as_ref().map(NulString::as_str)
     }
 
     /// Where to fetch the story's picture or film. The link is signed and runs out.
     pub fn url(&self) -> Option<&str> {
-        self.url.as_ref().map(Text::as_str)
+        self.url.as_ref().map(NulString::as_str)
     }
 
     /// Where the story's link sticker leads (`link_sticker_url`).
     pub fn link_url(&self) -> Option<&str> {
-        self.link_url.as_ref().map(Text::as_str)
+        self.link_url.as_ref().map(NulString::as_str)
     }
 }
 
 /// What the user reacted with.
 #[derive(Clone, Debug, Default)]
 pub struct Reaction {
-    pub(crate) action: Option<Text>,
-    pub(crate) name: Option<Text>,
-    pub(crate) emoji: Option<Text>,
+    pub(crate) action: Option<NulString>,
+    pub(crate) name: Option<NulString>,
+    pub(crate) emoji: Option<NulString>,
 }
 
 impl Reaction {
     /// `react`, or `unreact` where a reaction was taken back.
     pub fn action(&self) -> Option<&str> {
-        self.action.as_ref().map(Text::as_str)
+        self.action.as_ref().map(NulString::as_str)
     }
 
     /// The name of the reaction (`reaction`): `love`, or `other` with an emoji.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_ref().map(Text::as_str)
+        self.name.as_ref().map(NulString::as_str)
     }
 
     /// The emoji.
     pub fn emoji(&self) -> Option<&str> {
-        self.emoji.as_ref().map(Text::as_str)
+        self.emoji.as_ref().map(NulString::as_str)
     }
 }
 
 /// Where the user came from: an ad, an ig.me link or a product.
 #[derive(Clone, Debug, Default)]
 pub struct Referral {
-    pub(crate) reference: Option<Text>,
-    pub(crate) source: Option<Text>,
-    pub(crate) kind: Option<Text>,
-    pub(crate) ad_id: Option<Text>,
-    pub(crate) product_id: Option<Text>,
+    pub(crate) reference: Option<NulString>,
+    pub(crate) source: Option<NulString>,
+    pub(crate) referral_type: Option<NulString>,
+    pub(crate) ad_id: Option<NulString>,
+    pub(crate) product_id: Option<NulString>,
 }
 
 impl Referral {
     /// The `ref` of the link or the ad.
     pub fn reference(&self) -> Option<&str> {
-        self.reference.as_ref().map(Text::as_str)
+        self.reference.as_ref().map(NulString::as_str)
     }
 
     /// Where from, in Meta's word, such as `ADS` or `IGME`.
     pub fn source(&self) -> Option<&str> {
-        self.source.as_ref().map(Text::as_str)
+        self.source.as_ref().map(NulString::as_str)
     }
 
     /// Meta's `type`, such as `OPEN_THREAD`.
-    pub fn kind(&self) -> Option<&str> {
-        self.kind.as_ref().map(Text::as_str)
+    pub fn referral_type(&self) -> Option<&str> {
+        self.referral_type.as_ref().map(NulString::as_str)
     }
 
     /// The id of the ad.
     pub fn ad_id(&self) -> Option<&str> {
-        self.ad_id.as_ref().map(Text::as_str)
+        self.ad_id.as_ref().map(NulString::as_str)
     }
 
     /// The id of the product that the message is about.
     pub fn product_id(&self) -> Option<&str> {
-        self.product_id.as_ref().map(Text::as_str)
+        self.product_id.as_ref().map(NulString::as_str)
     }
 }

@@ -39,9 +39,9 @@
 //! `examples/receiver.rs` is such a receiver, whole.
 
 mod event;
-mod read;
+mod parse;
 mod signature;
 
 pub use event::{Attachment, Event, EventKind, Events, Reaction, Referral, ReplyTarget, Story};
-pub use read::parse;
-pub use signature::verify;
+pub use parse::parse;
+pub use signature::{sign, verify};

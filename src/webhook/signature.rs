@@ -37,6 +37,29 @@ pub fn verify<'a>(secret: &str, signature: impl Into<Option<&'a str>>, body: &[u
     hmac::verify(&key, body, &tag).map_err(|_| refused("signature: does not fit the body and the secret"))
 }
 
+/// Makes the value of the `X-HookMyApp-Signature-256` header for a body: `sha256=` and 64 hexadecimal digits. For tests of
+/// receivers; HookMyApp signs what it delivers.
+///
+/// An empty secret is [`ErrorKind::Argument`](crate::ErrorKind::Argument).
+///
+/// ```
+/// # use hookmyapp::webhook;
+/// let signature = webhook::sign("secret", b"{}")?;
+/// assert!(webhook::verify("secret", signature.as_str(), b"{}").is_ok());
+/// # Ok::<(), hookmyapp::Error>(())
+/// ```
+pub fn sign(secret: &str, body: &[u8]) -> Result<String, Error> {
+    if secret.is_empty() {
+        return Err(Error::argument("secret: must not be empty"));
+    }
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let mut signature = String::from("sha256=");
+    for byte in hmac::sign(&key, body).as_ref() {
+        signature.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+    }
+    Ok(signature)
+}
+
 fn refused(reason: &str) -> Error {
     Error::new(ErrorKind::Signature, reason)
 }

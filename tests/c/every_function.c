@@ -8,13 +8,19 @@
 
 static void library(void)
 {
-    CHECK_TEXT(hma_version(), HMA_VERSION);
+    CHECK_TEXT(hma_version(), HMA_VERSION_STRING);
     CHECK_TEXT(hma_status_text(HMA_ERROR_WINDOW_CLOSED), "the 24-hour window is closed: the user must write first");
     CHECK(hma_status_delivery(HMA_OK) == HMA_DELIVERY_ACCEPTED);
     CHECK(hma_status_delivery(HMA_ERROR_CONNECT) == HMA_DELIVERY_NOT_SENT);
     CHECK(hma_status_delivery(HMA_ERROR_MEDIA) == HMA_DELIVERY_REJECTED);
     CHECK(hma_status_delivery(HMA_ERROR_LOST) == HMA_DELIVERY_UNKNOWN);
     CHECK(hma_status_delivery(99) == HMA_DELIVERY_UNKNOWN);
+    CHECK_TEXT(hma_status_name(HMA_ERROR_RATE_LIMITED), "RATE_LIMITED");
+    CHECK(hma_status_scope(HMA_OK) == HMA_SCOPE_NONE);
+    CHECK(hma_status_scope(HMA_ERROR_MEDIA) == HMA_SCOPE_MESSAGE);
+    CHECK(hma_status_scope(HMA_ERROR_RECIPIENT) == HMA_SCOPE_RECIPIENT);
+    CHECK(hma_status_scope(HMA_ERROR_AUTH) == HMA_SCOPE_ACCOUNT);
+    CHECK(hma_status_scope(HMA_ERROR_CONNECT) == HMA_SCOPE_MOMENT);
 }
 
 /* A client of the environment that `change` has had its way with. */
@@ -352,6 +358,7 @@ static void webhooks(const hma_client *client)
     CHECK(hma_events_parse(delivery, strlen(delivery), &events, &error) == HMA_OK);
     CHECK(error == NULL && hma_events_count(events) == 5);
     CHECK_TEXT(hma_events_object(events), "instagram");
+    CHECK(hma_events_echoes(events, 0, USER, "no echo", 0) == 0);
     facts_of_a_message(events);
     facts_of_other_events(events);
     replies(client, events);
@@ -359,6 +366,86 @@ static void webhooks(const hma_client *client)
     CHECK(hma_events_parse("{", 1, &events, &error) == HMA_ERROR_ARGUMENT);
     CHECK(events == NULL && strstr(error, "line 1") != NULL);
     hma_string_free(error);
+}
+
+/* The body that a send would send is made, checked and sent. */
+static void bodies(const hma_client *client)
+{
+    hma_message *message = hma_message_text("From a queue");
+    hma_message *empty = hma_message_text("");
+    char *json = NULL;
+    char *error = NULL;
+
+    CHECK(hma_message_json(message, USER, &json, &error) == HMA_OK);
+    CHECK_TEXT(json, "{\"recipient\":{\"id\":\"" USER "\"},\"message\":{\"text\":\"From a queue\"}}");
+    CHECK(hma_send_json(client, json, NULL, NULL) == HMA_OK);
+    hma_string_free(json);
+    CHECK(hma_message_private_reply_json(message, COMMENT, &json, NULL) == HMA_OK);
+    CHECK(strstr(json, "\"comment_id\":\"" COMMENT "\"") != NULL);
+    hma_string_free(json);
+    CHECK(hma_message_json(message, USER, NULL, NULL) == HMA_OK);
+    CHECK(hma_message_json(empty, USER, &json, &error) == HMA_ERROR_ARGUMENT);
+    CHECK(json == NULL && strstr(error, "text") != NULL);
+    hma_string_free(error);
+    hma_message_free(empty);
+    hma_message_free(message);
+}
+
+static void text_parts(void)
+{
+    char text[2501];
+    const char *rest = text;
+    size_t length, parts = 0;
+
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    while ((length = hma_text_part_length(rest)) > 0) {
+        CHECK(length <= 1000);
+        rest += length;
+        ++parts;
+    }
+    CHECK(parts == 3 && *rest == '\0');
+    CHECK(hma_text_part_length("\377") == 0);
+}
+
+static void reading(const hma_client *client)
+{
+    hma_response *response = NULL;
+    char *error = NULL;
+
+    CHECK(hma_get(client, "me?fields=username", &response, NULL) == HMA_OK);
+    CHECK(strstr(hma_response_body(response), "username") != NULL);
+    hma_response_free(response);
+    CHECK(hma_get(client, "/me", &response, &error) == HMA_ERROR_ARGUMENT);
+    CHECK(response == NULL && strstr(error, "path: ") != NULL);
+    hma_string_free(error);
+}
+
+/* Clients that share connections are freed in either order. */
+static void other_timeouts(void)
+{
+    hma_client *first = NULL, *second;
+
+    CHECK(hma_client_from_env(&first, NULL) == HMA_OK);
+    second = hma_client_with_timeout(first, 10000);
+    CHECK(hma_send_text(second, USER, "In ten seconds", NULL, NULL) == HMA_OK);
+    hma_client_free(first);
+    CHECK(hma_send_text(second, USER, "The other one is gone", NULL, NULL) == HMA_OK);
+    first = hma_client_with_timeout(second, 0);
+    CHECK(hma_send_text(first, USER, "Never", NULL, NULL) == HMA_ERROR_ARGUMENT);
+    hma_client_free(first);
+    CHECK(hma_client_drain(second, 1000) == 0);
+    CHECK(hma_send_text(second, USER, "Too late", NULL, NULL) == HMA_ERROR_CONNECT);
+    hma_client_free(second);
+}
+
+static void signing(void)
+{
+    char *signature = NULL;
+
+    CHECK(hma_webhook_sign("secret", "{}", 2, &signature, NULL) == HMA_OK);
+    CHECK(hma_webhook_verify("secret", signature, "{}", 2, NULL) == HMA_OK);
+    hma_string_free(signature);
 }
 
 static void shutdown_of_a_client(void)
@@ -391,6 +478,11 @@ int main(int argc, char **argv)
     refusal_by_gateway(getenv("INSTAGRAM_API_URL"));
     sends_without_results(client);
     webhooks(client);
+    bodies(client);
+    text_parts();
+    reading(client);
+    other_timeouts();
+    signing();
     hma_client_free(client);
     shutdown_of_a_client();
     puts("done");

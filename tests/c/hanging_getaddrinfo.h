@@ -2,7 +2,7 @@
 #ifndef HANGING_GETADDRINFO_H
 #define HANGING_GETADDRINFO_H
 
-/* From now on look-ups do not return. */
+/* From now on lookups do not return. */
 void hold_lookups(void);
 void release_lookups(void);
 

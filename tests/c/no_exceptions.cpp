@@ -1,4 +1,4 @@
-// The C++ face in a program without exceptions.
+// The C++ header in a program without exceptions.
 #include <hookmyapp.hpp>
 
 #include "check.h"

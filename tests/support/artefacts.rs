@@ -1,15 +1,13 @@
 //! The library as a C programmer gets it, and programs that are linked with it.
 
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
-
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::tools;
+use super::environment::without_settings;
+use super::tools;
 
 /// What `make` makes.
 pub struct Artefacts {
@@ -114,20 +112,6 @@ pub struct Program {
     library_folder: PathBuf,
 }
 
-/// What the library reads from the environment.
-const NAMES: [&str; 10] = [
-    "INSTAGRAM_API_URL",
-    "INSTAGRAM_GRAPH_API_URL",
-    "INSTAGRAM_ACCOUNT_ID",
-    "INSTAGRAM_USER_ID",
-    "INSTAGRAM_ACCESS_TOKEN",
-    "WEBHOOK_HMAC_SECRET",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-];
-
 impl Program {
     /// Without the settings of whoever runs the tests.
     pub fn command(&self) -> Command {
@@ -145,10 +129,4 @@ impl Program {
         command.env(variable, &self.library_folder);
         command
     }
-}
-
-pub fn without_settings(command: &mut Command) {
-    NAMES.iter().for_each(|name| {
-        command.env_remove(name);
-    });
 }

@@ -7,33 +7,20 @@ use std::process::Command;
 
 use hookmyapp::{Client, Config};
 
+use super::environment::without_settings;
+
 /// Names the file that the child reads its configuration from, instead of the environment.
 pub const ENV_FILE: &str = "HMA_CHILD_ENV_FILE";
 /// Names whom the child sends a text to.
 pub const RECIPIENT: &str = "HMA_CHILD_RECIPIENT";
 
-/// What the library reads.
-const NAMES: [&str; 10] = [
-    "INSTAGRAM_API_URL",
-    "INSTAGRAM_GRAPH_API_URL",
-    "INSTAGRAM_ACCOUNT_ID",
-    "INSTAGRAM_USER_ID",
-    "INSTAGRAM_ACCESS_TOKEN",
-    "WEBHOOK_HMAC_SECRET",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-];
 const MARK: &str = "child: ";
 
 /// What the child says, line by line: `url` or `error`, the `warning`s, and what it `sent`.
 pub fn report<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Vec<String> {
     let mut child = Command::new(env::current_exe().unwrap());
-    child.args(["--exact", "child::says_what_its_environment_gives", "--ignored", "--nocapture"]);
-    for name in NAMES {
-        child.env_remove(name);
-    }
+    child.args(["--exact", "support::child::print_what_the_environment_gives", "--ignored", "--nocapture"]);
+    without_settings(&mut child);
     let output = child.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let output = String::from_utf8(output.stdout).unwrap();
@@ -42,7 +29,7 @@ pub fn report<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Vec<String> {
 
 #[test]
 #[ignore = "other tests run it in a child process"]
-fn says_what_its_environment_gives() {
+fn print_what_the_environment_gives() {
     let say = |line: String| println!("\n{MARK}{line}");
     let (config, client) = match env::var_os(ENV_FILE) {
         Some(path) => {

@@ -1,11 +1,8 @@
-//! A server on loopback that misbehaves as its script says, over plain TCP or TLS, and keeps books.
+//! A server on loopback that fails as its script says, over plain TCP or TLS, and keeps a ledger.
 //!
-//! A script is a list of moves for one connection. When it is over, and the connection still open, the server goes on
-//! as a good gateway would. The books hold every complete request that was read, by the text of its message; a good
+//! A script is a list of steps for one connection. When it is over, and the connection still open, the server goes on
+//! as a good gateway would. The ledger contains every complete request that was read, by the text of its message; a good
 //! answer names that text as the message's id, so that an answer which goes to the wrong send is seen.
-
-// Several tests include this file, and each uses only a part of it.
-#![allow(dead_code)]
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -18,23 +15,23 @@ use rustls::{ServerConfig, ServerConnection};
 use serde_json::Value;
 use socket2::SockRef;
 
-/// A test that waits longer has found a fault.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::wait::TEST_TIMEOUT;
+
 /// How long what a client has sent may still be under way.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 const DRIP_PAUSE: Duration = Duration::from_millis(20);
 
-/// What the server does next on a connection. Over TLS the first move that needs plain text makes the handshake.
+/// What the server does next on a connection. Over TLS the first step that needs plain text makes the handshake.
 ///
 /// In what it says, `{text}` stands for the text of the last message, and `{length}` for the length of what follows
 /// the head.
 #[derive(Clone, Debug)]
-pub enum Move {
+pub enum Step {
     /// Makes the TLS handshake, and nothing over plain TCP.
     Handshake,
     /// Reads one head, and not a byte of the body.
     ReadHead,
-    /// Reads one request whole and enters it in the books.
+    /// Reads one request whole and enters it in the ledger.
     ReadRequest,
     /// Reads one request whole and accepts it.
     Serve,
@@ -57,6 +54,7 @@ pub enum Move {
     /// Says this once, byte by byte with pauses, until it is through or the client is gone.
     Drip(String),
     /// As `Drip`, below TLS.
+    #[allow(dead_code, reason = "only the suite `timing` uses it")]
     DripRaw(String),
     /// Says this again and again until the client is gone.
     Flood(String),
@@ -70,6 +68,7 @@ pub enum Move {
     HangUp,
     Reset,
     /// Ends the stream and resets: whoever writes on is told by SIGPIPE, unless they take care.
+    #[allow(dead_code, reason = "only the suite `ffi` uses it")]
     EndAndReset,
     /// Resets after this many rounds of doing nothing, to meet the client at any moment.
     ResetAfter(u32),
@@ -79,7 +78,7 @@ pub enum Move {
     StallUnread,
 }
 
-pub type Script = Vec<Move>;
+pub type Script = Vec<Step>;
 
 /// An answer that accepts the message.
 pub fn accepted() -> String {
@@ -194,7 +193,7 @@ impl FaultServer {
         self.shared.lock().entries.clone()
     }
 
-    /// Ends every `Move::Wait`.
+    /// Ends every `Step::Wait`.
     pub fn go_on(&self) {
         self.shared.lock().may_go_on = true;
         self.shared.changed.notify_all();
@@ -207,7 +206,7 @@ impl FaultServer {
             return false;
         }
         let is_running = |state: &mut State| !state.connections[connection].is_script_over;
-        let (state, waited) = self.shared.changed.wait_timeout_while(state, PATIENCE, is_running).unwrap();
+        let (state, waited) = self.shared.changed.wait_timeout_while(state, TEST_TIMEOUT, is_running).unwrap();
         drop(state);
         assert!(!waited.timed_out(), "the script of connection {connection} does not end");
         true
@@ -220,7 +219,7 @@ impl FaultServer {
         wait_until_heard(self.address, client);
     }
 
-    /// Reads what is still under way, ends everything, and gives the closed books. Clients that still hold a
+    /// Reads what is still under way, ends everything, and returns the ledger. Clients that still hold a
     /// connection make it wait.
     pub fn finish(mut self) -> Vec<Entry> {
         self.end(LAST_BYTES);
@@ -278,6 +277,10 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
         let line = Line::new(stream, number, Arc::clone(shared));
         state.open += 1;
         let shared = Arc::clone(shared);
+        // A thread that nobody joins keeps its stack.
+        if number % 1000 == 0 {
+            state.threads.retain(|thread| !thread.is_finished());
+        }
         state.threads.push(thread::spawn(move || {
             line.run();
             shared.lock().open -= 1;
@@ -299,10 +302,10 @@ struct Line {
     kept_back: Vec<u8>,
 }
 
-/// What becomes of a connection after a move.
+/// What becomes of a connection after a step.
 enum After {
     GoesOn,
-    /// The rest is read and entered in the books.
+    /// The rest is read and entered in the ledger.
     ReadsOn,
     /// Nothing more is read.
     Ends,
@@ -341,35 +344,35 @@ impl Line {
     fn play(&mut self) -> io::Result<After> {
         for next in (self.shared.script_of)(self.number) {
             match next {
-                Move::Handshake => self.handshake()?,
-                Move::ReadHead => self.read_head_alone()?,
-                Move::ReadRequest => self.read_request()?,
-                Move::Serve => self.serve()?,
-                Move::Wait => self.wait(|state| state.may_go_on || state.is_over),
-                Move::WaitForConnections(number) => {
+                Step::Handshake => self.handshake()?,
+                Step::ReadHead => self.read_head_alone()?,
+                Step::ReadRequest => self.read_request()?,
+                Step::Serve => self.serve()?,
+                Step::Wait => self.wait(|state| state.may_go_on || state.is_over),
+                Step::WaitForConnections(number) => {
                     self.wait(|state| state.connections.len() >= number || state.is_over)
                 }
-                Move::Say(text) => self.say(&[text])?,
-                Move::SayTogether(texts) => self.say(&texts)?,
-                Move::SayHalfOf(whole, half) => self.say_half_of(&whole, &half)?,
-                Move::SayRaw(text) => self.say_raw(&[text])?,
-                Move::SayThenRaw(text, raw) => self.say_then_raw(&text, &raw)?,
-                Move::SayFirst(text) => self.say_first(&text)?,
-                Move::Drip(text) => self.drip(&text, Line::say)?,
-                Move::DripRaw(text) => self.drip(&text, Line::say_raw)?,
-                Move::Flood(text) => self.flood(&text)?,
-                Move::Close => return self.close(),
-                Move::CloseWithoutNotice => return self.stream.shutdown(Shutdown::Write).map(|()| After::ReadsOn),
-                Move::CloseNotice => return self.close_notice().map(|()| After::ReadsOn),
-                Move::HangUp => return Ok(After::Ends),
-                Move::Reset => return self.reset(),
-                Move::EndAndReset => return self.stream.shutdown(Shutdown::Write).and_then(|()| self.reset()),
-                Move::ResetAfter(rounds) => {
+                Step::Say(text) => self.say(&[text])?,
+                Step::SayTogether(texts) => self.say(&texts)?,
+                Step::SayHalfOf(whole, half) => self.say_half_of(&whole, &half)?,
+                Step::SayRaw(text) => self.say_raw(&[text])?,
+                Step::SayThenRaw(text, raw) => self.say_then_raw(&text, &raw)?,
+                Step::SayFirst(text) => self.say_first(&text)?,
+                Step::Drip(text) => self.drip(&text, Line::say)?,
+                Step::DripRaw(text) => self.drip(&text, Line::say_raw)?,
+                Step::Flood(text) => self.flood(&text)?,
+                Step::Close => return self.close(),
+                Step::CloseWithoutNotice => return self.stream.shutdown(Shutdown::Write).map(|()| After::ReadsOn),
+                Step::CloseNotice => return self.close_notice().map(|()| After::ReadsOn),
+                Step::HangUp => return Ok(After::Ends),
+                Step::Reset => return self.reset(),
+                Step::EndAndReset => return self.stream.shutdown(Shutdown::Write).and_then(|()| self.reset()),
+                Step::ResetAfter(rounds) => {
                     (0..rounds).for_each(|_| std::hint::spin_loop());
                     return self.reset();
                 }
-                Move::Stall => return self.stall(),
-                Move::StallUnread => return self.stall_unread(),
+                Step::Stall => return self.stall(),
+                Step::StallUnread => return self.stall_unread(),
             }
         }
         Ok(After::GoesOn)
@@ -560,12 +563,17 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut request = httparse::Request::new(&mut headers);
     request.parse(bytes).unwrap();
-    let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length")).unwrap();
-    let length: usize = std::str::from_utf8(length.value).unwrap().parse().unwrap();
+    let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.map_or(0, |length| std::str::from_utf8(length.value).unwrap().parse().unwrap());
     Some(head_length + length)
 }
 
+/// The text of the message; of a GET the last part of its path.
 fn text_of(request: &[u8]) -> String {
+    if request.starts_with(b"GET ") {
+        let path = std::str::from_utf8(request).unwrap().split(' ').nth(1).unwrap();
+        return path.rsplit('/').next().unwrap().to_owned();
+    }
     let body: Value = serde_json::from_slice(&request[head_length(request).unwrap()..]).unwrap();
     body["message"]["text"].as_str().unwrap().to_owned()
 }
@@ -586,7 +594,7 @@ fn wait_until_heard(server: SocketAddr, client: SocketAddr) {
         if is_heard {
             return;
         }
-        assert!(begin.elapsed() < PATIENCE, "{server} waits for {client} to hear it");
+        assert!(begin.elapsed() < TEST_TIMEOUT, "{server} waits for {client} to hear it");
         thread::yield_now();
     }
 }

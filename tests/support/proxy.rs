@@ -1,7 +1,4 @@
-//! A CONNECT proxy on loopback that keeps what it was asked, and can misbehave.
-
-// Several tests include this file, and each uses only a part of it.
-#![allow(dead_code)]
+//! A CONNECT proxy on loopback that records its requests, and can fail on purpose.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -28,6 +25,7 @@ pub enum Behaviour {
     /// Reads what comes and says nothing.
     Stall,
     /// Agrees, letter by letter with pauses.
+    #[allow(dead_code, reason = "only the suite `timing` uses it")]
     Drip,
     /// Agrees, then closes.
     AgreeAndClose,

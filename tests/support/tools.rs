@@ -1,7 +1,4 @@
-//! The tools of the system: whether they are there, and what they print.
-
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
+//! The tools of the system: whether they are installed, and what they print.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -29,7 +26,7 @@ pub fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Status and both outputs, for people.
+/// Status and both outputs, human-readable.
 pub fn shown(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
@@ -61,4 +58,17 @@ pub fn file(path: impl AsRef<Path>) -> PathBuf {
 pub fn read(path: impl AsRef<Path>) -> String {
     let path = file(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// An example in Rust, as it is now: `cargo test` alone builds examples, `cargo test --test ffi` leaves old ones.
+pub fn rust_example(name: &str) -> PathBuf {
+    let tests = env::current_exe().unwrap();
+    let profile = tests.ancestors().nth(2).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--example", name]).env("CARGO_TARGET_DIR", profile.parent().unwrap());
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    run(&mut cargo);
+    profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX))
 }

@@ -1,7 +1,4 @@
-//! The files of `tests/vectors/`, read so strictly that nothing in them is passed over.
-
-// Tests include this file, and some use only a part of it.
-#![allow(dead_code)]
+//! The files of `tests/vectors/`, read so strictly that no field is ignored.
 
 use std::fs;
 use std::path::Path;
@@ -99,6 +96,11 @@ impl Fields {
     pub fn rest(&mut self) -> Vec<(String, String)> {
         let names: Vec<String> = self.left.keys().cloned().collect();
         names.into_iter().map(|name| (name.clone(), self.text(&name))).collect()
+    }
+
+    /// All that is left.
+    pub fn take_all(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.left)
     }
 
     /// A text that is to be looked at and left where it is.

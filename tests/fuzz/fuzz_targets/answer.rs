@@ -18,7 +18,7 @@ struct Input {
 fuzz_target!(|input: Input| {
     let status = 100 + input.status % 900;
     let body = input.body.clone();
-    match fuzzing::judge(status, input.retry_after, input.app_usage, input.business_usage, input.body, TOKEN) {
+    match fuzzing::interpret(status, input.retry_after, input.app_usage, input.business_usage, input.body, TOKEN) {
         Ok(response) => {
             assert!(!format!("{response:?}").contains(TOKEN));
             assert!((200..300).contains(&status));

@@ -1,4 +1,4 @@
-//! Any env file: never a panic, and no mistake shows the token.
+//! Any env file: never a panic, and no error shows the token.
 #![no_main]
 
 use hookmyapp::{Client, fuzzing};

@@ -1,0 +1,136 @@
+//! The seam between C and Rust: NULL, text in, results out, and panics.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::slice;
+
+use super::owned_string::new_string;
+use super::status::{HMA_OK, hma_status};
+use crate::error::{Error, ErrorKind};
+use crate::nul_string::NulString;
+
+pub(super) const PANIC_MESSAGE: &str = concat!(
+    "a bug in hookmyapp ",
+    env!("CARGO_PKG_VERSION"),
+    ": the call panicked, and what Rust says about it stands on standard error; the message may have been delivered"
+);
+
+/// Runs what may fail, and turns a panic into an error.
+pub(super) fn catch_panic<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(internal_error()))
+}
+
+// Cold functions stay out of the many that they are called from.
+#[cold]
+fn internal_error() -> Error {
+    Error::new(ErrorKind::Internal, PANIC_MESSAGE)
+}
+
+/// A text that C hands in, with the name of the argument.
+#[derive(Clone, Copy)]
+pub(super) struct StrArg<'a> {
+    name: &'static str,
+    text: Option<&'a CStr>,
+}
+
+impl<'a> StrArg<'a> {
+    /// # Safety
+    /// `pointer` is NULL or points to a NUL-terminated text that stays as it is during the call.
+    pub(super) unsafe fn new(name: &'static str, pointer: *const c_char) -> StrArg<'a> {
+        // SAFETY: "Strings" in the header: NUL-terminated, and not changed during the call.
+        let text = (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) });
+        StrArg { name, text }
+    }
+
+    /// The text; NULL is a mistake.
+    pub(super) fn required(self) -> Result<&'a str, String> {
+        self.optional()?.ok_or_else(|| format!("{}: must not be NULL", self.name))
+    }
+
+    /// The text; NULL is none.
+    pub(super) fn optional(self) -> Result<Option<&'a str>, String> {
+        let decoded = self.text.map(CStr::to_str).transpose();
+        decoded.map_err(|error| format!("{}: not UTF-8 at byte {}", self.name, error.valid_up_to()))
+    }
+
+    /// What a stranger sent: NULL is empty, and what is not UTF-8 is shown as U+FFFD.
+    pub(super) fn lossy(self) -> Cow<'a, str> {
+        self.text.map(CStr::to_string_lossy).unwrap_or_default()
+    }
+
+    pub(super) fn argument(self) -> Result<&'a str, Error> {
+        self.required().map_err(Error::argument)
+    }
+}
+
+/// Bytes that C hands in; NULL is none if the length is 0.
+///
+/// # Safety
+/// `pointer` is NULL or points to `length` bytes that stay as they are during the call.
+pub(super) unsafe fn bytes_arg<'a>(name: &str, pointer: *const c_void, length: usize) -> Result<&'a [u8], Error> {
+    match length {
+        0 => Ok(&[]),
+        _ if pointer.is_null() => Err(Error::argument(format!("{name}: must not be NULL with a length of {length}"))),
+        _ if length > isize::MAX as usize => Err(Error::argument(format!("{name}: {length} is no length"))),
+        // SAFETY: not NULL, and the header asks for as many bytes, not changed during the call.
+        _ => Ok(unsafe { slice::from_raw_parts(pointer.cast(), length) }),
+    }
+}
+
+/// Where C wants an error string.
+pub(super) struct ErrorOut<'a>(Option<&'a mut *mut c_char>);
+
+impl ErrorOut<'_> {
+    /// # Safety
+    /// `error_out` is NULL or points to a pointer that may be overwritten.
+    pub(super) unsafe fn new<'a>(error_out: *mut *mut c_char) -> ErrorOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        ErrorOut(unsafe { init_out(error_out) })
+    }
+
+    pub(super) fn finish(self, outcome: Result<(), Error>) -> hma_status {
+        let Err(error) = outcome else { return HMA_OK };
+        if let Some(error_out) = self.0 {
+            *error_out = new_string(&error.to_string());
+        }
+        error.kind() as hma_status
+    }
+}
+
+/// # Safety
+/// `out` is NULL or points to a pointer that may be overwritten.
+pub(super) unsafe fn init_out<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut T> {
+    if out.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, and "Owning" in the header lets an *_out argument be overwritten; it may be uninitialised.
+    unsafe {
+        out.write(ptr::null_mut());
+        Some(&mut *out)
+    }
+}
+
+/// Where C wants a string of its own.
+pub(super) struct StringOut<'a>(Option<&'a mut *mut c_char>);
+
+impl StringOut<'_> {
+    /// # Safety
+    /// `out` is NULL or points to a pointer that may be overwritten.
+    pub(super) unsafe fn new<'a>(out: *mut *mut c_char) -> StringOut<'a> {
+        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        StringOut(unsafe { init_out(out) })
+    }
+
+    pub(super) fn write(self, text: &str) {
+        if let Some(out) = self.0 {
+            *out = new_string(text);
+        }
+    }
+}
+
+/// A text that C borrows.
+pub(super) fn str_ptr(text: Option<&NulString>) -> *const c_char {
+    text.map_or(ptr::null(), NulString::as_ptr)
+}

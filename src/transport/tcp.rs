@@ -1,0 +1,348 @@
+//! The bottom of a connection: a TCP socket that counts what the kernel takes and keeps to the clock.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+#[cfg(unix)]
+use std::mem::MaybeUninit;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(unix)]
+use socket2::SockRef;
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use ureq::{Error, Timeout};
+
+use super::attempt::{self, Probe};
+
+/// How long the head of an answer may be, and what one read takes at most.
+pub(super) const BUFFER_SIZE: usize = 16 << 10;
+/// Long socket time-outs are multiples of this, so that they rarely change; the clock decides.
+const TIMEOUT_STEP_MILLISECONDS: u64 = 32;
+/// The kernel ends a wait of this length in time.
+const SHORT_WAIT: Duration = Duration::from_millis(200);
+/// How long the rest of a large request waits to be taken before the answer is looked for.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
+
+pub(super) fn time_left() -> Result<Duration, Error> {
+    attempt::current().and_then(|attempt| attempt.time_left()).ok_or_else(timed_out)
+}
+
+pub(super) fn timed_out() -> Error {
+    Error::Timeout(Timeout::Global)
+}
+
+/// A TCP connection. The request is kept until an answer is awaited, so that head and body leave in one write, and
+/// what came before it can still be seen.
+pub(super) struct TcpTransport {
+    stream: Arc<TcpStream>,
+    buffers: TcpBuffers,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    /// A write that failed after the kernel had taken a part: an answer may still come, and says more.
+    write_error: Option<io::Error>,
+}
+
+/// ureq requires it. Nothing prints it, so the fields, which would enlarge the library, are left out.
+impl fmt::Debug for TcpTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TcpTransport")
+    }
+}
+
+impl TcpTransport {
+    pub(super) fn new(stream: Arc<TcpStream>, is_tls: bool) -> TcpTransport {
+        let sizes = if is_tls { TLS_SIZES } else { HTTP_SIZES };
+        TcpTransport {
+            stream,
+            buffers: TcpBuffers { sizes, ..TcpBuffers::default() },
+            read_timeout: None,
+            write_timeout: None,
+            write_error: None,
+        }
+    }
+
+    /// Writes what is kept and waits for an answer. Once a part has left, an answer that comes while the other side
+    /// does not take the rest is read: it may be a refusal.
+    fn flush_and_receive(&mut self) -> Result<bool, Error> {
+        while !self.buffers.unwritten().is_empty() && self.write_error.is_none() {
+            self.write()?;
+            if !self.buffers.unwritten().is_empty() && may_have_been_sent() && self.has_input() {
+                break;
+            }
+        }
+        self.receive()
+    }
+
+    /// Lets the kernel take what it can within a short time.
+    fn write(&mut self) -> Result<(), Error> {
+        let timeout = time_left()?.min(WRITE_TIMEOUT);
+        if self.write_timeout != Some(timeout) {
+            self.stream.set_write_timeout(Some(timeout))?;
+            self.write_timeout = Some(timeout);
+        }
+        // Only `write` keeps a closed connection from raising SIGPIPE; a vectored write would not.
+        match (&*self.stream).write(self.buffers.unwritten()) {
+            Ok(taken) => {
+                attempt::bytes_written(taken);
+                self.buffers.mark_written(taken);
+            }
+            Err(error) if is_transient(&error) => {}
+            Err(error) if may_have_been_sent() => self.write_error = Some(error),
+            Err(error) => return Err(Error::Io(error)),
+        }
+        Ok(())
+    }
+
+    fn has_input(&mut self) -> bool {
+        match peek(&self.stream) {
+            Err(error) if is_transient(&error) => false,
+            Err(error) => {
+                self.write_error = Some(error);
+                true
+            }
+            Ok(_) => true,
+        }
+    }
+
+    fn receive(&mut self) -> Result<bool, Error> {
+        let buffer = self.buffers.input_append_buf();
+        loop {
+            let timeout = first_wait(time_left()?);
+            if self.read_timeout != Some(timeout) {
+                self.stream.set_read_timeout(Some(timeout))?;
+                self.read_timeout = Some(timeout);
+            }
+            match (&*self.stream).read(buffer) {
+                Ok(0) => return self.write_error.take().map_or(Ok(false), |error| Err(Error::Io(error))),
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    return Ok(true);
+                }
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Err(Error::Io(self.write_error.take().unwrap_or(error))),
+            }
+        }
+    }
+
+    /// Reads without writing; `WouldBlock` means that there is nothing.
+    fn probe(&mut self, probe: Probe) -> Result<bool, Error> {
+        match probe {
+            Probe::BuffersOnly => {
+                let is_idle = self.buffers.is_empty() && self.write_error.is_none();
+                if is_idle { Err(Error::Io(ErrorKind::WouldBlock.into())) } else { Ok(false) }
+            }
+            Probe::RestOfRecord => self.receive(),
+            Probe::ReusedConnection | Probe::NewConnection => match peek(&self.stream)? {
+                // Whoever closes a new connection at once may still read: the request tells.
+                0 if probe == Probe::NewConnection => Err(Error::Io(ErrorKind::WouldBlock.into())),
+                0 => Ok(false),
+                _ => self.receive(),
+            },
+        }
+    }
+}
+
+impl Transport for TcpTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        self.buffers.enqueue(amount);
+        attempt::bytes_buffered(amount);
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        match attempt::probe() {
+            Some(probe) => self.probe(probe),
+            None => self.flush_and_receive(),
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        nothing_to_read(&self.probe(Probe::ReusedConnection))
+    }
+}
+
+/// How much can be read, one byte at most, without waiting; 0 at the end, `WouldBlock` if nothing has come.
+#[cfg(unix)]
+fn peek(stream: &TcpStream) -> io::Result<usize> {
+    SockRef::from(stream).recv_with_flags(&mut [MaybeUninit::uninit()], libc::MSG_PEEK | libc::MSG_DONTWAIT)
+}
+
+/// The same where no single call can.
+#[cfg(not(unix))]
+fn peek(stream: &TcpStream) -> io::Result<usize> {
+    stream.set_nonblocking(true)?;
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false)?;
+    peeked
+}
+
+/// Whether a probe found nothing to read on an open connection.
+pub(super) fn nothing_to_read(probed: &Result<bool, Error>) -> bool {
+    matches!(probed, Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock)
+}
+
+/// A signal, or a socket time-out that came before the clock's.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+fn may_have_been_sent() -> bool {
+    attempt::current().is_some_and(|attempt| attempt.may_have_been_sent())
+}
+
+/// How long to wait at first. The kernel may end a long wait late, by up to an eighth of its length, so a part of it
+/// is left for shorter waits.
+fn first_wait(left: Duration) -> Duration {
+    let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    if left <= SHORT_WAIT {
+        return Duration::from_millis(milliseconds + 1);
+    }
+    let steps = (milliseconds - milliseconds / 8) / TIMEOUT_STEP_MILLISECONDS;
+    Duration::from_millis(steps * TIMEOUT_STEP_MILLISECONDS)
+}
+
+/// How large the buffers of a kept connection are, and how much room `output` always has.
+#[derive(Clone, Copy, Default)]
+struct BufferSizes {
+    input: usize,
+    output: usize,
+    min_output_room: usize,
+}
+
+/// ureq writes whole lines of the head here.
+const HTTP_SIZES: BufferSizes =
+    BufferSizes { input: BUFFER_SIZE, output: BUFFER_SIZE + (8 << 10), min_output_room: 8 << 10 };
+/// TLS goes on where it stopped, and keeps in buffers of its own what it reads.
+const TLS_SIZES: BufferSizes = BufferSizes { input: 4 << 10, output: 8 << 10, min_output_room: 1 };
+
+/// Buffers whose `output` grows until what is in it is sent.
+#[derive(Default)]
+struct TcpBuffers {
+    sizes: BufferSizes,
+    output: Vec<u8>,
+    /// The part of `output` that is to be sent.
+    written: usize,
+    queued: usize,
+    input: Vec<u8>,
+    /// The part of `input` that is filled and not consumed.
+    consumed: usize,
+    filled: usize,
+    made_progress: bool,
+}
+
+impl TcpBuffers {
+    fn is_empty(&self) -> bool {
+        self.unwritten().is_empty() && self.input().is_empty()
+    }
+
+    fn unwritten(&self) -> &[u8] {
+        &self.output[self.written..self.queued]
+    }
+
+    fn enqueue(&mut self, amount: usize) {
+        self.queued = (self.queued + amount).min(self.output.len());
+    }
+
+    fn mark_written(&mut self, amount: usize) {
+        self.written += amount;
+        if self.written < self.queued {
+            return;
+        }
+        (self.written, self.queued) = (0, 0);
+        if self.output.len() > self.sizes.output {
+            self.output = Vec::new();
+        }
+    }
+}
+
+impl Buffers for TcpBuffers {
+    fn output(&mut self) -> &mut [u8] {
+        if self.output.len() - self.queued < self.sizes.min_output_room {
+            self.output.resize((self.output.len() * 2).max(self.sizes.output), 0);
+        }
+        &mut self.output[self.queued..]
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[self.consumed..self.filled]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        if self.input.is_empty() {
+            self.input.resize(self.sizes.input, 0);
+        }
+        if self.consumed > 0 {
+            self.input.copy_within(self.consumed..self.filled, 0);
+            self.filled -= self.consumed;
+            self.consumed = 0;
+        }
+        &mut self.input[self.filled..]
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.filled = (self.filled + amount).min(self.input.len());
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.made_progress = amount > 0;
+        self.consumed = (self.consumed + amount).min(self.filled);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.output();
+        self.input_append_buf();
+        (&mut self.input[self.filled..], &mut self.output[self.queued..])
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.made_progress && self.consumed < self.filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn without_an_attempt_record_no_byte_leaves() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut transport = TcpTransport::new(Arc::new(stream), false);
+        transport.buffers().output()[..5].copy_from_slice(b"POST ");
+        transport.transmit_output(5, NextTimeout::default()).unwrap();
+        assert!(matches!(transport.await_input(NextTimeout::default()), Err(Error::Timeout(_))));
+        drop(transport);
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).unwrap();
+        assert!(received.is_empty());
+    }
+
+    /// The kernel's time-outs may be late by an eighth of their length.
+    #[test]
+    fn the_parts_of_a_wait_end_in_time_even_if_each_is_late() {
+        for seconds in [1, 20, 80, 100_000] {
+            let (mut left, mut parts) = (Duration::from_secs(seconds), 0);
+            loop {
+                let part = first_wait(left);
+                parts += 1;
+                match left.checked_sub(part + part / 8) {
+                    Some(rest) if !rest.is_zero() => left = rest,
+                    _ => break,
+                }
+            }
+            let late = first_wait(left) + first_wait(left) / 8 - left;
+            assert!(late <= Duration::from_millis(50), "{seconds} s: {late:?} late");
+            assert!(parts < 20, "{seconds} s: {parts} parts");
+        }
+        assert_eq!(first_wait(Duration::from_nanos(1)), Duration::from_millis(1));
+    }
+}

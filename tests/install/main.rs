@@ -1,0 +1,18 @@
+//! The library as it is installed: what lies where, how programs find it, and what is in it.
+
+#[path = "../support"]
+mod support {
+    #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
+    pub mod artefacts;
+    pub mod environment;
+    pub mod gateway;
+    #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
+    pub mod header;
+    #[allow(dead_code, reason = "the suite `api` uses all of it")]
+    pub mod samples;
+    #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
+    pub mod tools;
+}
+
+mod installed;
+mod packages;

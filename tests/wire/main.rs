@@ -1,0 +1,30 @@
+//! The library over real sockets, against servers that fail on purpose and against real ones.
+
+#[path = "../support"]
+mod support {
+    #[allow(dead_code, reason = "the suite `api` uses all of it")]
+    pub mod checks;
+    pub mod fault_server;
+    pub mod gateway;
+    pub mod proxy;
+    pub mod refusing;
+    #[allow(dead_code, reason = "the suite `api` uses all of it")]
+    pub mod samples;
+    pub mod tls;
+    #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
+    pub mod tools;
+    #[allow(dead_code, reason = "the suite `timing` uses all of it")]
+    pub mod wait;
+}
+
+mod connections;
+mod delivery;
+#[cfg(target_os = "linux")]
+mod early_answers;
+mod gateway;
+mod nested_sends;
+mod proxy;
+mod randomised;
+mod real_servers;
+mod secure_gateway;
+mod tls;
