@@ -76,6 +76,26 @@ pub(crate) fn check_head<'a>(request: &'a Request, settings: &Settings) -> Resul
     Ok((account_id, edge))
 }
 
+/// Answers a GET: the account by the name `me`, and any user by id.
+pub(crate) fn read(request: &Request, settings: &Settings) -> Result<Answer, Refused> {
+    check_http(request)?;
+    let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let node = path.strip_prefix(settings.base_path()).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let is_user = !node.is_empty() && node.bytes().all(|byte| byte.is_ascii_digit());
+    if find_endpoint(&request.path, settings.base_path()).is_ok() {
+        check_method(&request.method)?;
+    }
+    if node != "me" && !is_user {
+        return Err((not_found(), faults::concludes(27)));
+    }
+    check_token(request, &settings.token)?;
+    let body = match node {
+        "me" => json!({"user_id": settings.account_id, "username": "your_account"}),
+        user => json!({"id": user, "username": format!("user_{user}")}),
+    };
+    Ok(from_meta(200, &body))
+}
+
 fn check_http(request: &Request) -> Result<(), Refused> {
     match &request.fault {
         Some(fault) => Err(refused_by_gateway(fault.status, fault.code, fault.message)),

@@ -160,6 +160,9 @@ impl Gateway {
 
     /// Decides on a request, delivers what it brings, and keeps it. Returns it with what the connection has to do.
     pub(crate) fn handle(&self, request: Request, connection: u64) -> (Arc<Received>, Play) {
+        if request.method == "GET" {
+            return self.read(request, connection);
+        }
         // Without the lock: what the request alone decides.
         let head = answers::check_head(&request, &self.settings);
         let (verdict, body) = match head {
@@ -176,8 +179,21 @@ impl Gateway {
         let mut state = self.state();
         let planned = if is_http { state.planned_answers.pop_front() } else { None };
         let decision = match planned {
-            Some(answer) => Decision::planned(answer, named_user(body)),
+            Some(answer) => Decision::answered(answer, &[], named_user(body)),
             None => self.decide(&mut state, verdict, body),
+        };
+        self.keep(state, decision, request, connection)
+    }
+
+    /// Answers a request that asks for something and delivers nothing.
+    fn read(&self, request: Request, connection: u64) -> (Arc<Received>, Play) {
+        let mut state = self.state();
+        let decision = match state.planned_answers.pop_front() {
+            Some(answer) => Decision::answered(answer, &[], None),
+            None => match answers::read(&request, &self.settings) {
+                Ok(answer) => Decision::answered(answer, faults::concludes(0), None),
+                Err(refused) => Decision::refused(Denied::Gateway(refused), 0, None),
+            },
         };
         self.keep(state, decision, request, connection)
     }
@@ -288,14 +304,15 @@ impl Gateway {
 }
 
 impl Decision {
-    fn planned(answer: Answer, user: Option<String>) -> Decision {
+    /// For a response that delivers nothing and refuses nothing.
+    fn answered(answer: Answer, must_conclude: &'static [Conclusion], user: Option<String>) -> Decision {
         Decision {
             answer: Some(answer),
             play: Play::Answer,
             fault: None,
             got_it: false,
             is_refused: false,
-            must_conclude: &[],
+            must_conclude,
             user,
             message_id: None,
             kind: None,

@@ -118,6 +118,20 @@ fn other_paths_are_a_404_page_and_other_methods_405() {
 }
 
 #[test]
+fn the_account_and_users_can_be_read() {
+    let simulator = Simulator::start().unwrap();
+    let get = |path: &str| ask_once(&simulator, request(&format!("GET /meta/v25.0/{path}"), &good_headers(), ""));
+    assert_eq!(get("me").json(), json!({"user_id": simulator.account_id(), "username": "your_account"}));
+    assert_eq!(get("81?fields=username").json(), json!({"id": "81", "username": "user_81"}));
+    assert_eq!(get("you").status, 404);
+    let other = good_headers().replace("Bearer hmat", "Bearer other");
+    assert_eq!(ask_once(&simulator, request("GET /meta/v25.0/me", &other, "")).status, 401);
+    let counts = simulator.counts();
+    assert_eq!((counts.requests, counts.messages, counts.refused), (4, 0, 2));
+    assert!(simulator.received().iter().all(|received| !received.got_it));
+}
+
+#[test]
 fn only_json_by_content_type_is_looked_at() {
     let simulator = Simulator::start().unwrap();
     let start = format!("POST {MESSAGES}");

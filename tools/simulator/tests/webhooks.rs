@@ -273,7 +273,7 @@ fn accepted_messages_come_back_as_echoes_even_when_the_answer_is_lost() {
         assert_eq!((echo.kind(), echo.user_id()), (EventKind::Echo, Some(USER)));
         assert_eq!(echo.message_id(), received[seq - 1].message_id.as_deref());
     }
-    assert_eq!((echoes[1].text(), echoes[2].attachments()[0].kind()), (Some("lost"), "like_heart"));
+    assert_eq!((echoes[1].text(), echoes[2].attachments()[0].attachment_type()), (Some("lost"), "like_heart"));
     assert_eq!(posts.len(), 3);
 }
 
