@@ -30,7 +30,7 @@ const SEVEN_DAYS_MS: i64 = 7 * 24 * 3_600_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 const PAGE: &str = include_str!("page.html");
-/// Stands in the page where each response has its own nonce.
+/// The place in the page where each response has its own nonce.
 const NONCE_MARKER: &str = "{{nonce}}";
 
 /// What the server does for a request.

@@ -425,7 +425,7 @@ pub fn table_text() -> String {
     heading.to_owned() + &TABLE.iter().map(row).collect::<String>()
 }
 
-/// What the client must conclude from a response that is no fault.
+/// What the client must conclude from a response without a fault.
 pub(crate) fn concludes(status: u8) -> &'static [Conclusion] {
     const ALL: [[Conclusion; 1]; 9] = [
         [always(0)],

@@ -19,7 +19,7 @@ const MOST_EVENTS: usize = 10_000;
 const MOST_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// How far the clock may be moved.
 pub(crate) const MOST_OFFSET_MS: i64 = 100 * 366 * 24 * HOUR_MS;
-/// Whoever wrote a comment that nobody announced.
+/// The author of a comment that was never announced.
 const COMMENTER_ID: &str = "8123450000000001";
 
 /// Why people cannot be written to.

@@ -94,7 +94,7 @@ fn every_kind_of_message_is_drawn() {
     assert_eq!(browser.count("[data-fallback=json]"), 0);
     assert_eq!(browser.count(".item .heart"), 1);
     assert!(browser.count(".card") >= 10);
-    // What nobody knows is shown as it is.
+    // An unknown message is shown as JSON.
     let unknown = message(
         json!({"attachment": {"type": "template", "payload": {"template_type": "button", "text": "T", "buttons": [{"type": "postback", "title": "B", "payload": "p"}]}}, "new": 1}),
     );
@@ -606,7 +606,7 @@ fn a_burst_of_5000_leaves_the_newest_and_a_bounded_document() {
     }
     browser.wait_text(".bubble", "number 5000.");
     assert!(browser.count(".item") <= 300);
-    // Newer ones stand in order below older ones.
+    // Newer ones are in order below older ones.
     let order = "const all = [...document.querySelectorAll('.item')].map((one) => Number(one.dataset.key.slice(1))); \
                  return all.length === 300 && all.every((key, at) => at === 0 || key === all[at - 1] + 1)";
     browser.wait("they are in order without a gap", order, json!([]));

@@ -171,7 +171,7 @@ impl Browser {
         found.as_array().unwrap().iter().map(|one| one[ELEMENT].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Waits for an element, and clicks it where a person would. The page may draw it anew meanwhile.
+    /// Waits for an element, and clicks it where a person would. The page may replace it meanwhile.
     pub fn click(&self, css: &str) {
         let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
@@ -207,7 +207,7 @@ impl Browser {
         self.call("POST", "/actions", json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}));
     }
 
-    /// Role and name that assistive technology is told.
+    /// Role and name for assistive technology.
     pub fn role_and_name(&self, element: &str) -> (String, String) {
         let get = |what: &str| {
             self.call("GET", &format!("/element/{element}/{what}"), Value::Null).as_str().unwrap_or_default().to_owned()

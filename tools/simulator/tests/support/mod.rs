@@ -313,7 +313,7 @@ pub fn say_missing(what: &str) {
     eprintln!("not tested, because {what} is missing");
 }
 
-/// Status and both outputs, for people.
+/// Exit status and both outputs, human-readable.
 pub fn shown(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
