@@ -1,5 +1,7 @@
 //! From a request to its response: the gateway's own checks first, then Meta's, then the ids.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::Settings;
@@ -18,7 +20,7 @@ pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// Names and values, in this order.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The body, unmodified.
     pub body: Vec<u8>,
 }
@@ -26,14 +28,18 @@ pub struct Answer {
 impl Answer {
     /// A JSON response.
     pub fn json(status: u16, body: &Value) -> Answer {
-        Answer::new(status, "application/json; charset=UTF-8", &body.to_string())
+        Answer {
+            status,
+            headers: vec![("Content-Type".into(), "application/json; charset=UTF-8".into())],
+            body: body.to_string().into_bytes(),
+        }
     }
 
     /// A response with a content type and a text.
     pub fn new(status: u16, content_type: &str, body: &str) -> Answer {
         Answer {
             status,
-            headers: vec![("Content-Type".to_owned(), content_type.to_owned())],
+            headers: vec![("Content-Type".into(), content_type.to_owned().into())],
             body: body.as_bytes().to_vec(),
         }
     }
@@ -41,13 +47,14 @@ impl Answer {
     /// The same with one more header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Answer {
-        self.headers.push((name.to_owned(), value.to_owned()));
+        self.headers.push((name.to_owned().into(), value.to_owned().into()));
         self
     }
 
     /// The value of a header, whatever the case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        http::find_header(&self.headers, name)
+        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_ref())
     }
 
     /// Whether the status is one of 200 to 299.
@@ -216,7 +223,9 @@ pub(crate) fn refused_by_meta(refusal: &Refusal, number: u64) -> Refused {
 
 fn from_meta(status: u16, body: &Value) -> Answer {
     const USAGE: &str = r#"{"call_count":1,"total_cputime":1,"total_time":1}"#;
-    Answer::json(status, body).with_header("X-App-Usage", USAGE)
+    let mut answer = Answer::json(status, body);
+    answer.headers.push(("X-App-Usage".into(), USAGE.into()));
+    answer
 }
 
 /// A refusal in the gateway's own flat shape.

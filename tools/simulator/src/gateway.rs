@@ -272,7 +272,6 @@ impl Gateway {
             connection,
             method: request.method,
             path: request.path,
-            headers: request.headers,
             head: request.head,
             body: request.body,
             answer: decision.answer,

@@ -22,7 +22,6 @@ pub struct Fault {
 pub struct Request {
     pub method: String,
     pub path: String,
-    pub headers: Vec<(String, String)>,
     pub head: String,
     pub body: Vec<u8>,
     is_http_1_1: bool,
@@ -32,20 +31,18 @@ pub struct Request {
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
-        find_header(&self.headers, name)
+        headers_of(&self.head).find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Every value of a header, to see whether it came more than once.
     fn all_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let same_name = move |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
-        self.headers.iter().filter(same_name).map(|(_, value)| value.as_str())
+        headers_of(&self.head).filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     fn unreadable(bytes: &[u8], fault: Fault) -> Request {
         Request {
             method: String::new(),
             path: String::new(),
-            headers: Vec::new(),
             head: String::from_utf8_lossy(bytes).into_owned(),
             body: Vec::new(),
             is_http_1_1: false,
@@ -179,23 +176,17 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, Fault> {
         }
         Err(_) => return Err(fault(400, "BAD_REQUEST", "This is not an HTTP/1.1 request.")),
     };
-    let as_text = |header: &httparse::Header| {
-        let value = String::from_utf8_lossy(header.value).into_owned();
-        (header.name.to_owned(), value)
-    };
-    let headers: Vec<(String, String)> = parsed.headers.iter().map(as_text).collect();
-    let says_close = find_header(&headers, "connection").is_some_and(|value| lists(value, "close"));
     let is_http_1_1 = parsed.version == Some(1);
-    let request = Request {
+    let mut request = Request {
         method: parsed.method.unwrap_or_default().to_owned(),
         path: parsed.path.unwrap_or_default().to_owned(),
         is_http_1_1,
-        keeps_alive: is_http_1_1 && !says_close,
-        headers,
+        keeps_alive: is_http_1_1,
         head: String::from_utf8_lossy(&bytes[..length]).into_owned(),
         body: Vec::new(),
         fault: None,
     };
+    request.keeps_alive &= !request.header("connection").is_some_and(|value| lists(value, "close"));
     Ok(Some((request, length)))
 }
 
@@ -226,9 +217,10 @@ fn fault(status: u16, code: &'static str, message: &'static str) -> Fault {
     Fault { status, code, message }
 }
 
-pub fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let found = headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
+/// The names and values in a head that was parsed.
+pub fn headers_of(head: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = head.split('\n').skip(1).map(|line| line.strip_suffix('\r').unwrap_or(line));
+    lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim_matches([' ', '\t'])))
 }
 
 /// The token in the value of an `Authorization` header.

@@ -29,8 +29,6 @@ pub struct Received {
     pub method: String,
     /// The path with its query, unmodified.
     pub path: String,
-    /// Names and values, unmodified.
-    pub headers: Vec<(String, String)>,
     /// The request line and the headers unmodified, up to and with the empty line.
     pub head: String,
     /// The body, unmodified.
@@ -60,9 +58,14 @@ impl Received {
         serde_json::from_slice(&self.body).ok()
     }
 
+    /// Names and values of the headers, in order; none if the request could not be read.
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        if self.method.is_empty() { Vec::new() } else { http::headers_of(&self.head).collect() }
+    }
+
     /// The value of a header, whatever the case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        http::find_header(&self.headers, name)
+        self.headers().into_iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The token after `Bearer`, whether right or wrong.
@@ -80,12 +83,13 @@ impl Received {
     }
 
     fn size(&self) -> usize {
-        let pairs = |pairs: &[(String, String)]| -> usize {
-            pairs.iter().map(|(name, value)| name.len() + value.len() + 2 * mem::size_of::<String>()).sum()
-        };
-        let answer = self.answer.as_ref().map_or(0, |answer| answer.body.len() + pairs(&answer.headers));
+        let answer = self.answer.as_ref().map_or(0, |answer| {
+            let headers =
+                answer.headers.iter().map(|(name, value)| name.len() + value.len() + 2 * mem::size_of::<String>());
+            answer.body.len() + headers.sum::<usize>()
+        });
         let ids = [&self.user, &self.message_id].into_iter().flatten().map(String::len).sum::<usize>();
-        OVERHEAD + pairs(&self.headers) + self.head.len() + self.path.len() + self.body.len() + answer + ids
+        OVERHEAD + self.head.len() + self.path.len() + self.body.len() + answer + ids
     }
 }
 
@@ -240,7 +244,6 @@ mod tests {
             connection: 0,
             method: "POST".to_owned(),
             path: "/".to_owned(),
-            headers: Vec::new(),
             head: String::new(),
             body: body.as_bytes().to_vec(),
             answer: None,
