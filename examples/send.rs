@@ -1,12 +1,9 @@
 //! Sends one text. `cargo run --example send -- --help` says how.
 
-#[path = "gateway/gateway.rs"]
-mod gateway;
-
 use std::process::ExitCode;
 
-use gateway::{Gateway, hide_token};
 use hookmyapp::{Client, Config, Delivery, Error, Response};
+use hookmyapp_simulator::{Simulator, hide_token};
 
 const USAGE: &str = "\
 usage: send [--env-file FILE] RECIPIENT_ID TEXT
@@ -15,7 +12,7 @@ usage: send [--env-file FILE] RECIPIENT_ID TEXT
 Sends TEXT to the Instagram user with the scoped id RECIPIENT_ID, the sender.id of a webhook. Where to send and as whom
 is read from the environment, or from the FILE that `hookmyapp sandbox env --write` makes.
 
-  --local   send through a gateway inside this process instead: no account is needed, and the request and the answer
+  --local   send to a simulator inside this process instead: no account is needed, and the request and the answer
             are shown as they went over the wire
 
 exit code: 0 accepted, 1 not sent, 2 refused, 3 possibly delivered, 64 wrong usage";
@@ -51,19 +48,21 @@ fn send(config: &Config, recipient_id: &str, text: &str) -> ExitCode {
 }
 
 fn send_locally(text: &str) -> ExitCode {
-    let gateway = match Gateway::start() {
-        Ok(gateway) => gateway,
+    let simulator = match Simulator::start() {
+        Ok(simulator) => simulator,
         Err(error) => {
-            eprintln!("cannot start the local gateway: {error}");
+            eprintln!("cannot start the simulator: {error}");
             return ExitCode::from(NOT_SENT);
         }
     };
-    let config = Config::new(&gateway.base_url(), gateway.account_id(), gateway.token());
+    let config = Config::new(&simulator.base_url(), simulator.account_id(), simulator.token());
     let outcome = Client::new(&config).and_then(|client| client.send_text("8123456789012345", text));
-    for request in gateway.received() {
-        let head = hide_token(&request.head, gateway.token());
+    for request in simulator.received() {
+        let head = hide_token(&request.head, simulator.token());
         println!("{}\n\n{}\n", head.trim_end().replace('\r', ""), String::from_utf8_lossy(&request.body));
-        println!("HTTP {}\n{}\n", request.answer.status, String::from_utf8_lossy(&request.answer.body));
+        if let Some(answer) = &request.answer {
+            println!("HTTP {}\n{}\n", answer.status, String::from_utf8_lossy(&answer.body));
+        }
     }
     report(outcome)
 }

@@ -1,12 +1,13 @@
 //! Where a configuration comes from, and which settings are rejected with which text.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::checks::{config_error, everything_shown};
 use crate::support::child;
-use crate::support::gateway::{Answer, Gateway};
+use crate::support::gateway::{Answer, Gateway, Settings};
 use crate::support::refusing::Refusing;
 use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use hookmyapp::{Client, Config, Warning};
@@ -218,10 +219,11 @@ fn variable_that_is_not_utf8_is_rejected_by_name() {
 
 #[test]
 fn localhost_ipv4_and_ipv6_are_connected_to() {
-    for (address, hosts) in [("127.0.0.1", &["127.0.0.1", "localhost"][..]), ("[::1]", &["[::1]"])] {
-        let gateway = match Gateway::start_on(format!("{address}:0")) {
+    for (address, hosts) in [("127.0.0.1:0", &["127.0.0.1", "localhost"][..]), ("[::1]:0", &["[::1]"])] {
+        let address: SocketAddr = address.parse().unwrap();
+        let gateway = match Gateway::start_with(Settings { address, ..Settings::default() }) {
             Ok(gateway) => gateway,
-            Err(error) if address == "[::1]" => {
+            Err(error) if address.is_ipv6() => {
                 eprintln!("this machine has no IPv6: {error}");
                 continue;
             }

@@ -413,14 +413,14 @@ fn threads_that_share_a_message_get_their_own_responses() {
     for (id, response) in &answers {
         assert_eq!(response.recipient_id(), Some(id.as_str()));
         let mut own = received.iter().filter(|one| one.json().unwrap()["recipient"]["id"] == id.as_str());
-        assert_eq!(own.next().unwrap().answer.body, response.body());
+        assert_eq!(own.next().unwrap().answer.as_ref().unwrap().body, response.body());
         assert!(own.next().is_none(), "{id} got it twice");
     }
     let ids: BTreeSet<&str> = answers.iter().map(|(_, response)| response.message_id().unwrap()).collect();
     assert_eq!(ids.len(), answers.len());
     let bodies: BTreeSet<String> = received.iter().map(|one| one.json().unwrap()["message"].to_string()).collect();
     assert_eq!(bodies.len(), 1);
-    let connections: BTreeSet<usize> = received.iter().map(|one| one.connection).collect();
+    let connections: BTreeSet<u64> = received.iter().map(|one| one.connection).collect();
     assert!(connections.len() <= THREADS, "{connections:?}");
 }
 
@@ -464,7 +464,7 @@ fn response_of_a_non_gateway_names_the_requested_url() {
 
 // Connections
 
-fn connections(gateway: &Gateway) -> Vec<usize> {
+fn connections(gateway: &Gateway) -> Vec<u64> {
     gateway.received().iter().map(|one| one.connection).collect()
 }
 

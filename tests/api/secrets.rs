@@ -10,7 +10,7 @@ use hookmyapp::{Client, Config, Error, ErrorKind, Message};
 
 fn gateway() -> Gateway {
     let settings = Settings { token: TOKEN.to_owned(), ..Settings::default() };
-    Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap()
+    Gateway::start_with(settings).unwrap()
 }
 
 fn config(base_url: &str) -> Config {
@@ -60,7 +60,7 @@ fn no_error_shows_the_token_whatever_its_kind() {
 fn token_is_redacted_in_every_json_spelling() {
     const ODD: &str = r#"hm"at\live/0000/EXAMPLE"#;
     let settings = Settings { token: ODD.to_owned(), ..Settings::default() };
-    let gateway = Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let gateway = Gateway::start_with(settings).unwrap();
     let client = Client::new(&Config::new(&gateway.base_url(), ACCOUNT_ID, ODD)).unwrap();
     client.send_text(USER, "Hello").unwrap();
     let quoted = |text: &str| serde_json::to_string(text).unwrap().trim_matches('"').to_owned();

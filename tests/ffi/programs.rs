@@ -8,11 +8,11 @@ use crate::support::artefacts::{
     BOTH, Linked, Program, artefacts, compile, compiler_for, libraries, private_libraries,
 };
 use crate::support::environment::lead_to;
-use crate::support::gateway::{Gateway, Received};
+use crate::support::gateway::Gateway;
 use crate::support::header::Header;
 use crate::support::samples::USER;
+use crate::support::tools;
 use crate::support::webhook::SECRET;
-use crate::support::{gateway, tools};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -125,7 +125,7 @@ fn every_c_function_works() {
 fn check_what_every_function_sent(gateway: &Gateway) {
     let received = gateway.received();
     assert_eq!(received.len(), 29);
-    let bodies: Vec<_> = received.iter().filter_map(Received::json).collect();
+    let bodies: Vec<_> = received.iter().filter_map(|request| request.json()).collect();
     assert_eq!(bodies.len(), 28, "one was a GET");
     assert_eq!(bodies[0], json!({"recipient": {"id": USER}, "message": {"text": "Grüße"}}));
     assert_eq!(bodies[1], json!({"recipient": {"id": "1"}, "message": {"text": "raw"}}));
@@ -136,8 +136,8 @@ fn check_what_every_function_sent(gateway: &Gateway) {
     let kinds = |name: &str| bodies.iter().filter(|body| body.get(name).is_some()).count();
     assert_eq!((kinds("sender_action"), kinds("tag")), (5, 1));
     assert_eq!(bodies[17]["recipient"], json!({"comment_id": "17900000000000001"}));
-    let refused = received.iter().filter(|request| !request.answer.is_success());
-    assert_eq!(refused.map(|request| request.answer.status).collect::<Vec<_>>(), [400, 401]);
+    let refused = received.iter().filter(|request| !request.is_accepted());
+    assert_eq!(refused.map(|request| request.answer.as_ref().unwrap().status).collect::<Vec<_>>(), [400, 401]);
 }
 
 #[test]
@@ -184,8 +184,9 @@ fn every_cpp_function_works() {
         let mut command = program.command();
         command.arg(env_file(&gateway, folder));
         assert_eq!(tools::run(lead(&mut command, &gateway)), "done\n");
-        let shown = |request: &gateway::Received| String::from_utf8(request.body.clone()).unwrap();
-        assert!(gateway.received().iter().all(|request| !shown(request).contains("cut")), "a text was cut");
+        let bodies: Vec<String> =
+            gateway.received().iter().map(|request| String::from_utf8(request.body.clone()).unwrap()).collect();
+        assert!(bodies.iter().all(|body| !body.contains("cut")), "a text was cut");
     });
 }
 
@@ -267,9 +268,8 @@ fn each_build(source: &str, flags: &[&str], standards: &[&str], check: impl Fn(&
             let program = compile(&words, &[tools::file(source)], Linked::Shared, folder.path());
             let gateway = Gateway::start().unwrap();
             let printed = tools::run(lead(&mut program.command(), &gateway));
-            let text =
-                |request: &gateway::Received| request.json().unwrap()["message"]["text"].as_str().unwrap().into();
-            let texts: Vec<String> = gateway.received().iter().map(text).collect();
+            let bodies = gateway.received().into_iter().map(|request| request.json().unwrap());
+            let texts: Vec<String> = bodies.map(|body| body["message"]["text"].as_str().unwrap().into()).collect();
             check(standard, &printed, &texts);
         }
     }

@@ -21,7 +21,6 @@ mod connections;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod early_answers;
-mod gateway;
 mod nested_sends;
 mod proxy;
 mod randomised;

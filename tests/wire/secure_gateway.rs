@@ -9,15 +9,15 @@ use crate::support::gateway::{Gateway, Received};
 use crate::support::tls::TlsServer;
 
 pub struct SecureGateway {
-    pub gateway: Gateway,
+    pub gateway: Arc<Gateway>,
     pub front: TlsServer,
 }
 
 impl SecureGateway {
     pub fn start(config: Arc<ServerConfig>) -> SecureGateway {
-        let gateway = Gateway::start().unwrap();
-        let handle = gateway.handle();
-        let front = TlsServer::start(config, move |stream| handle.serve(stream));
+        let gateway = Arc::new(Gateway::start().unwrap());
+        let served = Arc::clone(&gateway);
+        let front = TlsServer::start(config, move |stream| served.serve(stream));
         SecureGateway { gateway, front }
     }
 
@@ -29,7 +29,7 @@ impl SecureGateway {
     }
 
     /// Every request, after the connections have ended.
-    pub fn received(self) -> Vec<Received> {
+    pub fn received(self) -> Vec<Arc<Received>> {
         self.front.stop();
         self.gateway.received()
     }

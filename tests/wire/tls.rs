@@ -78,6 +78,6 @@ fn server_without_tls_gets_no_request() {
     let config = Config::new(&base_url, gateway.account_id(), gateway.token());
     let error = send(&config).unwrap_err();
     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::NotSent), "{error}");
-    let shown: Vec<String> = gateway.received().into_iter().map(|received| received.head).collect();
+    let shown: Vec<String> = gateway.received().iter().map(|received| received.head.clone()).collect();
     assert!(shown.iter().all(|bytes| !bytes.contains("POST") && !bytes.contains(gateway.token())), "{shown:?}");
 }

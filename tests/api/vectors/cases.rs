@@ -1,7 +1,6 @@
 // The vectors of requests, refused requests and replies. rust.rs and c.rs include this file, each with the API of its
 // language under the same names.
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::gateway::{Answer, Gateway, Received, Settings};
@@ -9,8 +8,8 @@ use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use crate::support::vectors::{Fields, read_all};
 
 pub fn gateway_of(account_id: &str, token: &str) -> Gateway {
-    let settings = Settings { account_id: account_id.to_owned(), token: token.to_owned(), on_request: None };
-    Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap()
+    let settings = Settings { account_id: account_id.to_owned(), token: token.to_owned(), ..Settings::default() };
+    Gateway::start_with(settings).unwrap()
 }
 
 pub fn client_of(gateway: &Gateway) -> Client {
@@ -82,12 +81,12 @@ fn request_head_contains_exactly_six_headers() {
         ("accept", "application/json".to_owned()),
     ] {
         let values = |received: &Received| -> Vec<String> {
-            let headers = received.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-            headers.map(|(_, value)| value.clone()).collect()
+            let headers = received.headers().into_iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+            headers.map(|(_, value)| value.to_owned()).collect()
         };
         assert_eq!(values(received), [value], "{name}");
     }
-    assert_eq!(received.headers.len(), 6, "{:?}", received.head);
+    assert_eq!(received.headers().len(), 6, "{:?}", received.head);
 }
 
 // Requests that must be refused
@@ -227,6 +226,7 @@ impl Answered {
 fn play(gateway: &Gateway, vector: &mut Fields, send: impl FnOnce() -> Result<Response, Error>) -> Answered {
     let http_status = vector.integer("http_status").unwrap().try_into().unwrap();
     let (headers, body) = (vector.object("headers").rest(), vector.text("body"));
+    let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     gateway.answer_next(Answer { status: http_status, headers, body: body.as_bytes().to_vec() });
     let before = gateway.received().len();
     let outcome = send();

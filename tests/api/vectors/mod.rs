@@ -191,7 +191,7 @@ fn process_sends_with_only_its_environment() {
     ]);
     let [received] = &gateway.received()[..] else { panic!("{said:?}") };
     assert_eq!(received.bearer_token(), Some(TOKEN));
-    let answer: serde_json::Value = serde_json::from_slice(&received.answer.body).unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&received.answer.as_ref().unwrap().body).unwrap();
     let url = format!("url {base_url}/{ACCOUNT_ID}/messages");
     assert_eq!(said, [url, format!("sent {}", answer["message_id"].as_str().unwrap())]);
 }
