@@ -4,7 +4,9 @@ use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
 use std::{env, thread};
 
 use hookmyapp::webhook::{self, Event, EventKind};
@@ -21,14 +23,18 @@ https pass HookMyApp's requests on to it.
   POST   a delivery: 401 unless its signature fits, else 200; then each message and each tap on a button is answered,
          once
 
+SIGTERM and SIGINT end it: it takes no more deliveries, and answers what it has taken.
+
 VERIFY_TOKEN, WEBHOOK_HMAC_SECRET and the settings of a send, such as INSTAGRAM_API_URL, are read from the environment.
 
-exit code: 1 cannot start, 64 wrong usage";
+exit code: 0 ended by a signal, 1 cannot start, 64 wrong usage";
 
 const CANNOT_START: u8 = 1;
 const WRONG_USAGE: u8 = 64;
 const BODY_LIMIT: u64 = 1 << 20;
 const KEYS_KEPT: usize = 10_000;
+/// How long the last answers may take after a signal.
+const LAST_ANSWERS: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|text| text.to_string_lossy().into()).collect();
@@ -66,15 +72,46 @@ fn run(port: u16) -> Result<(), String> {
         queue,
     };
     let cannot_listen = |error| format!("cannot listen on port {port}: {error}");
-    let server = Server::http((Ipv4Addr::LOCALHOST, port)).map_err(cannot_listen)?;
+    let server = Arc::new(Server::http((Ipv4Addr::LOCALHOST, port)).map_err(cannot_listen)?);
     // HookMyApp waits 10 seconds for the 200, but a send may take longer: sends are made on a thread of their own.
-    thread::spawn(move || answer_all(&client, &queued));
+    let (all_answered, is_over) = mpsc::channel();
+    let answering = client.clone();
+    thread::spawn(move || {
+        answer_all(&answering, &queued);
+        let _ = all_answered.send(());
+    });
+    stop_on_signal(&server)?;
     say(&format!("listening on http://{}", server.server_addr()));
     for mut request in server.incoming_requests() {
         let (status, body) = desk.handle(&mut request);
         // Who asked may be gone.
         let _ = request.respond(Response::from_string(body).with_status_code(status));
     }
+    // Nothing comes into the queue any more: what is in it was answered with 200, so it must not be lost.
+    drop(desk);
+    if is_over.recv_timeout(LAST_ANSWERS).is_err() {
+        eprintln!("{} answers may have been delivered", client.drain(Duration::ZERO));
+    }
+    Ok(())
+}
+
+/// Lets the server take no more requests once a signal asks for the end.
+#[cfg(unix)]
+fn stop_on_signal(server: &Arc<Server>) -> Result<(), String> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot handle signals: {error}"))?;
+    let server = Arc::clone(server);
+    thread::spawn(move || {
+        signals.forever().next();
+        server.unblock();
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn stop_on_signal(_: &Arc<Server>) -> Result<(), String> {
     Ok(())
 }
 
@@ -172,7 +209,7 @@ impl Seen {
     }
 }
 
-/// Goes on when nobody reads the output any more.
+/// Continues when the output is closed.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

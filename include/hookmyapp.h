@@ -13,39 +13,40 @@
  *     hma_response_free(response);
  *     hma_client_free(client);
  *
- * Status    A call that can fail returns an hma_status. HMA_OK is zero; of every
- *           other one the tens digit says what became of the message: 1x not
- *           sent, 2x refused, 3x possibly delivered. The library never repeats a
- *           send by itself, and neither the gateway nor Meta can tell a repeated
- *           message from a new one: see hma_status_delivery().
- * Owning    What a function hands out through an *_out argument, or returns
- *           without const, is yours: free it once with the function named after
- *           its type (hma_string_free() for error strings). A const char * is
- *           borrowed from the object that was asked. Arguments are copied before
- *           the call returns. Every *_out argument is written on every return,
- *           NULL on failure (an old value is overwritten, not freed), so that one
- *           block of code at the end can free everything; response_out is also
- *           set when the gateway refused. An *_out argument may be NULL if it is
- *           not wanted; client_out and events_out may not. Free functions take NULL.
- * Strings   NUL-terminated UTF-8, not changed by others during the call. Error
- *           strings are one line of English and hold neither the access token nor
- *           a proxy's password.
- * Threads   A function that takes a const pointer may run on the same object in
- *           any number of threads at once. One that takes a pointer without const
- *           needs the object for itself. A name is looked up on a helper thread,
- *           the only one that the library starts. It takes over the caller's signal
- *           mask, so that a signal handler of the program may run on it.
+ * Status    A call that can fail returns an hma_status. HMA_OK is 0. For every
+ *           other status the tens digit states the delivery of the message: 1x
+ *           not sent, 2x rejected, 3x possibly delivered. The library never
+ *           repeats a send by itself, and neither the gateway nor Meta recognises
+ *           a repeated message: see hma_status_delivery().
+ * Memory    You own every object returned through an *_out argument or as a
+ *           non-const pointer. Free it once with the function named after its
+ *           type; hma_string_free() frees error strings. A returned const char *
+ *           belongs to the object it was read from: do not free it. Arguments are
+ *           copied before the call returns. Free functions accept NULL.
+ * Outputs   Every *_out argument is written on every return, NULL on failure. An
+ *           old value is overwritten, not freed. One block of code at the end can
+ *           therefore free everything. response_out is also set if the gateway
+ *           rejected the message. An unwanted *_out argument may be NULL, except
+ *           client_out and events_out.
+ * Strings   NUL-terminated UTF-8 that no other thread changes during the call.
+ *           An error string is one line of English. It contains neither the access
+ *           token nor a proxy's password.
+ * Threads   Functions with a const pointer may run on the same object in any
+ *           number of threads at once. Functions with a non-const pointer need
+ *           exclusive access to the object. Name lookups run on a helper thread,
+ *           the only thread that the library starts. It inherits the caller's
+ *           signal mask, so a signal handler of the program may run on it.
  *           hma_client_new(), the functions with from_env in their names and the
- *           system's look-up of a name read the environment: no other thread may
- *           change it meanwhile, as with getenv().
- * Stack     A thread that calls needs 64 KiB of stack.
- * Fork      A child may go on using a client if no other thread was inside a call
- *           at the fork; it opens connections of its own.
- * Limits    Do not cancel or longjmp out of a thread that is inside a call, and
- *           do not call from a signal handler. The shared library stays loaded
- *           after dlclose(). Running out of memory ends the process. A bug that
- *           panics shows Rust's message on standard error and is returned as
- *           HMA_ERROR_INTERNAL. Nothing else is ever printed.
+ *           system's name lookup read the environment: no other thread may change
+ *           it at the same time, as with getenv().
+ * Stack     A calling thread needs 64 KiB of stack.
+ * Fork      A child may use a client of its parent if no other thread was inside a
+ *           call at the fork. The child opens its own connections.
+ * Limits    Do not cancel a thread that is inside a call, do not longjmp out of a
+ *           call, and do not call from a signal handler. The shared library stays
+ *           loaded after dlclose(). Running out of memory ends the process. A
+ *           panic, which is a bug, prints Rust's message to standard error and is
+ *           returned as HMA_ERROR_INTERNAL. Nothing else is ever printed.
  *
  * Generated from src/capi by cbindgen: change the sources, then `make header`.
  */

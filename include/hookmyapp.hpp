@@ -215,8 +215,7 @@ inline response::response(const hma_response *raw)
     : http_status(hma_response_http_status(raw)), message_id(detail::to_string(hma_response_message_id(raw))),
       recipient_id(detail::to_string(hma_response_recipient_id(raw))),
       attachment_id(detail::to_string(hma_response_attachment_id(raw))), meta_code(hma_response_meta_code(raw)),
-      meta_subcode(hma_response_meta_subcode(raw)),
-      gateway_code(detail::to_string(hma_response_gateway_code(raw))),
+      meta_subcode(hma_response_meta_subcode(raw)), gateway_code(detail::to_string(hma_response_gateway_code(raw))),
       error_message(detail::to_string(hma_response_error_message(raw))),
       user_message(detail::to_string(hma_response_user_message(raw))),
       trace_id(detail::to_string(hma_response_trace_id(raw))), retry_after(hma_response_retry_after(raw)),
@@ -374,9 +373,8 @@ private:
         const char *to = in(name, id);
         if (!in.first_error().empty())
             return detail::refused(in.first_error());
-        return detail::string_result(made, [&](char **json, char **error) {
-            return make(raw_.get(), to, json, error);
-        });
+        return detail::string_result(made,
+                                     [&](char **json, char **error) { return make(raw_.get(), to, json, error); });
     }
 
     template <typename Make> explicit message(Make make) : raw_(make(c_strings_)) {}
@@ -552,7 +550,8 @@ public:
     bool is_own() const noexcept { return hma_events_is_own(events_, index_) == 1; }
     /// Whether this is an echo of this text to this user, at or after `since_ms`: evidence that a send with an unknown
     /// outcome did arrive, see hma_events_echoes().
-    bool echoes(const detail::text_in &recipient_id, const detail::text_in &text, std::int64_t since_ms) const noexcept {
+    bool echoes(const detail::text_in &recipient_id, const detail::text_in &text,
+                std::int64_t since_ms) const noexcept {
         return !recipient_id.has_nul() && !text.has_nul() &&
                hma_events_echoes(events_, index_, recipient_id.c_str(), text.c_str(), since_ms) == 1;
     }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes an archive of Rust's the archive of a library: hide-symbols.sh ARCHIVE, with CC from the Makefile.
+# Hides all symbols of a Rust static library but its C functions: hide-symbols.sh ARCHIVE, with CC from the Makefile.
 #
 # As rustc makes it, an archive holds the standard library with names that every program can see, so that two such
 # archives in one program clash as soon as one was made with LTO or with another version of Rust. What is left here is
@@ -25,7 +25,7 @@ objcopy=$(tool objcopy)
 nm=$(tool nm)
 ar=$(tool ar)
 
-# Bitcode of Rust's, which makes the linker's plugins stumble.
+# Rust's bitcode, which the linker's plugins cannot read.
 "$objcopy" --remove-section=.llvmbc --remove-section=.llvmcmd "$archive" "$work/plain.a"
 functions=$("$nm" --defined-only "$work/plain.a" 2>/dev/null | sed -n 's/.* T \(hma_[a-z0-9_]*\)$/-Wl,-u,\1/p')
 # shellcheck disable=SC2086 # several words each

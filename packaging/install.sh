@@ -4,6 +4,7 @@
 #
 # Every file is first written under a temporary name beside its place. They are renamed when all of them are there, so
 # that a failure leaves nothing behind and no program ever meets half a file.
+# shellcheck disable=SC2153 # the variables in capitals come from the Makefile
 set -eu
 umask 022
 
@@ -14,7 +15,7 @@ fail() {
 
 # ---- Where everything goes
 
-# An absolute path without a slash at its end; a relative one is meant from $2.
+# An absolute path without a slash at its end; a relative one is relative to $2.
 absolute() {
     case $1 in
         /*) path=$1 ;;
@@ -34,8 +35,8 @@ stage=${DESTDIR:+$(absolute "$DESTDIR" "$PWD")}
 
 # ---- What the .pc and the CMake files say
 
-# The way to $2 from a file in the folder $1, which the words $3 stand for: relative, so that the whole can be moved, as
-# long as both are below the prefix.
+# The path to $2 from a file in the folder $1, whose name in that file is $3: relative, so that the installed tree can be
+# moved, if both are below the prefix.
 relative_path() {
     case $1/ in
         "$prefix"/*) ;;
@@ -85,7 +86,7 @@ expand() {
         -e "s|@SHARED_NAME@|$SHARED_NAME|g" -e "s|@SHARED_SONAME@|$SHARED_SONAME|g" "$6"
 }
 
-# With the shared library, only `pkg-config --static` names what the archive needs; without it, everybody needs that.
+# With the shared library, only `pkg-config --static` names the libraries of the static library; without it, every program needs them.
 pkg_config() {
     libs='' libs_private=$private
     if [ -z "$SHARED" ]; then libs=" $private" libs_private=''; fi
@@ -111,6 +112,9 @@ man_page() {
     awk -v version="$VERSION" -f packaging/manual.awk include/hookmyapp.h
 }
 
+# `man hma_send_text` finds the page, too.
+functions=$(sed -n 's/^[a-z].*[ *]\(hma_[a-z0-9_]*\)(.*/\1/p' include/hookmyapp.h)
+
 # ---- Every file of the package: the action, what it is made of, where it goes
 
 each_file() {
@@ -128,6 +132,9 @@ each_file() {
     "$1" text cmake_config "$cmakedir/hookmyapp-config.cmake"
     "$1" text cmake_version "$cmakedir/hookmyapp-config-version.cmake"
     "$1" text man_page "$mandir/man3/hookmyapp.3"
+    for function in $functions; do
+        "$1" link hookmyapp.3 "$mandir/man3/$function.3"
+    done
     "$1" copy LICENSE-MIT "$docdir/LICENSE-MIT"
     "$1" copy LICENSE-APACHE "$docdir/LICENSE-APACHE"
     # The licences of what is built in.

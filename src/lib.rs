@@ -1,7 +1,4 @@
-//! Sends Instagram direct messages through the HookMyApp gateway. One blocking call sends one message.
-//!
-//! Set `INSTAGRAM_API_URL`, `INSTAGRAM_ACCOUNT_ID` and `INSTAGRAM_ACCESS_TOKEN` in the environment, or see [`Config`].
-//! A recipient is an Instagram-scoped id (IGSID), which a webhook delivers as `sender.id`.
+//! Send Instagram direct messages through the HookMyApp gateway. One blocking call sends one message.
 //!
 //! ```no_run
 //! use hookmyapp::{Client, Delivery, Message};
@@ -14,9 +11,9 @@
 //! let question = Message::text("Track it?").quick_reply("Yes", "TRACK");
 //! if let Err(error) = client.send("8123456789012345", &question) {
 //!     match error.delivery() {
-//!         Delivery::NotSent => println!("a retry is safe: {error}"),
+//!         Delivery::NotSent => println!("not sent, a retry is safe: {error}"),
 //!         Delivery::Rejected => println!("rejected ({:?}): {error}", error.kind()),
-//!         Delivery::Unknown => println!("possibly delivered, do not repeat it blindly: {error}"),
+//!         Delivery::Unknown => println!("possibly delivered, a retry may deliver it twice: {error}"),
 //!     }
 //! }
 //! # Ok(())
@@ -25,34 +22,37 @@
 //!
 //! # Delivery
 //!
-//! After every call the program knows whether the message was accepted (`Ok`), not sent, rejected, or possibly
-//! delivered ([`Delivery`]). Neither the gateway nor Meta supports idempotency keys, so this library never repeats a
-//! send by itself. [`Error::delivery`] states whether a retry is safe, and [`ErrorKind`] lists every failure with its
-//! remedy.
+//! Every call returns the delivery of the message: accepted (`Ok`), not sent, rejected, or possibly delivered
+//! ([`Error::delivery`]). The gateway and Meta support no idempotency key, so this library never repeats a send by itself.
+//! [`Delivery`] states whether a retry is safe, and [`Error::scope`] states which other messages are affected.
 //!
-//! # Replies
+//! # Configuration
 //!
-//! The id of a user comes in a webhook. [`webhook`] verifies its signature and parses its events, [`Client::reply`]
-//! sends a reply to one, and [`window`] computes how long replies are allowed.
+//! [`Client::from_env`] reads `INSTAGRAM_API_URL` (else `INSTAGRAM_GRAPH_API_URL`), `INSTAGRAM_ACCOUNT_ID` (else
+//! `INSTAGRAM_USER_ID`) and `INSTAGRAM_ACCESS_TOKEN`. [`Config`] has all settings. The features `capi`, `header` and
+//! `quiet` are for the C library; a Rust program needs none of them.
 //!
-//! # Limits
+//! # Webhooks
 //!
-//! A send blocks the calling thread until the response has arrived or the timeout is over ([`Config::timeout`], default
-//! 80 seconds). The library prints nothing and installs no signal handler, panic hook or logger.
+//! The recipient's id comes from a webhook. [`webhook`] checks its signature and reads its events. [`Client::reply`] answers
+//! an event, and [`window`] calculates until when that is allowed.
 //!
-//! Only [`Config::from_env`], [`Config::from_env_file`], [`Client::from_env`] and [`Client::new`] read the environment,
-//! and the system when it looks up a name. `Client::new` reads it because ureq reads the proxy variables; the result is
-//! ignored.
+//! # Behaviour in your process
 //!
-//! If the program installs a logger for the `log` crate, keep the target `ureq_proto` at *debug* or above. At *trace*
-//! the log contains the bytes of every request, including the access token. The feature `quiet` removes all messages of
-//! the `log` crate from a release build, also those of the program. It is meant for the library that C programs link.
+//! - A send blocks the calling thread until the response is complete or the timeout is over ([`Config::timeout`], 80 seconds
+//!   by default). [`Client::drain`] and [`Client::shutdown`] end the sends of a program that stops.
+//! - The library prints nothing and installs no signal handler, panic hook or logger.
+//! - [`Config::from_env`], [`Config::from_env_file`] and [`Client::from_env`] read the environment. [`Client::new`] reads the
+//!   proxy variables, because ureq does, and ignores the result. The system reads the environment in a name lookup.
+//! - A program that installs a logger and enables the *trace* level of `ureq_proto` gets every request in its log, with the
+//!   access token. Leave that target at *debug* or above.
+//! - The feature `quiet` removes all messages of the `log` crate from a release build, those of the program included.
 
 #![deny(unsafe_code, missing_docs)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-// Not for doctests: the comments contain C code, which rustdoc would compile as Rust.
+// Its documentation has examples in C, which are no tests of Rust.
 #[cfg(all(feature = "capi", not(doctest)))]
 #[doc(hidden)]
 pub mod capi;
@@ -73,6 +73,11 @@ mod text_parts;
 mod transport;
 pub mod webhook;
 pub mod window;
+
+/// Compiles the example of that page.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/settling.md")]
+mod settling {}
 
 pub use client::Client;
 pub use config::{Config, Warning};

@@ -1,4 +1,4 @@
-//! The delivery table: for every fault what the client says became of the message, held against what the server read.
+//! The delivery table: for every fault, what the client reports is compared with what the server read.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
