@@ -612,7 +612,7 @@ const char *hma_config_url(const hma_config *config);
 const char *hma_config_webhook_secret(const hma_config *config);
 
 /**
- * Returns the settings in the environment that are probably mistakes, one
+ * Returns the settings in the environment that are probably unintended, one
  * warning per line: both base URLs are set, or both account ids are set and
  * differ.
  *
@@ -1010,7 +1010,7 @@ hma_status hma_message_private_reply_json(const hma_message *message,
  *     }
  *
  * Called again on the rest, it splits the whole text into parts; the
- * concatenated parts are the text. A part ends after a blank line, else after
+ * concatenated parts are the text. A part ends after an empty line, else after
  * a line break, else after a space, if there is one in its second half.
  * Otherwise it ends between two characters, but not inside an emoji of several
  * characters, inside a flag, or before an accent. Each part needs its own

@@ -67,7 +67,7 @@ struct response {
     std::string trace_id{};
     int retry_after = -1; ///< seconds
     int usage_percent = -1;
-    std::string body{}; ///< byte for byte as it came
+    std::string body{}; ///< unmodified
 
     response() = default;
 
@@ -460,7 +460,7 @@ public:
     /// empty.
     std::string webhook_secret() const { return detail::to_string(hma_config_webhook_secret(raw_.get())); }
 
-    /// Returns the settings in the environment that are probably mistakes, one per line; empty if there are none.
+    /// Returns the settings in the environment that are probably unintended, one per line; empty if there are none.
     std::string warnings() const { return detail::to_string(hma_config_warnings(raw_.get())); }
 
     const hma_config *get() const noexcept { return raw_.get(); }

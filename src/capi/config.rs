@@ -191,7 +191,7 @@ pub extern "C" fn hma_config_webhook_secret(config: Option<&hma_config>) -> *con
     str_ptr(config.and_then(|config| config.0.webhook_secret_text()))
 }
 
-/// Returns the settings in the environment that are probably mistakes, one
+/// Returns the settings in the environment that are probably unintended, one
 /// warning per line: both base URLs are set, or both account ids are set and
 /// differ.
 ///

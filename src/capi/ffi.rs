@@ -37,7 +37,7 @@ pub(super) struct StrArg<'a> {
 
 impl<'a> StrArg<'a> {
     /// # Safety
-    /// `pointer` is NULL or points to a NUL-terminated text that stays as it is during the call.
+    /// `pointer` is NULL or points to a NUL-terminated text that does not change during the call.
     pub(super) unsafe fn new(name: &'static str, pointer: *const c_char) -> StrArg<'a> {
         // SAFETY: "Strings" in the header: NUL-terminated, and not changed during the call.
         let text = (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) });
@@ -68,7 +68,7 @@ impl<'a> StrArg<'a> {
 /// Returns the bytes of an argument from C. NULL is allowed if the length is 0.
 ///
 /// # Safety
-/// `pointer` is NULL or points to `length` bytes that stay as they are during the call.
+/// `pointer` is NULL or points to `length` bytes that do not change during the call.
 pub(super) unsafe fn bytes_arg<'a>(name: &str, pointer: *const c_void, length: usize) -> Result<&'a [u8], Error> {
     match length {
         0 => Ok(&[]),

@@ -388,7 +388,7 @@ pub unsafe extern "C" fn hma_message_private_reply_json(
 ///     }
 ///
 /// Called again on the rest, it splits the whole text into parts; the
-/// concatenated parts are the text. A part ends after a blank line, else after
+/// concatenated parts are the text. A part ends after an empty line, else after
 /// a line break, else after a space, if there is one in its second half.
 /// Otherwise it ends between two characters, but not inside an emoji of several
 /// characters, inside a flag, or before an accent. Each part needs its own

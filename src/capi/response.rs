@@ -168,7 +168,7 @@ mod tests {
         let status = out.finish(|| panic!("the token is hmat_live_secret"));
         assert_eq!(status, 32);
         assert!(response.is_null());
-        // SAFETY: the seam has made it.
+        // SAFETY: `SendOut` created it.
         unsafe {
             assert_eq!(CStr::from_ptr(error).to_str(), Ok(PANIC_MESSAGE));
             free_string(error);
