@@ -10,7 +10,7 @@ const ZERO_WIDTH_JOINER: char = '\u{200D}';
 
 /// Splits a text into parts that each fit one message: 1 to 1000 bytes of UTF-8.
 ///
-/// Nothing is lost: the concatenated parts are the text. A part ends after a blank line, else after a line break, else
+/// Nothing is lost: the concatenated parts are the text. A part ends after an empty line, else after a line break, else
 /// after a space, if there is one in its second half. Otherwise it ends between two characters, but not inside an emoji
 /// of several characters, inside a flag, or before an accent. In scripts without spaces (Chinese, Japanese, Thai) a
 /// word may be split.

@@ -65,7 +65,7 @@ struct Problem {
     message: String,
 }
 
-/// A setting in the environment that is probably a mistake. Its `Display` form states what is used and what to do.
+/// A setting in the environment that is probably unintended. Its `Display` form states what is used and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Warning {
@@ -265,7 +265,7 @@ impl Config {
         self.webhook_secret.as_ref().map(NulString::as_str)
     }
 
-    /// Returns the settings in the environment that are probably mistakes.
+    /// Returns the settings in the environment that are probably unintended.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

@@ -135,7 +135,7 @@ impl<'a> ReplyFields<'a> {
         fields
     }
 
-    /// Returns a member of Meta's envelope.
+    /// Returns a member of the `error` object.
     fn in_error(&self, name: &str) -> Option<Json<'a>> {
         self.error?.get(name)
     }
