@@ -1,4 +1,5 @@
-# Builds, tests and installs the C library: make, make check, make bench, make install, make uninstall, make doc, make
+# What a C programmer types: make, make check, make bench, make install, make uninstall, make simulator,
+# make install-simulator, make test-tools, make doc, make header, make clean.
 # header, make clean.
 
 CARGO ?= cargo
@@ -39,6 +40,7 @@ RELEASE := $(TARGET_DIR)/$(if $(TRIPLE),$(TRIPLE)/)release
 BENCH := $(TARGET_DIR)/bench
 COMPILE_BENCH = $(CC) $(CPPFLAGS) $(CFLAGS)
 STATIC := $(RELEASE)/libhookmyapp.a
+SIMULATOR := $(RELEASE)/hookmyapp-simulator
 
 ifeq ($(shell uname -s),Darwin)
 SHARED := $(RELEASE)/libhookmyapp.dylib
@@ -92,7 +94,8 @@ $(if $(unknown_target),$(error unknown target $(TARGET): `rustc --print target-l
 $(if $(std_missing),$(error Rust has no standard library for $(TRIPLE) here: rustup target add $(TRIPLE)))
 endef
 
-.PHONY: all check check-sanitizers fuzz bench doc install uninstall print-config header clean
+.PHONY: all check check-sanitizers fuzz bench doc install uninstall print-config simulator install-simulator test-tools \
+    header clean
 
 # Always runs cargo, which knows what to build again.
 all:
@@ -154,6 +157,22 @@ bench: all
 	$(COMPILE_BENCH) benches/c/libcurl.c $(LDFLAGS) -lcurl -lcjson -o $(BENCH)/libcurl || { rm -f $(BENCH)/libcurl; \
 	    echo "libcurl and cJSON are left out. Debian: apt-get install libcurl4-openssl-dev libcjson-dev"; }
 	HMA_BENCH_C_PROGRAMS="$(abspath $(BENCH))" $(CARGO) bench --bench sends
+
+# Builds the gateway that runs on this machine: docs/simulator.md.
+simulator:
+	$(check_tools)
+	$(CARGO) build --locked --release --manifest-path tools/simulator/Cargo.toml --target-dir $(TARGET_DIR)$(if $(TARGET), --target $(TARGET))
+
+# Takes what `make simulator` has built, so that root needs no cargo; builds it if it is not there.
+install-simulator: $(if $(wildcard $(SIMULATOR)),,simulator)
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 $(SIMULATOR) "$(DESTDIR)$(PREFIX)/bin/"
+
+# The tests of everything in tools/: each is a package of its own.
+test-tools:
+	for manifest in tools/*/Cargo.toml; do \
+	    $(CARGO) test --locked --manifest-path $$manifest --target-dir $(TARGET_DIR) || exit 1; \
+	done
 
 # Writes the manual of both headers as HTML: target/manual/html/index.html.
 doc:

@@ -31,11 +31,11 @@ class HookmyappConan(ConanFile):
         self.version = re.search(r'^version = "(.*)"', manifest, re.MULTILINE).group(1)
 
     def export_sources(self):
-        # The benchmark, because cargo wants to see every file that Cargo.toml names.
+        # The benchmark and the simulator, because cargo wants to see everything that Cargo.toml names.
         files = ("Cargo.*", "Makefile", "build.rs", "LICENSE-*", "README.md")
-        folders = ("src/*", "include/*", "benches/*", "packaging/*")
+        folders = ("src/*", "include/*", "benches/*", "packaging/*", "tools/*")
         for pattern in files + folders:
-            copy(self, pattern, self._root, self.export_sources_folder, excludes="*/test_package/*")
+            copy(self, pattern, self._root, self.export_sources_folder, excludes=("*/test_package/*", "*/target/*"))
 
     def configure(self):
         # The library is Rust, always optimised, and C to the outside.

@@ -20,7 +20,9 @@ esac
 
 rm -rf "$source"
 mkdir "$source"
-(cd "$root" && cargo package --list --allow-dirty) | grep -v -e '^Cargo.toml.orig$' -e '^.cargo_vcs_info.json$' |
+# What cargo puts into the package of the library, and the tools, which are packages of their own.
+(cd "$root" && cargo package --list --allow-dirty && find tools -name target -prune -o -type f -print) |
+    grep -v -e '^Cargo.toml.orig$' -e '^.cargo_vcs_info.json$' |
     (cd "$root" && tar --create --files-from=-) | tar --extract --directory="$source"
 cd "$source"
 cargo vendor --locked --quiet vendor >/dev/null
