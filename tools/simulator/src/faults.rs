@@ -330,6 +330,10 @@ impl Plan {
         is_first && take(queue, |_| true).is_some()
     }
 
+    pub(crate) fn may_reset_in_body(&self) -> bool {
+        self.next.iter().chain(&self.standing).any(|planned| planned.fault == Fault::ResetInBody)
+    }
+
     pub(crate) fn choose_for_handshake(&mut self) -> Option<Fault> {
         take(&mut self.handshakes, |_| true)
     }

@@ -1,8 +1,6 @@
 //! The newest requests, bounded in number and in bytes, and counts of all.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
 use std::mem;
 use std::sync::Arc;
 
@@ -50,6 +48,8 @@ pub struct Received {
     pub(crate) kind: Option<Kind>,
     /// How many messages users got up to and with this request.
     pub(crate) messages_so_far: u64,
+    /// Of user and body.
+    pub(crate) body_hash: u64,
 }
 
 impl Received {
@@ -117,7 +117,6 @@ pub(crate) struct Record {
     pub(crate) counts: Counts,
     /// How many kept messages have each user and body, by their hash.
     bodies: HashMap<u64, u32>,
-    hasher: RandomState,
 }
 
 impl Record {
@@ -130,7 +129,6 @@ impl Record {
             last_seq: 0,
             counts: Counts::default(),
             bodies: HashMap::new(),
-            hasher: RandomState::new(),
         }
     }
 
@@ -153,7 +151,7 @@ impl Record {
         self.counts.requests += 1;
         if received.is_delivered_message() {
             self.counts.messages += 1;
-            let same = self.bodies.entry(self.hasher.hash_one((&received.user, &received.body))).or_default();
+            let same = self.bodies.entry(received.body_hash).or_default();
             *same += 1;
             received.came_twice = *same > 1;
             self.counts.duplicates += u64::from(received.came_twice);
@@ -175,11 +173,10 @@ impl Record {
         self.bytes -= oldest.size();
         self.counts.forgotten += 1;
         if oldest.is_delivered_message() {
-            let key = self.hasher.hash_one((&oldest.user, &oldest.body));
-            if let Some(count) = self.bodies.get_mut(&key) {
+            if let Some(count) = self.bodies.get_mut(&oldest.body_hash) {
                 *count -= 1;
                 if *count == 0 {
-                    self.bodies.remove(&key);
+                    self.bodies.remove(&oldest.body_hash);
                 }
             }
         }
@@ -235,6 +232,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
 
     fn message(user: &str, body: &str) -> Received {
@@ -255,6 +254,7 @@ mod tests {
             came_twice: false,
             kind: Some(Kind::Message),
             messages_so_far: 0,
+            body_hash: BuildHasherDefault::<DefaultHasher>::default().hash_one((user, body)),
         }
     }
 
