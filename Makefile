@@ -1,6 +1,5 @@
-# What a C programmer types: make, make check, make bench, make install, make uninstall, make simulator,
-# make install-simulator, make test-tools, make doc, make header, make clean.
-# header, make clean.
+# Builds, tests and installs the C library and the simulator: make, make check, make bench, make install, make uninstall,
+# make simulator, make install-simulator, make test-tools, make doc, make header, make clean.
 
 CARGO ?= cargo
 CC ?= cc
