@@ -1,5 +1,5 @@
-# Builds, tests and installs the C library and the simulator: make, make check, make bench, make install, make uninstall,
-# make simulator, make install-simulator, make test-tools, make doc, make header, make clean.
+# Builds, tests and installs the C library and the simulator: make, make check, make bench, make install,
+# make uninstall, make simulator, make install-simulator, make test-tools, make doc, make header, make clean.
 
 CARGO ?= cargo
 CC ?= cc
@@ -160,7 +160,8 @@ bench: all
 # Builds the gateway that runs on this machine: docs/simulator.md.
 simulator:
 	$(check_tools)
-	$(CARGO) build --locked --release --manifest-path tools/simulator/Cargo.toml --target-dir $(TARGET_DIR)$(if $(TARGET), --target $(TARGET))
+	$(CARGO) build --locked --release --manifest-path tools/simulator/Cargo.toml --target-dir $(TARGET_DIR) \
+	    $(if $(TARGET),--target $(TARGET))
 
 # Takes what `make simulator` has built, so that root needs no cargo; builds it if it is not there.
 install-simulator: $(if $(wildcard $(SIMULATOR)),,simulator)

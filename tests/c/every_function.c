@@ -4,6 +4,8 @@
 
 #define USER "8123456789012345"
 #define COMMENT "17900000000000001"
+/* In the webhook: a comment takes one private reply. */
+#define OTHER_COMMENT "17900000000000002"
 #define IMAGE_URL "https://cdn.example.net/mug.jpg"
 
 static void library(void)
@@ -252,7 +254,7 @@ static const char *const pieces[] = {
     "{" SIDES "\"postback\":{\"mid\":\"m2\",\"title\":\"Ask\",\"payload\":\"ASK\",\"is_self\":true}},",
     "{" SIDES "\"reaction\":{\"mid\":\"m1\",\"action\":\"react\",\"reaction\":\"love\",\"emoji\":\"*\"}},",
     "{" SIDES "\"message_edit\":{\"mid\":\"m1\",\"text\":\"x\",\"num_edit\":3}}],",
-    "\"changes\":[{\"field\":\"comments\",\"value\":{\"id\":\"17900000000000001\",\"parent_id\":\"8\",",
+    "\"changes\":[{\"field\":\"comments\",\"value\":{\"id\":\"" OTHER_COMMENT "\",\"parent_id\":\"8\",",
     "\"from\":{\"id\":\"8123456789012345\",\"username\":\"a_customer\"},\"media\":{\"id\":\"10\"}}}]}]}",
 };
 static char delivery[2048];
@@ -326,8 +328,8 @@ static void facts_of_other_events(const hma_events *events)
     CHECK(hma_events_kind(events, 3) == HMA_EVENT_EDIT);
     CHECK(hma_events_edit_count(events, 3) == 3 && hma_events_edit_count(events, 2) == -1);
     CHECK(hma_events_kind(events, 4) == HMA_EVENT_COMMENT);
-    CHECK_TEXT(hma_events_comment_id(events, 4), COMMENT);
-    CHECK_TEXT(hma_events_reply_comment_id(events, 4), COMMENT);
+    CHECK_TEXT(hma_events_comment_id(events, 4), OTHER_COMMENT);
+    CHECK_TEXT(hma_events_reply_comment_id(events, 4), OTHER_COMMENT);
     CHECK_TEXT(hma_events_parent_id(events, 4), "8");
     CHECK_TEXT(hma_events_media_id(events, 4), "10");
     CHECK_TEXT(hma_events_username(events, 4), "a_customer");

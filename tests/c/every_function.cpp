@@ -84,7 +84,7 @@ static void sends_that_do_not_throw(const hma::client &client) {
     const hma::result results[] = {
         client.send(user, "Hello", std::nothrow),
         client.send(user, heart, std::nothrow),
-        client.send_private_reply("17900000000000001", heart, std::nothrow),
+        client.send_private_reply("17900000000000002", heart, std::nothrow),
         client.send_json("{\"recipient\":{\"id\":\"7\"},\"message\":{\"text\":\"raw\"}}", std::nothrow),
         client.upload(HMA_ATTACHMENT_FILE, "https://cdn.example.net/mug.pdf", std::nothrow),
     };
