@@ -102,7 +102,7 @@ impl Client {
         match event.reply_target_or_reason() {
             Ok(ReplyTarget::User(recipient_id)) => self.send(recipient_id, message),
             Ok(ReplyTarget::Comment(comment_id)) => self.send_private_reply(comment_id, message),
-            Err(reason) => Err(Error::argument(format!("event: may not be answered: {reason}"))),
+            Err(reason) => Err(Error::argument(format!("event: allows no reply: {reason}"))),
         }
     }
 
