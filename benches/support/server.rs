@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 use super::tls::Authority;
@@ -32,11 +32,13 @@ static SENT: AtomicU64 = AtomicU64::new(0);
 /// Says its ports and its CA file, then serves until standard input ends.
 pub fn run() {
     let authority = Authority::new();
-    let resuming = authority.server("127.0.0.1");
-    let mut fresh = (*resuming).clone();
+    let mut resuming = (*authority.server("127.0.0.1")).clone();
+    let mut fresh = resuming.clone();
+    // As many sessions as a whole run makes: with rustls' default those of one contender would push out another's.
+    resuming.session_storage = ServerSessionMemoryCache::new(1 << 16);
     fresh.session_storage = Arc::new(NoServerSessionStorage {});
     fresh.send_tls13_tickets = 0;
-    let ports = [listen(None), listen(Some(resuming)), listen(Some(Arc::new(fresh)))];
+    let ports = [listen(None), listen(Some(Arc::new(resuming))), listen(Some(Arc::new(fresh)))];
     say(format!("{} {} {} {}", ports[0], ports[1], ports[2], authority.file().display()));
     for line in io::stdin().lines().map_while(Result::ok) {
         let (order, argument) = line.split_once(' ').unwrap_or((&line, ""));

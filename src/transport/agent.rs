@@ -46,7 +46,7 @@ struct NoResolver;
 
 impl Resolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        if attempt::current().is_some() { Ok(self.empty()) } else { Err(ureq::Error::HostNotFound) }
+        if attempt::current_is(|_| true) { Ok(self.empty()) } else { Err(ureq::Error::HostNotFound) }
     }
 }
 

@@ -4,7 +4,7 @@
 //! ureq works on the calling thread, from the first connect to the last byte of the response. One record per thread is
 //! therefore exact. Without a record no byte leaves.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,7 @@ pub(super) struct Attempt {
     deadline: Instant,
     /// When the connection must be ready.
     connect_by: Instant,
+    connect_timeout: Duration,
     phase: Phase,
     /// How many connector chains are connecting: two while one opens a tunnel through a proxy.
     connecting: u8,
@@ -61,7 +62,7 @@ pub(super) struct Attempt {
 }
 
 thread_local! {
-    static CURRENT: Cell<Option<Attempt>> = const { Cell::new(None) };
+    static CURRENT: RefCell<Option<Attempt>> = const { RefCell::new(None) };
 }
 
 /// Restores the previous record, also when a send panics. Sends nest: a logger of the program may send a message while
@@ -81,10 +82,10 @@ pub(super) fn run<T>(
     force_new_connection: bool,
     send: impl FnOnce() -> T,
 ) -> (T, Attempt) {
-    let connect_by = Instant::now().checked_add(connect_timeout).map_or(deadline, |by| by.min(deadline));
     let attempt = Attempt {
         deadline,
-        connect_by,
+        connect_timeout,
+        connect_by: deadline,
         phase: Phase::Request,
         connecting: 0,
         is_reused: true,
@@ -100,7 +101,7 @@ pub(super) fn run<T>(
     };
     let _restore = RestoreOnDrop(CURRENT.replace(Some(attempt)));
     let outcome = send();
-    (outcome, CURRENT.get().unwrap_or(attempt.assume_partly_sent()))
+    (outcome, CURRENT.with_borrow(|current| *current).unwrap_or(attempt.assume_partly_sent()))
 }
 
 /// Runs `call` without a record, even inside a send.
@@ -109,16 +110,18 @@ pub(super) fn run_unrecorded<T>(call: impl FnOnce() -> T) -> T {
     call()
 }
 
-/// Returns the record of the attempt that is running on this thread.
-pub(super) fn current() -> Option<Attempt> {
-    CURRENT.get()
+/// Returns what `read` finds in the record of the attempt that is running on this thread, `None` without one.
+pub(super) fn current<T>(read: impl FnOnce(&Attempt) -> T) -> Option<T> {
+    CURRENT.with_borrow(|current| current.as_ref().map(read))
+}
+
+/// Returns whether an attempt is running on this thread that `is_so`.
+pub(super) fn current_is(is_so: impl FnOnce(&Attempt) -> bool) -> bool {
+    current(is_so).unwrap_or(false)
 }
 
 fn update(change: impl FnOnce(&mut Attempt)) {
-    if let Some(mut attempt) = CURRENT.get() {
-        change(&mut attempt);
-        CURRENT.set(Some(attempt));
-    }
+    CURRENT.with_borrow_mut(|current| current.as_mut().map(change));
 }
 
 pub(super) fn enter(phase: Phase) {
@@ -128,6 +131,10 @@ pub(super) fn enter(phase: Phase) {
 /// Marks that a connector chain is connecting, until `connect_finished`. One chain may start inside another.
 pub(super) fn connect_started() {
     update(|attempt| {
+        if attempt.connecting == 0 {
+            let by = Instant::now().checked_add(attempt.connect_timeout);
+            attempt.connect_by = by.map_or(attempt.deadline, |by| by.min(attempt.deadline));
+        }
         attempt.connecting = attempt.connecting.saturating_add(1);
         attempt.is_reused = false;
     });
@@ -189,7 +196,7 @@ pub(super) fn with_probe<T>(probe: Probe, read: impl FnOnce() -> T) -> T {
 
 /// Returns how to read, if not in the usual way.
 pub(super) fn probe() -> Option<Probe> {
-    current().and_then(|attempt| attempt.probe)
+    current(|attempt| attempt.probe).flatten()
 }
 
 impl Attempt {
@@ -276,7 +283,7 @@ mod tests {
             request_buffered();
             let written = |bytes| {
                 bytes_written(bytes);
-                current().map(|attempt| (attempt.may_have_been_sent(), attempt.is_fully_sent()))
+                current(|attempt| (attempt.may_have_been_sent(), attempt.is_fully_sent()))
             };
             assert_eq!(written(7), Some((false, false)));
             assert_eq!(written(9), Some((true, false)));
@@ -293,12 +300,12 @@ mod tests {
             request_started();
             let ((), inner) = attempt(early_bytes_received);
             assert!(inner.may_retry() && !inner.is_request_started());
-            run_unrecorded(|| assert!(current().is_none()));
+            run_unrecorded(|| assert!(!current_is(|_| true)));
             let panicked = std::panic::catch_unwind(|| attempt(|| panic!("inside")));
             assert!(panicked.is_err());
         });
         assert!(outer.is_request_started());
-        assert!(current().is_none());
+        assert!(!current_is(|_| true));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::attempt;
+use super::attempt::{self, Attempt};
 
 /// How long a connection is kept if neither the program nor the gateway sets a time.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(4);
@@ -62,7 +62,7 @@ impl Pool {
         let mut state = self.lock();
         // The oldest are first. They are closed outside the lock.
         let expired = state.idle.iter().take_while(|idle| idle.has_expired(now)).count();
-        let _expired: Vec<Idle> = state.idle.drain(..expired).collect();
+        let _closed: Vec<Idle> = if expired == 0 { Vec::new() } else { state.idle.drain(..expired).collect() };
         let newest = state.idle.pop();
         drop(state);
         newest.filter(|idle| !idle.has_expired(now)).map(|idle| (idle.number, idle.transport))
@@ -153,7 +153,7 @@ impl<C: Connector> Connector for PoolConnector<C> {
     type Out = PooledTransport;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<PooledTransport>, Error> {
-        if attempt::current().is_some_and(|attempt| attempt.may_reuse_connection()) {
+        if attempt::current_is(Attempt::may_reuse_connection) {
             if let Some((number, transport)) = self.pool.take() {
                 return Ok(Some(self.pooled(number, transport)));
             }

@@ -5,7 +5,7 @@ use std::io;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::attempt::{self, Probe};
+use super::attempt::{self, Attempt, Probe};
 use super::tcp::nothing_to_read;
 
 /// Wraps the layer in which bytes are HTTP. It marks the request, checks that nothing arrived before it, and decides
@@ -26,7 +26,7 @@ impl<In: Transport> Connector<In> for RequestTracker {
     type Out = TrackedTransport<In>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        let is_tunnel = attempt::current().is_some_and(|attempt| attempt.is_tunnelling());
+        let is_tunnel = attempt::current_is(Attempt::is_tunnelling);
         Ok(chained.map(|inner| TrackedTransport { inner, is_tunnel, read_error: None }))
     }
 }
@@ -66,7 +66,7 @@ impl<T: Transport> Transport for TrackedTransport<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let is_request = !self.is_tunnel && attempt::current().is_some_and(|attempt| !attempt.is_connecting());
+        let is_request = !self.is_tunnel && attempt::current_is(|attempt| !attempt.is_connecting());
         if is_request {
             attempt::request_started();
         }
@@ -81,12 +81,9 @@ impl<T: Transport> Transport for TrackedTransport<T> {
         if self.read_error.is_some() {
             return self.read_rest();
         }
-        if let Some(attempt) =
-            attempt::current().filter(|attempt| attempt.is_request_started() && !attempt.may_have_been_sent())
-        {
-            if !self.is_tunnel {
-                self.check_no_early_bytes(attempt.is_reused())?;
-            }
+        let is_first_byte_due = |attempt: &Attempt| attempt.is_request_started() && !attempt.may_have_been_sent();
+        if !self.is_tunnel && attempt::current_is(is_first_byte_due) {
+            self.check_no_early_bytes(attempt::current_is(Attempt::is_reused))?;
         }
         match self.inner.await_input(timeout) {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {

@@ -13,7 +13,7 @@ use socket2::SockRef;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use ureq::{Error, Timeout};
 
-use super::attempt::{self, Probe};
+use super::attempt::{self, Attempt, Probe};
 
 /// The size limit of a response head, and of one read.
 pub(super) const BUFFER_SIZE: usize = 16 << 10;
@@ -25,7 +25,7 @@ const SHORT_WAIT: Duration = Duration::from_millis(200);
 const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
 
 pub(super) fn time_left() -> Result<Duration, Error> {
-    attempt::current().and_then(|attempt| attempt.time_left()).ok_or_else(timed_out)
+    attempt::current(Attempt::time_left).flatten().ok_or_else(timed_out)
 }
 
 pub(super) fn timed_out() -> Error {
@@ -192,7 +192,7 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 fn may_have_been_sent() -> bool {
-    attempt::current().is_some_and(|attempt| attempt.may_have_been_sent())
+    attempt::current_is(Attempt::may_have_been_sent)
 }
 
 /// Returns how long to wait first. The kernel may end a long wait late, by up to an eighth of its length. Shorter waits
