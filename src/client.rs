@@ -37,8 +37,8 @@ use crate::webhook::{Event, ReplyTarget};
 /// # Threads and connections
 ///
 /// Create one client and share it. Any number of threads may use it at once. It keeps connections open for the next
-/// send, and a clone shares them. If a kept connection turns out to be closed when it is written to, the send opens a
-/// new one and discards the other idle ones.
+/// send, and a clone shares them. If a kept connection turns out to be closed, the send opens a new one and discards
+/// the other idle ones.
 ///
 /// After a `fork`, the child may use the client if no other thread was inside a call at the fork. It opens connections
 /// of its own.

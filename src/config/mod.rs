@@ -128,8 +128,8 @@ impl Config {
     /// creates.
     ///
     /// The names are those of [`Config::from_env`]. The environment of the process is not changed. It is read only for
-    /// proxy variables that the file does not contain. A file that cannot be read, is not a regular file or is larger
-    /// than 1 MiB is an error that names the path and the reason.
+    /// proxy variables that the file does not contain. A file that cannot be read, is not regular or is larger than 1
+    /// MiB is an error that names path and reason.
     ///
     /// The syntax is that of Node's `dotenv` 16, with two differences. A `#` begins a comment only at the start of a
     /// value or after a space, so that `a#b` is kept. A value begins on the line of its name.
