@@ -100,9 +100,10 @@ typedef struct hma_config hma_config;
  * The events of one webhook delivery, in its order.
  *
  * An index identifies an event, from 0 to hma_events_count() - 1. Every text
- * that this object returns is valid until hma_events_free(). If the delivery
- * does not contain a value, an accessor returns NULL, 0 or -1, and so it does
- * for NULL and for an index out of range. Ids are opaque, of any length.
+ * that this object returns is valid until hma_events_free(). An accessor
+ * returns NULL, 0 or -1 if the delivery does not contain the value. It does
+ * the same for NULL and for an index out of range. Ids are opaque, of any
+ * length.
  *
  * Threads: any number of threads may read the same events at once.
  */
@@ -526,9 +527,9 @@ hma_config *hma_config_from_env(void);
  *
  * The names are those of hma_config_from_env(). The environment is read only
  * for proxy variables that the file does not contain; no other thread may
- * change it at the same time. `path` must not be NULL. A file that cannot be
- * read, is not a regular file or is larger than 1 MiB is an error that names
- * the path and the reason.
+ * change it at the same time. `path` must not be NULL. An error that names the
+ * path and the reason is stored if the file cannot be read, is not a regular
+ * file or is larger than 1 MiB.
  *
  * The syntax is that of Node's dotenv 16, with two differences. A # begins a
  * comment only at the start of a value or after a space, so that a#b is kept.

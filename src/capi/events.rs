@@ -15,9 +15,10 @@ use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
 /// The events of one webhook delivery, in its order.
 ///
 /// An index identifies an event, from 0 to hma_events_count() - 1. Every text
-/// that this object returns is valid until hma_events_free(). If the delivery
-/// does not contain a value, an accessor returns NULL, 0 or -1, and so it does
-/// for NULL and for an index out of range. Ids are opaque, of any length.
+/// that this object returns is valid until hma_events_free(). An accessor
+/// returns NULL, 0 or -1 if the delivery does not contain the value. It does
+/// the same for NULL and for an index out of range. Ids are opaque, of any
+/// length.
 ///
 /// Threads: any number of threads may read the same events at once.
 pub struct hma_events(pub(super) Events);

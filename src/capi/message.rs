@@ -315,7 +315,7 @@ pub(super) fn attachment_kind(kind: hma_attachment_kind) -> Result<AttachmentKin
 /// number is an error.
 fn from_constant<T: Copy>(name: &str, all: &[T], number: i32, number_of: impl Fn(&T) -> i32) -> Result<T, String> {
     let found = all.iter().find(|one| number_of(one) == number);
-    found.copied().ok_or_else(|| format!("{name}: {number} is none of its constants"))
+    found.copied().ok_or_else(|| format!("{name}: {number} is not one of its constants"))
 }
 
 fn build(make: impl FnOnce() -> Result<Message, String>) -> Box<hma_message> {

@@ -110,8 +110,8 @@ pub extern "C" fn hma_status_text(status: hma_status) -> *const c_char {
         Some(facts) => facts.description,
         None if status == HMA_OK => c"the gateway accepted the message",
         None => match hma_status_delivery(status) {
-            HMA_DELIVERY_NOT_SENT => c"an unknown status: nothing was sent, sending again is safe",
-            HMA_DELIVERY_REJECTED => c"an unknown status: the message was refused",
+            HMA_DELIVERY_NOT_SENT => c"an unknown status: nothing was sent, a retry is safe",
+            HMA_DELIVERY_REJECTED => c"an unknown status: the message was rejected",
             _ => c"an unknown status: the message may have been delivered, do not repeat it blindly",
         },
     };

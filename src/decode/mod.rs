@@ -77,7 +77,7 @@ fn no_usable_reply(reply: &HttpReply, call: Call<'_>) -> String {
         None if reply.body.is_empty() => "with an empty body".to_owned(),
         None => "with something that is not a JSON object".to_owned(),
     };
-    format!("the gateway answered {} {what}; {}", reply.status, call.advice_if_unknown())
+    format!("the gateway responded {} {what}; {}", reply.status, call.advice_if_unknown())
 }
 
 /// Builds the response, except for the body, which `fields` still borrows.

@@ -96,7 +96,7 @@ impl TcpConnector {
         for (at, address) in addresses.iter().enumerate() {
             attempt::enter(Phase::Connect(*address));
             if self.loopback_only && !address.ip().is_loopback() {
-                let reason = "plain http is for this machine only, and this is another one";
+                let reason = "plain http is allowed for this machine only, and this address is not local";
                 connecting.last_error = Error::Io(io::Error::other(reason));
                 continue;
             }

@@ -63,7 +63,7 @@ impl Call<'_> {
     /// Returns the advice for a call whose outcome is unknown.
     pub(crate) fn advice_if_unknown(self) -> &'static str {
         if self.is_read() {
-            "it may be asked again"
+            "it may be repeated"
         } else {
             "the message may have been delivered, so do not repeat it blindly"
         }
@@ -94,7 +94,7 @@ pub(crate) struct Transport {
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Transport, Error> {
         let uri =
-            |url: &str| Uri::try_from(url).map_err(|error| Error::config(format!("the URL {url} is wrong: {error}")));
+            |url: &str| Uri::try_from(url).map_err(|error| Error::config(format!("the URL {url} is invalid: {error}")));
         let config = agent::config(&settings)?;
         let connections = Connections::new(&settings, config.clone());
         let messages = uri(&settings.messages_url)?;
@@ -178,7 +178,7 @@ impl Transport {
             Call::Upload(_) => Ok(Cow::Borrowed(&self.uploads)),
             Call::Read(_) => match Uri::try_from(&*self.url(call)) {
                 Ok(uri) => Ok(Cow::Owned(uri)),
-                Err(error) => Err(Error::argument(format!("path: not a URL's: {error}"))),
+                Err(error) => Err(Error::argument(format!("path: not valid in a URL: {error}"))),
             },
         }
     }
@@ -214,7 +214,7 @@ impl Transport {
         }
         // A message that did not leave whole cannot have been accepted. An early rejection is valid.
         if (200..300).contains(&reply.status) && !attempt.is_fully_sent() {
-            reply.truncated = Some("it came before the request had left whole".to_owned());
+            reply.truncated = Some("it arrived before the whole request had left".to_owned());
         }
         Ok(reply)
     }
@@ -229,16 +229,19 @@ impl Transport {
         let reason = match &cause {
             _ if self.is_shut_down.load(Ordering::SeqCst) => "the client was shut down".to_owned(),
             ureq::Error::Timeout(_) if attempt.is_past_deadline() => {
-                format!("the time-out of {timeout:?} is over")
+                format!("timed out after {timeout:?}")
             }
-            ureq::Error::Timeout(_) => format!("the connect time-out of {:?} is over", self.settings.connect_timeout),
+            ureq::Error::Timeout(_) => format!("connecting timed out after {:?}", self.settings.connect_timeout),
             ureq::Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
         let gateway = format!("{}:{}", self.settings.host, self.settings.port);
         let (kind, message) = if attempt.may_have_been_sent() {
-            let what =
-                if timed_out { "no complete answer came" } else { "the connection failed before an answer came" };
+            let what = if timed_out {
+                "no complete response arrived"
+            } else {
+                "the connection failed before a response arrived"
+            };
             if self.is_shut_down.load(Ordering::SeqCst) {
                 self.lost_by_shutdown.fetch_add(1, Ordering::SeqCst);
             }
@@ -249,8 +252,10 @@ impl Transport {
             let what = match attempt.phase() {
                 Phase::Resolve => format!("cannot look up {peer}"),
                 Phase::Connect(address) => format!("cannot connect to {peer} ({})", address.ip()),
-                Phase::Handshake if proxy.is_some() => format!("no secure connection to {gateway} through {peer}"),
-                Phase::Handshake => format!("no secure connection to {gateway}"),
+                Phase::Handshake if proxy.is_some() => {
+                    format!("cannot open a secure connection to {gateway} through {peer}")
+                }
+                Phase::Handshake => format!("TLS handshake with {gateway} failed"),
                 Phase::Request => format!("the connection to {gateway} was not usable"),
             };
             (ErrorKind::Connect, format!("{what}: {reason}; nothing was sent"))

@@ -43,9 +43,9 @@ pub(super) fn read_reply(response: Response<Body>, max_body: usize) -> (HttpRepl
     let mut bytes = Vec::with_capacity(1 << 10);
     let read = body.as_reader().take(max_body as u64 + 1).read_to_end(&mut bytes);
     let truncated = match read {
-        Err(error) => Some(format!("the rest of its answer did not come: {error}")),
+        Err(error) => Some(format!("the rest of its response did not arrive: {error}")),
         Ok(_) if bytes.len() > max_body => {
-            Some(format!("the rest of its answer was not read: it is longer than {} KiB", max_body >> 10))
+            Some(format!("the rest of its response was not read: it is longer than {} KiB", max_body >> 10))
         }
         Ok(_) => None,
     };

@@ -59,7 +59,7 @@ fn assert_in_time(what: &str, kind: ErrorKind, attempt: impl Fn() -> (Duration, 
         let (took, error) = attempt();
         assert_eq!(error.kind(), kind, "{what}: {error}");
         let says_why = match error.delivery() {
-            Delivery::NotSent => error.to_string().contains("time-out of 400ms is over"),
+            Delivery::NotSent => error.to_string().contains("timed out after 400ms"),
             Delivery::Unknown => error.to_string().contains("time"),
             Delivery::Rejected => true,
         };

@@ -562,7 +562,7 @@ fn has_clear_message(error: &Error, call: Call) -> bool {
         Delivery::Unknown if error.kind() == ErrorKind::Lost && !text.starts_with("Instagram API error ") => {
             let advice = match call {
                 Call::Send => "the message may have been delivered, so do not repeat it blindly",
-                Call::Read => "it may be asked again",
+                Call::Read => "it may be repeated",
             };
             text.ends_with(advice)
         }
