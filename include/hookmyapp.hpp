@@ -855,9 +855,19 @@ private:
         done.status = send(&raw_response, &raw_error);
         detail::owner<hma_response> owned_response(raw_response);
         detail::owner<char> owned_error(raw_error);
+#ifdef HMA_HAS_EXCEPTIONS
+        // Without memory for the texts, the status must not be lost: it states what became of the message.
+        try {
+            done.response = response(raw_response);
+            if (raw_error)
+                done.error = raw_error;
+        } catch (const std::bad_alloc &) {
+        }
+#else
         done.response = response(raw_response);
         if (raw_error)
             done.error = raw_error;
+#endif
         return done;
     }
 

@@ -179,8 +179,9 @@ impl Client {
         if self.timeout.is_zero() {
             return Err(Error::argument("timeout: must not be zero"));
         }
-        let reply = self.transport.run(call, self.timeout)?;
-        decode::interpret(reply, call, &self.transport.url(call), self.transport.access_token())
+        self.transport.run(call, self.timeout, |reply| {
+            decode::interpret(reply, call, &self.transport.url(call), self.transport.access_token())
+        })
     }
 }
 

@@ -90,8 +90,8 @@ fn slow_answers() -> Vec<(&'static str, Script, ErrorKind)> {
         ("a head that stalls", said("HTTP/1.1 200 OK\r\nX: ".to_owned()), ErrorKind::Lost),
         ("a body that drips", dripping("200 OK"), ErrorKind::Lost),
         ("a body that stalls", cut("200 OK"), ErrorKind::Lost),
-        ("the body of a refusal that drips", dripping("400 Bad Request"), ErrorKind::Rejected),
-        ("the body of a refusal that stalls", cut("400 Bad Request"), ErrorKind::Rejected),
+        ("the body of a refusal that drips", dripping("400 Bad Request"), ErrorKind::Lost),
+        ("the body of a refusal that stalls", cut("400 Bad Request"), ErrorKind::Lost),
         ("interim answers that drip", with(Step::Drip("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(99))), ErrorKind::Lost),
     ]
 }
