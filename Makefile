@@ -119,8 +119,8 @@ print-config:
 
 # Compiles the C and C++ examples and the test programs, static and shared, and runs them against a local gateway.
 check: all
-	HMA_LIBRARY_DIR="$(abspath $(RELEASE))" CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" CXXFLAGS="$(CXXFLAGS)" \
-	LDFLAGS="$(LDFLAGS)" $(CARGO) test --test ffi -- null:: programs:: send_example::
+	HMA_LIBRARY_DIR="$(abspath $(RELEASE))" CC="$(CC)" CXX="$(CXX)" HMA_CFLAGS="$(CFLAGS)" \
+	HMA_CXXFLAGS="$(CXXFLAGS)" HMA_LDFLAGS="$(LDFLAGS)" $(CARGO) test --test ffi -- null:: programs:: send_example::
 
 # Runs the C and C++ programs with AddressSanitizer in the library and the programs, and UndefinedBehaviorSanitizer in
 # the programs. Needs a nightly Rust.
@@ -132,8 +132,8 @@ check-sanitizers:
 	    --target $(HOST) --target-dir $(SANITIZED) -- -C link-arg=$(SONAME_FLAG)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(SANITIZED)/$(HOST)/release/
 	ln -sf libhookmyapp.so $(SANITIZED)/$(HOST)/release/libhookmyapp.so.$(SOVERSION)
-	HMA_LIBRARY_DIR="$(abspath $(SANITIZED)/$(HOST)/release)" CFLAGS="$(SANITIZERS)" CXXFLAGS="$(SANITIZERS)" \
-	LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test ffi -- null:: programs::every programs::eight_threads send_example::send_examples --skip valgrind --skip two_units
+	HMA_LIBRARY_DIR="$(abspath $(SANITIZED)/$(HOST)/release)" HMA_CFLAGS="$(SANITIZERS)" \
+	HMA_CXXFLAGS="$(SANITIZERS)" HMA_LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test ffi -- null:: programs::every programs::eight_threads send_example::send_examples --skip valgrind --skip two_units
 
 # Runs each fuzz target for FUZZ_SECONDS from the saved seeds. Needs cargo-fuzz and a nightly Rust.
 FUZZ_SECONDS ?= 20

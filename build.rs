@@ -12,6 +12,7 @@ fn main() {
 #[cfg(feature = "header")]
 mod header {
     use std::env;
+    use std::fs;
     use std::path::Path;
 
     /// In the order of the header.
@@ -36,6 +37,9 @@ mod header {
             builder = builder.with_src(format!("src/capi/{source}.rs"));
         }
         let header = Path::new(&env::var_os("OUT_DIR").unwrap()).join("hookmyapp.h");
-        builder.generate().unwrap().write_to_file(header);
+        let mut text = Vec::new();
+        builder.generate().unwrap().write(&mut text);
+        // C89 and C++98 allow no comma after the last enumerator, and cbindgen always writes one.
+        fs::write(header, String::from_utf8(text).unwrap().replace(",\n}", "\n}")).unwrap();
     }
 }

@@ -100,7 +100,7 @@ static void stop(struct receiver *receiver)
         fprintf(stderr, "%lu answers may have been delivered\n", (unsigned long)unknown);
 }
 
-/* Returns whether an event is new, and stores its key. */
+/* Returns 1 if an event is new, and stores its key; -1 without memory for the key. */
 static int is_new(struct receiver *receiver, const char *key)
 {
     char *copy = strdup(key);
@@ -111,9 +111,10 @@ static int is_new(struct receiver *receiver, const char *key)
         if (strcmp(receiver->seen[i], key) == 0)
             break;
     if (copy == NULL || (i < KEYS_KEPT && receiver->seen[i] != NULL)) {
+        int found = i < KEYS_KEPT && receiver->seen[i] != NULL;
         pthread_mutex_unlock(&receiver->lock);
         free(copy);
-        return 0;
+        return found ? 0 : -1;
     }
     free(receiver->seen[receiver->next_seen]);
     receiver->seen[receiver->next_seen] = copy;
@@ -133,6 +134,7 @@ static unsigned take_in(struct receiver *receiver, struct delivery *delivery, co
 {
     char *error = NULL;
     size_t count, i;
+    unsigned response = MHD_HTTP_OK;
     hma_status status;
 
     if (delivery->too_long)
@@ -152,11 +154,14 @@ static unsigned take_in(struct receiver *receiver, struct delivery *delivery, co
     if (delivery->is_new == NULL)
         return MHD_HTTP_INTERNAL_SERVER_ERROR;
     for (i = 0; i < count; i++) {
-        delivery->is_new[i] = (char)is_new(receiver, hma_events_key(delivery->events, i));
-        if (!delivery->is_new[i])
+        const int found_new = is_new(receiver, hma_events_key(delivery->events, i));
+        delivery->is_new[i] = found_new == 1;
+        if (found_new == 0)
             puts("dropped a repeat");
+        else if (found_new < 0) /* HookMyApp delivers it again, and the stored events are repeats then */
+            response = MHD_HTTP_INTERNAL_SERVER_ERROR;
     }
-    return MHD_HTTP_OK;
+    return response;
 }
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *body)

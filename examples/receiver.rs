@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 use std::{env, thread};
@@ -27,14 +28,16 @@ SIGTERM and SIGINT end it: it takes no more deliveries, and answers what it has 
 
 VERIFY_TOKEN, WEBHOOK_HMAC_SECRET and the settings of a send, such as INSTAGRAM_API_URL, are read from the environment.
 
-exit code: 0 ended by a signal, 1 cannot start, 64 wrong usage";
+exit code: 0 ended by a signal, 1 cannot listen or cannot go on, 64 wrong usage";
 
-const CANNOT_START: u8 = 1;
+const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 64;
 const BODY_LIMIT: u64 = 1 << 20;
 const KEYS_KEPT: usize = 10_000;
 /// How long the last replies may take after a signal.
 const LAST_ANSWERS: Duration = Duration::from_secs(90);
+/// How long it may take to print the replies that were not sent.
+const LAST_LINES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|text| text.to_string_lossy().into()).collect();
@@ -55,7 +58,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("{reason}");
-            ExitCode::from(CANNOT_START)
+            ExitCode::from(FAILED)
         }
     }
 }
@@ -80,38 +83,49 @@ fn run(port: u16) -> Result<(), String> {
         answer_all(&answering, &queued);
         let _ = all_answered.send(());
     });
-    stop_on_signal(&server)?;
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    stop_on_signal(&server, &is_stopping)?;
     say(&format!("listening on http://{}", server.server_addr()));
-    for mut request in server.incoming_requests() {
-        let (status, body) = desk.handle(&mut request);
-        // The client may have disconnected.
-        let _ = request.respond(Response::from_string(body).with_status_code(status));
-    }
+    // One thread reads every body: the server that speaks https must wait for a whole request before it passes it on.
+    let end = loop {
+        match server.recv() {
+            Ok(mut request) => {
+                let (status, body) = desk.handle(&mut request);
+                // The client may have disconnected.
+                let _ = request.respond(Response::from_string(body).with_status_code(status));
+            }
+            Err(_) if is_stopping.load(Ordering::SeqCst) => break Ok(()),
+            Err(error) => break Err(format!("cannot accept connections any more: {error}")),
+        }
+    };
     // The queue accepts no more messages. Those in it were acknowledged with 200, so they must not be lost.
     drop(desk);
     if is_over.recv_timeout(LAST_ANSWERS).is_err() {
         eprintln!("{} answers may have been delivered", client.drain(Duration::ZERO));
+        // Those that are left fail at once, and each is printed.
+        let _ = is_over.recv_timeout(LAST_LINES);
     }
-    Ok(())
+    end
 }
 
 /// Stops the server from accepting requests after a signal.
 #[cfg(unix)]
-fn stop_on_signal(server: &Arc<Server>) -> Result<(), String> {
+fn stop_on_signal(server: &Arc<Server>, is_stopping: &Arc<AtomicBool>) -> Result<(), String> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot handle signals: {error}"))?;
-    let server = Arc::clone(server);
+    let (server, is_stopping) = (Arc::clone(server), Arc::clone(is_stopping));
     thread::spawn(move || {
         signals.forever().next();
+        is_stopping.store(true, Ordering::SeqCst);
         server.unblock();
     });
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn stop_on_signal(_: &Arc<Server>) -> Result<(), String> {
+fn stop_on_signal(_: &Arc<Server>, _: &Arc<AtomicBool>) -> Result<(), String> {
     Ok(())
 }
 

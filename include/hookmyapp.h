@@ -75,6 +75,251 @@ extern "C" {
 
 
 /**
+ * The values of hma_status. A variable has the type hma_status itself.
+ */
+typedef enum {
+    /**
+     * The gateway accepted the message.
+     */
+    HMA_OK = 0,
+    /**
+     * Not sent: an argument is NULL, not UTF-8 or invalid, or exceeds a limit that
+     * Meta documents. Correct it.
+     */
+    HMA_ERROR_ARGUMENT = 10,
+    /**
+     * Not sent: a setting is missing or invalid. Correct the configuration.
+     */
+    HMA_ERROR_CONFIG = 11,
+    /**
+     * Not sent: no connection to the gateway (name lookup, TCP, proxy or TLS), or
+     * it closed before the first byte of the request. Retry later.
+     */
+    HMA_ERROR_CONNECT = 12,
+    /**
+     * The signature of a webhook does not match its body. No send was involved.
+     * Respond 401 and discard the body.
+     */
+    HMA_ERROR_SIGNATURE = 13,
+    /**
+     * Rejected for a reason that is not one of those below. Change the message.
+     */
+    HMA_ERROR_REJECTED = 20,
+    /**
+     * Rejected: the access token is invalid. Set the current one.
+     */
+    HMA_ERROR_AUTH = 21,
+    /**
+     * Rejected: too many messages. Wait before the next send, see
+     * hma_response_retry_after().
+     */
+    HMA_ERROR_RATE_LIMITED = 22,
+    /**
+     * Rejected: the 24-hour window is closed. The user must write first.
+     */
+    HMA_ERROR_WINDOW_CLOSED = 23,
+    /**
+     * Rejected: the user does not exist, cannot be reached, or is not the user of
+     * the sandbox. Check the recipient id.
+     */
+    HMA_ERROR_RECIPIENT = 24,
+    /**
+     * Rejected: the account may not send. Check its link to Instagram, its
+     * permissions and its standing with Meta.
+     */
+    HMA_ERROR_ACCOUNT = 25,
+    /**
+     * Rejected: Meta could not fetch or use the media. Check URL, type and size.
+     */
+    HMA_ERROR_MEDIA = 26,
+    /**
+     * Rejected: not by a gateway. Correct the base URL and the account id, or
+     * check what is in between. The error string names the URL.
+     */
+    HMA_ERROR_ENDPOINT = 27,
+    /**
+     * Unknown: the gateway or Meta failed. The message may have been delivered. Do
+     * not repeat it blindly.
+     */
+    HMA_ERROR_SERVER = 30,
+    /**
+     * Unknown: the request left, but no usable response arrived. The message may
+     * have been delivered. Do not repeat it blindly.
+     */
+    HMA_ERROR_LOST = 31,
+    /**
+     * Unknown: a bug in this library. The message may have been delivered. Please
+     * report it with the error string.
+     */
+    HMA_ERROR_INTERNAL = 32
+} hma_status_constants;
+
+/**
+ * The values of hma_delivery. A variable has the type hma_delivery itself.
+ */
+typedef enum {
+    /**
+     * The gateway accepted the message.
+     */
+    HMA_DELIVERY_ACCEPTED = 0,
+    /**
+     * The message never reached the gateway. A retry is safe.
+     */
+    HMA_DELIVERY_NOT_SENT = 1,
+    /**
+     * The gateway or Meta rejected the message. It was not delivered.
+     */
+    HMA_DELIVERY_REJECTED = 2,
+    /**
+     * The message may have been delivered. A retry may deliver it twice.
+     */
+    HMA_DELIVERY_UNKNOWN = 3
+} hma_delivery_constants;
+
+/**
+ * The values of hma_scope. A variable has the type hma_scope itself.
+ */
+typedef enum {
+    /**
+     * The scope of `HMA_OK`: there is no failure.
+     */
+    HMA_SCOPE_NONE = 0,
+    /**
+     * This message. Other messages may be accepted.
+     */
+    HMA_SCOPE_MESSAGE = 1,
+    /**
+     * This user. Other messages to the same user fail too, until something changes
+     * on their side.
+     */
+    HMA_SCOPE_RECIPIENT = 2,
+    /**
+     * The account, its token or the settings. No message is accepted until a
+     * person corrects this. Stop.
+     */
+    HMA_SCOPE_ACCOUNT = 3,
+    /**
+     * The moment: the network, the gateway, Meta or a limit. Wait, then continue
+     * with the rest. If it lasts, stop.
+     */
+    HMA_SCOPE_MOMENT = 4
+} hma_scope_constants;
+
+/**
+ * The values of hma_attachment_kind. A variable has the type hma_attachment_kind itself.
+ */
+typedef enum {
+    /**
+     * PNG, JPEG or GIF, up to 8 MB.
+     */
+    HMA_ATTACHMENT_IMAGE = 1,
+    /**
+     * MP4, OGG, AVI, MOV or WebM, up to 25 MB. Meta takes up to 75 seconds to
+     * fetch it.
+     */
+    HMA_ATTACHMENT_VIDEO = 2,
+    /**
+     * AAC, M4A, WAV or MP4, up to 25 MB.
+     */
+    HMA_ATTACHMENT_AUDIO = 3,
+    /**
+     * PDF, up to 25 MB.
+     */
+    HMA_ATTACHMENT_FILE = 4
+} hma_attachment_kind_constants;
+
+/**
+ * The values of hma_contact_kind. A variable has the type hma_contact_kind itself.
+ */
+typedef enum {
+    /**
+     * The phone number of the user's profile.
+     */
+    HMA_CONTACT_PHONE = 1,
+    /**
+     * The email address of the user's profile.
+     */
+    HMA_CONTACT_EMAIL = 2
+} hma_contact_kind_constants;
+
+/**
+ * The values of hma_action. A variable has the type hma_action itself.
+ */
+typedef enum {
+    /**
+     * Shows the typing indicator.
+     */
+    HMA_ACTION_TYPING_ON = 1,
+    /**
+     * Hides the typing indicator.
+     */
+    HMA_ACTION_TYPING_OFF = 2,
+    /**
+     * Marks the user's messages as seen.
+     */
+    HMA_ACTION_MARK_SEEN = 3
+} hma_action_constants;
+
+/**
+ * The values of hma_event_kind. A variable has the type hma_event_kind itself.
+ */
+typedef enum {
+    /**
+     * An event that this version does not support. hma_events_json() returns it.
+     */
+    HMA_EVENT_OTHER = 0,
+    /**
+     * The user sent a message: a text, media, a tap on a quick reply.
+     */
+    HMA_EVENT_MESSAGE = 1,
+    /**
+     * The account itself sent a message, from this program or any other. The
+     * message id shows whether a send with an unknown outcome was delivered.
+     */
+    HMA_EVENT_ECHO = 2,
+    /**
+     * A message was deleted by its sender.
+     */
+    HMA_EVENT_DELETED = 3,
+    /**
+     * The user sent a message that Instagram does not forward.
+     */
+    HMA_EVENT_UNSUPPORTED = 4,
+    /**
+     * The user tapped a button, an ice breaker or a menu entry.
+     */
+    HMA_EVENT_POSTBACK = 5,
+    /**
+     * The user reacted to a message or removed the reaction.
+     */
+    HMA_EVENT_REACTION = 6,
+    /**
+     * The user has seen a message.
+     */
+    HMA_EVENT_READ = 7,
+    /**
+     * The user opened an existing chat through an ig.me link.
+     */
+    HMA_EVENT_REFERRAL = 8,
+    /**
+     * A message was edited.
+     */
+    HMA_EVENT_EDIT = 9,
+    /**
+     * A user commented on a post or a reel.
+     */
+    HMA_EVENT_COMMENT = 10,
+    /**
+     * A user commented on a live broadcast.
+     */
+    HMA_EVENT_LIVE_COMMENT = 11,
+    /**
+     * A user mentioned the account in a comment or a caption.
+     */
+    HMA_EVENT_MENTION = 12
+} hma_event_kind_constants;
+
+/**
  * Sends messages as one Instagram account, and keeps connections for the next
  * send. Create one and share it.
  *
@@ -100,9 +345,10 @@ typedef struct hma_config hma_config;
  * The events of one webhook delivery, in its order.
  *
  * An index identifies an event, from 0 to hma_events_count() - 1. Every text
- * that this object returns is valid until hma_events_free(). If the delivery
- * does not contain a value, an accessor returns NULL, 0 or -1, and so it does
- * for NULL and for an index out of range. Ids are opaque, of any length.
+ * that this object returns is valid until hma_events_free(). An accessor
+ * returns NULL, 0 or -1 if the delivery does not contain the value. It does
+ * the same for NULL and for an index out of range. Ids are opaque, of any
+ * length.
  *
  * Threads: any number of threads may read the same events at once.
  */
@@ -180,256 +426,6 @@ typedef int32_t hma_contact_kind;
  * never change.
  */
 typedef int32_t hma_event_kind;
-
-/**
- * The gateway accepted the message.
- */
-#define HMA_OK 0
-
-/**
- * Not sent: an argument is NULL, not UTF-8 or invalid, or exceeds a limit that
- * Meta documents. Correct it.
- */
-#define HMA_ERROR_ARGUMENT 10
-
-/**
- * Not sent: a setting is missing or invalid. Correct the configuration.
- */
-#define HMA_ERROR_CONFIG 11
-
-/**
- * Not sent: no connection to the gateway (name lookup, TCP, proxy or TLS), or
- * it closed before the first byte of the request. Retry later.
- */
-#define HMA_ERROR_CONNECT 12
-
-/**
- * The signature of a webhook does not match its body. No send was involved.
- * Respond 401 and discard the body.
- */
-#define HMA_ERROR_SIGNATURE 13
-
-/**
- * Rejected for a reason that is not one of those below. Change the message.
- */
-#define HMA_ERROR_REJECTED 20
-
-/**
- * Rejected: the access token is invalid. Set the current one.
- */
-#define HMA_ERROR_AUTH 21
-
-/**
- * Rejected: too many messages. Wait before the next send, see
- * hma_response_retry_after().
- */
-#define HMA_ERROR_RATE_LIMITED 22
-
-/**
- * Rejected: the 24-hour window is closed. The user must write first.
- */
-#define HMA_ERROR_WINDOW_CLOSED 23
-
-/**
- * Rejected: the user does not exist, cannot be reached, or is not the user of
- * the sandbox. Check the recipient id.
- */
-#define HMA_ERROR_RECIPIENT 24
-
-/**
- * Rejected: the account may not send. Check its link to Instagram, its
- * permissions and its standing with Meta.
- */
-#define HMA_ERROR_ACCOUNT 25
-
-/**
- * Rejected: Meta could not fetch or use the media. Check URL, type and size.
- */
-#define HMA_ERROR_MEDIA 26
-
-/**
- * Rejected: not by a gateway. Correct the base URL and the account id, or
- * check what is in between. The error string names the URL.
- */
-#define HMA_ERROR_ENDPOINT 27
-
-/**
- * Unknown: the gateway or Meta failed. The message may have been delivered. Do
- * not repeat it blindly.
- */
-#define HMA_ERROR_SERVER 30
-
-/**
- * Unknown: the request left, but no usable response arrived. The message may
- * have been delivered. Do not repeat it blindly.
- */
-#define HMA_ERROR_LOST 31
-
-/**
- * Unknown: a bug in this library. The message may have been delivered. Please
- * report it with the error string.
- */
-#define HMA_ERROR_INTERNAL 32
-
-/**
- * The gateway accepted the message.
- */
-#define HMA_DELIVERY_ACCEPTED 0
-
-/**
- * The message never reached the gateway. A retry is safe.
- */
-#define HMA_DELIVERY_NOT_SENT 1
-
-/**
- * The gateway or Meta rejected the message. It was not delivered.
- */
-#define HMA_DELIVERY_REJECTED 2
-
-/**
- * The message may have been delivered. A retry may deliver it twice.
- */
-#define HMA_DELIVERY_UNKNOWN 3
-
-/**
- * The scope of `HMA_OK`: there is no failure.
- */
-#define HMA_SCOPE_NONE 0
-
-/**
- * This message. Other messages may be accepted.
- */
-#define HMA_SCOPE_MESSAGE 1
-
-/**
- * This user. Other messages to the same user fail too, until something changes
- * on their side.
- */
-#define HMA_SCOPE_RECIPIENT 2
-
-/**
- * The account, its token or the settings. No message is accepted until a
- * person corrects this. Stop.
- */
-#define HMA_SCOPE_ACCOUNT 3
-
-/**
- * The moment: the network, the gateway, Meta or a limit. Wait, then continue
- * with the rest. If it lasts, stop.
- */
-#define HMA_SCOPE_MOMENT 4
-
-/**
- * PNG, JPEG or GIF, up to 8 MB.
- */
-#define HMA_ATTACHMENT_IMAGE 1
-
-/**
- * MP4, OGG, AVI, MOV or WebM, up to 25 MB. Meta takes up to 75 seconds to
- * fetch it.
- */
-#define HMA_ATTACHMENT_VIDEO 2
-
-/**
- * AAC, M4A, WAV or MP4, up to 25 MB.
- */
-#define HMA_ATTACHMENT_AUDIO 3
-
-/**
- * PDF, up to 25 MB.
- */
-#define HMA_ATTACHMENT_FILE 4
-
-/**
- * The phone number of the user's profile.
- */
-#define HMA_CONTACT_PHONE 1
-
-/**
- * The email address of the user's profile.
- */
-#define HMA_CONTACT_EMAIL 2
-
-/**
- * Shows the typing indicator.
- */
-#define HMA_ACTION_TYPING_ON 1
-
-/**
- * Hides the typing indicator.
- */
-#define HMA_ACTION_TYPING_OFF 2
-
-/**
- * Marks the user's messages as seen.
- */
-#define HMA_ACTION_MARK_SEEN 3
-
-/**
- * An event that this version does not support. hma_events_json() returns it.
- */
-#define HMA_EVENT_OTHER 0
-
-/**
- * The user sent a message: a text, media, a tap on a quick reply.
- */
-#define HMA_EVENT_MESSAGE 1
-
-/**
- * The account itself sent a message, from this program or any other. The
- * message id shows whether a send with an unknown outcome was delivered.
- */
-#define HMA_EVENT_ECHO 2
-
-/**
- * A message was deleted by its sender.
- */
-#define HMA_EVENT_DELETED 3
-
-/**
- * The user sent a message that Instagram does not forward.
- */
-#define HMA_EVENT_UNSUPPORTED 4
-
-/**
- * The user tapped a button, an ice breaker or a menu entry.
- */
-#define HMA_EVENT_POSTBACK 5
-
-/**
- * The user reacted to a message or removed the reaction.
- */
-#define HMA_EVENT_REACTION 6
-
-/**
- * The user has seen a message.
- */
-#define HMA_EVENT_READ 7
-
-/**
- * The user opened an existing chat through an ig.me link.
- */
-#define HMA_EVENT_REFERRAL 8
-
-/**
- * A message was edited.
- */
-#define HMA_EVENT_EDIT 9
-
-/**
- * A user commented on a post or a reel.
- */
-#define HMA_EVENT_COMMENT 10
-
-/**
- * A user commented on a live broadcast.
- */
-#define HMA_EVENT_LIVE_COMMENT 11
-
-/**
- * A user mentioned the account in a comment or a caption.
- */
-#define HMA_EVENT_MENTION 12
 
 /**
  * Returns the version of the loaded library, such as "0.1.0".
@@ -526,9 +522,9 @@ hma_config *hma_config_from_env(void);
  *
  * The names are those of hma_config_from_env(). The environment is read only
  * for proxy variables that the file does not contain; no other thread may
- * change it at the same time. `path` must not be NULL. A file that cannot be
- * read, is not a regular file or is larger than 1 MiB is an error that names
- * the path and the reason.
+ * change it at the same time. `path` must not be NULL. An error that names the
+ * path and the reason is stored if the file cannot be read, is not a regular
+ * file or is larger than 1 MiB.
  *
  * The syntax is that of Node's dotenv 16, with two differences. A # begins a
  * comment only at the start of a value or after a space, so that a#b is kept.

@@ -161,7 +161,7 @@ class c_strings {
 public:
     const char *operator()(const char *name, const text_in &text) {
         if (text.has_nul() && first_error_.empty())
-            first_error_ = std::string(name) + ": must not hold a NUL byte";
+            first_error_ = std::string(name) + ": must not contain a NUL byte";
         return text.c_str();
     }
     const char *or_null(const char *name, const text_in &text) {
@@ -534,7 +534,7 @@ inline std::string webhook_sign(const detail::text_in &secret, const detail::tex
 inline std::vector<std::string> text_parts(const detail::text_in &text) {
     std::vector<std::string> parts;
     if (text.has_nul())
-        throw error(HMA_ERROR_ARGUMENT, "text: must not hold a NUL byte");
+        throw error(HMA_ERROR_ARGUMENT, "text: must not contain a NUL byte");
     const char *rest = text.c_str();
     std::size_t left = text.size();
     while (left > 0) {
@@ -855,9 +855,19 @@ private:
         done.status = send(&raw_response, &raw_error);
         detail::owner<hma_response> owned_response(raw_response);
         detail::owner<char> owned_error(raw_error);
+#ifdef HMA_HAS_EXCEPTIONS
+        // Without memory for the texts, the status must not be lost: it states what became of the message.
+        try {
+            done.response = response(raw_response);
+            if (raw_error)
+                done.error = raw_error;
+        } catch (const std::bad_alloc &) {
+        }
+#else
         done.response = response(raw_response);
         if (raw_error)
             done.error = raw_error;
+#endif
         return done;
     }
 

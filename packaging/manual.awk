@@ -76,16 +76,20 @@ in_preface && /^ \* [A-Z][a-z]+  +/ {
 }
 in_preface { sub(/^ \* */, ""); if ($0 != "") print roff($0); next }
 
-# Then declarations, each with a comment in front.
+# Then declarations and enumerators, each with a comment in front.
+in_enum { sub(/^    /, "") }
 /^\/\*\* .* \*\/$/ { lines = 1; comment[1] = substr($0, 5, length($0) - 7); next }
 /^\/\*\*$/ { in_comment = 1; lines = 0; next }
 in_comment && /^ \*\/$/ { in_comment = 0; next }
 in_comment { sub(/^ \* ?/, ""); comment[++lines] = $0; next }
 
 /^#define HMA_VERSION_STRING / { lines = 0; next }
-/^#define HMA_[A-Z_]+ / && lines {
-    section($2 ~ /^HMA_(OK|ERROR_)/ ? "ERRORS" : "CONSTANTS")
-    print ".TP\n.BR " $2 " \" \" " roff($3)
+/^typedef enum / { in_enum = 1; lines = 0; next }
+in_enum && /^}/ { in_enum = 0; next }
+in_enum && / = / {
+    section($1 ~ /^HMA_(OK|ERROR_)/ ? "ERRORS" : "CONSTANTS")
+    sub(/,$/, "")
+    print ".TP\n.BR " $1 " \" \" " roff($3)
     say_comment(".IP")
     next
 }

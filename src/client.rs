@@ -37,8 +37,8 @@ use crate::webhook::{Event, ReplyTarget};
 /// # Threads and connections
 ///
 /// Create one client and share it. Any number of threads may use it at once. It keeps connections open for the next
-/// send, and a clone shares them. If a kept connection turns out to be closed when it is written to, the send opens a
-/// new one and discards the other idle ones.
+/// send, and a clone shares them. If a kept connection turns out to be closed, the send opens a new one and discards
+/// the other idle ones.
 ///
 /// After a `fork`, the child may use the client if no other thread was inside a call at the fork. It opens connections
 /// of its own.
@@ -102,7 +102,7 @@ impl Client {
         match event.reply_target_or_reason() {
             Ok(ReplyTarget::User(recipient_id)) => self.send(recipient_id, message),
             Ok(ReplyTarget::Comment(comment_id)) => self.send_private_reply(comment_id, message),
-            Err(reason) => Err(Error::argument(format!("event: may not be answered: {reason}"))),
+            Err(reason) => Err(Error::argument(format!("event: allows no reply: {reason}"))),
         }
     }
 
@@ -179,8 +179,9 @@ impl Client {
         if self.timeout.is_zero() {
             return Err(Error::argument("timeout: must not be zero"));
         }
-        let reply = self.transport.run(call, self.timeout)?;
-        decode::interpret(reply, call, &self.transport.url(call), self.transport.access_token())
+        self.transport.run(call, self.timeout, |reply| {
+            decode::interpret(reply, call, &self.transport.url(call), self.transport.access_token())
+        })
     }
 }
 

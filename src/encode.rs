@@ -349,8 +349,8 @@ fn check_id(name: &str, id: &str) -> Validation {
     // All bytes before it are ASCII, so a character begins there.
     let invalid = id.bytes().position(|byte| !byte.is_ascii_graphic());
     match invalid.and_then(|index| id[index..].chars().next()) {
-        Some(c) if c.is_whitespace() => Err(format!("{name}: must not hold a blank or line break")),
-        Some(c) => Err(format!("{name}: must not hold {c:?}")),
+        Some(c) if c.is_whitespace() => Err(format!("{name}: must not contain white space or line breaks")),
+        Some(c) => Err(format!("{name}: must not contain {c:?}")),
         None => Ok(()),
     }
 }
@@ -374,7 +374,7 @@ fn check_url(name: &str, url: &str) -> Validation {
         None => Err(format!("{name}: must be an absolute URL that begins with https:// or http://")),
         Some(rest) if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) => Err(format!("{name}: has no host")),
         Some(rest) if rest.contains(|c: char| c.is_whitespace() || c.is_control()) => {
-            Err(format!("{name}: must not hold blanks, line breaks or control characters"))
+            Err(format!("{name}: must not contain white space, line breaks or control characters"))
         }
         Some(_) => Ok(()),
     }

@@ -95,33 +95,33 @@ const fn facts(kind: ErrorKind, scope: Scope, name: &'static CStr, description: 
 
 /// Every kind, once.
 pub(crate) static KINDS: [KindFacts; 15] = [
-    facts(ErrorKind::Argument, Scope::Message, c"ARGUMENT", c"an argument is wrong and nothing was sent: correct it"),
+    facts(ErrorKind::Argument, Scope::Message, c"ARGUMENT", c"an argument is invalid and nothing was sent: correct it"),
     facts(
         ErrorKind::Config,
         Scope::Account,
         c"CONFIG",
-        c"a setting is missing or wrong and nothing was sent: correct the configuration",
+        c"a setting is missing or invalid and nothing was sent: correct the configuration",
     ),
     facts(
         ErrorKind::Connect,
         Scope::Moment,
         c"CONNECT",
-        c"there is no connection to the gateway and nothing was sent: try again later",
+        c"there is no connection to the gateway and nothing was sent: retry later",
     ),
     facts(
         ErrorKind::Signature,
         Scope::Message,
         c"SIGNATURE",
-        c"the signature does not fit the webhook's body: do not trust it",
+        c"the signature does not match the webhook's body: discard it",
     ),
     facts(
         ErrorKind::Rejected,
         Scope::Message,
         c"REJECTED",
-        c"the message was refused: change it before sending it again",
+        c"the message was rejected: change it before sending it again",
     ),
-    facts(ErrorKind::Auth, Scope::Account, c"AUTH", c"the gateway refused the access token: set the current one"),
-    facts(ErrorKind::RateLimited, Scope::Moment, c"RATE_LIMITED", c"too many messages: pause before sending again"),
+    facts(ErrorKind::Auth, Scope::Account, c"AUTH", c"the gateway rejected the access token: set the current one"),
+    facts(ErrorKind::RateLimited, Scope::Moment, c"RATE_LIMITED", c"too many messages: wait before sending again"),
     facts(
         ErrorKind::WindowClosed,
         Scope::Recipient,
@@ -144,13 +144,13 @@ pub(crate) static KINDS: [KindFacts; 15] = [
         ErrorKind::Media,
         Scope::Message,
         c"MEDIA",
-        c"Meta could not fetch or use the media: check its address, type and size",
+        c"Meta could not fetch or use the media: check its URL, type and size",
     ),
     facts(
         ErrorKind::Endpoint,
         Scope::Account,
         c"ENDPOINT",
-        c"this address is no gateway's: correct the base URL and the account id",
+        c"the response is not from a gateway: correct the base URL and the account id",
     ),
     facts(
         ErrorKind::Server,
@@ -162,7 +162,7 @@ pub(crate) static KINDS: [KindFacts; 15] = [
         ErrorKind::Lost,
         Scope::Moment,
         c"LOST",
-        c"no usable answer came: the message may have been delivered, do not repeat it blindly",
+        c"no usable response arrived: the message may have been delivered, do not repeat it blindly",
     ),
     facts(
         ErrorKind::Internal,

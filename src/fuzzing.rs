@@ -6,7 +6,7 @@ use crate::encode::{self, Recipient};
 use crate::error::Error;
 use crate::message::Message;
 use crate::response::Response;
-use crate::transport::HttpReply;
+use crate::transport::{Call, HttpReply};
 
 /// Interprets a reply as a send would.
 pub fn interpret(
@@ -18,7 +18,8 @@ pub fn interpret(
     token: &str,
 ) -> Result<Response, Error> {
     decode::interpret(
-        HttpReply { status, retry_after, app_usage, business_usage, body, truncated: None },
+        HttpReply { status, retry_after, app_usage, business_usage, body, truncated: None, is_early: false },
+        Call::Message(b""),
         "https://example.net/1/messages",
         token,
     )

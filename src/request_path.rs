@@ -23,7 +23,7 @@ pub(crate) fn check_path(path: &str) -> Result<(), Error> {
     } else if before_query.split('/').any(is_dots) {
         "must not contain the segment . or .."
     } else if query.split('&').any(|parameter| parameter.split('=').next() == Some("access_token")) {
-        "must not contain access_token: the gateway rejects it, and logs would show the token"
+        "must not contain access_token: the gateway rejects it, and logs would expose the token"
     } else {
         return Ok(());
     };

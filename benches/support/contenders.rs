@@ -134,7 +134,7 @@ fn exchange(stream: &mut (impl Read + Write), request: &[u8], answer: &mut [u8])
     assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK\r\n") && answer[..length].ends_with(b"\"}"));
 }
 
-/// ureq with its defaults and serde_json, as its documentation shows; with a time-out for the whole send if wanted.
+/// ureq with its defaults and serde_json, as its documentation shows; with a timeout for the whole send if wanted.
 struct PlainUreq {
     agent: Agent,
     task: Task,

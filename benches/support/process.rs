@@ -240,7 +240,7 @@ impl Who {
             Who::Program => "hookmyapp, C program",
             Who::FastProgram => "hookmyapp, C program, OPT_LEVEL=3",
             Who::Ureq => "plain ureq",
-            Who::UreqTimeout => "plain ureq with a time-out",
+            Who::UreqTimeout => "plain ureq with a timeout",
             Who::Libcurl => "libcurl and cJSON, C program",
         }
     }

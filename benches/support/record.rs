@@ -13,7 +13,7 @@ pub fn say_machine(report: &mut Report) {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("an unknown processor");
     report.say(&format!(
-        "{} x {}, {}, {}; hookmyapp {}, {}; other programs take {} % of the processors",
+        "{} x {}, {}, {}; hookmyapp {}, {}; other programs took {} % of the processors when it began",
         process::processors(),
         model.trim_matches(['\t', ':', ' ']),
         said(Command::new("uname").arg("-sr")),

@@ -85,9 +85,9 @@ pub extern "C" fn hma_config_from_env() -> Box<hma_config> {
 ///
 /// The names are those of hma_config_from_env(). The environment is read only
 /// for proxy variables that the file does not contain; no other thread may
-/// change it at the same time. `path` must not be NULL. A file that cannot be
-/// read, is not a regular file or is larger than 1 MiB is an error that names
-/// the path and the reason.
+/// change it at the same time. `path` must not be NULL. An error that names the
+/// path and the reason is stored if the file cannot be read, is not a regular
+/// file or is larger than 1 MiB.
 ///
 /// The syntax is that of Node's dotenv 16, with two differences. A # begins a
 /// comment only at the start of a value or after a space, so that a#b is kept.

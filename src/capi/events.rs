@@ -15,9 +15,10 @@ use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
 /// The events of one webhook delivery, in its order.
 ///
 /// An index identifies an event, from 0 to hma_events_count() - 1. Every text
-/// that this object returns is valid until hma_events_free(). If the delivery
-/// does not contain a value, an accessor returns NULL, 0 or -1, and so it does
-/// for NULL and for an index out of range. Ids are opaque, of any length.
+/// that this object returns is valid until hma_events_free(). An accessor
+/// returns NULL, 0 or -1 if the delivery does not contain the value. It does
+/// the same for NULL and for an index out of range. Ids are opaque, of any
+/// length.
 ///
 /// Threads: any number of threads may read the same events at once.
 pub struct hma_events(pub(super) Events);
@@ -28,33 +29,42 @@ pub struct hma_events(pub(super) Events);
 /// never change.
 pub type hma_event_kind = i32;
 
-/// An event that this version does not support. hma_events_json() returns it.
-pub const HMA_EVENT_OTHER: hma_event_kind = 0;
-/// The user sent a message: a text, media, a tap on a quick reply.
-pub const HMA_EVENT_MESSAGE: hma_event_kind = 1;
-/// The account itself sent a message, from this program or any other. The
-/// message id shows whether a send with an unknown outcome was delivered.
-pub const HMA_EVENT_ECHO: hma_event_kind = 2;
-/// A message was deleted by its sender.
-pub const HMA_EVENT_DELETED: hma_event_kind = 3;
-/// The user sent a message that Instagram does not forward.
-pub const HMA_EVENT_UNSUPPORTED: hma_event_kind = 4;
-/// The user tapped a button, an ice breaker or a menu entry.
-pub const HMA_EVENT_POSTBACK: hma_event_kind = 5;
-/// The user reacted to a message or removed the reaction.
-pub const HMA_EVENT_REACTION: hma_event_kind = 6;
-/// The user has seen a message.
-pub const HMA_EVENT_READ: hma_event_kind = 7;
-/// The user opened an existing chat through an ig.me link.
-pub const HMA_EVENT_REFERRAL: hma_event_kind = 8;
-/// A message was edited.
-pub const HMA_EVENT_EDIT: hma_event_kind = 9;
-/// A user commented on a post or a reel.
-pub const HMA_EVENT_COMMENT: hma_event_kind = 10;
-/// A user commented on a live broadcast.
-pub const HMA_EVENT_LIVE_COMMENT: hma_event_kind = 11;
-/// A user mentioned the account in a comment or a caption.
-pub const HMA_EVENT_MENTION: hma_event_kind = 12;
+/// The values of hma_event_kind. A variable has the type hma_event_kind itself.
+#[repr(C)]
+pub enum hma_event_kind_constants {
+    /// An event that this version does not support. hma_events_json() returns it.
+    HMA_EVENT_OTHER = 0,
+    /// The user sent a message: a text, media, a tap on a quick reply.
+    HMA_EVENT_MESSAGE = 1,
+    /// The account itself sent a message, from this program or any other. The
+    /// message id shows whether a send with an unknown outcome was delivered.
+    HMA_EVENT_ECHO = 2,
+    /// A message was deleted by its sender.
+    HMA_EVENT_DELETED = 3,
+    /// The user sent a message that Instagram does not forward.
+    HMA_EVENT_UNSUPPORTED = 4,
+    /// The user tapped a button, an ice breaker or a menu entry.
+    HMA_EVENT_POSTBACK = 5,
+    /// The user reacted to a message or removed the reaction.
+    HMA_EVENT_REACTION = 6,
+    /// The user has seen a message.
+    HMA_EVENT_READ = 7,
+    /// The user opened an existing chat through an ig.me link.
+    HMA_EVENT_REFERRAL = 8,
+    /// A message was edited.
+    HMA_EVENT_EDIT = 9,
+    /// A user commented on a post or a reel.
+    HMA_EVENT_COMMENT = 10,
+    /// A user commented on a live broadcast.
+    HMA_EVENT_LIVE_COMMENT = 11,
+    /// A user mentioned the account in a comment or a caption.
+    HMA_EVENT_MENTION = 12,
+}
+integer_constants! { hma_event_kind_constants as hma_event_kind:
+    HMA_EVENT_OTHER HMA_EVENT_MESSAGE HMA_EVENT_ECHO HMA_EVENT_DELETED HMA_EVENT_UNSUPPORTED
+    HMA_EVENT_POSTBACK HMA_EVENT_REACTION HMA_EVENT_READ HMA_EVENT_REFERRAL HMA_EVENT_EDIT HMA_EVENT_COMMENT
+    HMA_EVENT_LIVE_COMMENT HMA_EVENT_MENTION
+}
 
 /// Parses the body of a webhook delivery. Verify its signature first, see
 /// hma_webhook_verify().

@@ -14,7 +14,7 @@ use crate::nul_string::NulString;
 pub(super) const PANIC_MESSAGE: &str = concat!(
     "a bug in hookmyapp ",
     env!("CARGO_PKG_VERSION"),
-    ": the call panicked, and what Rust says about it stands on standard error; the message may have been delivered"
+    ": the call panicked, and standard error contains the message of the panic; the message may have been delivered"
 );
 
 /// Runs a call that may fail, and converts a panic to an error.
@@ -73,7 +73,7 @@ pub(super) unsafe fn bytes_arg<'a>(name: &str, pointer: *const c_void, length: u
     match length {
         0 => Ok(&[]),
         _ if pointer.is_null() => Err(Error::argument(format!("{name}: must not be NULL with a length of {length}"))),
-        _ if length > isize::MAX as usize => Err(Error::argument(format!("{name}: {length} is no length"))),
+        _ if length > isize::MAX as usize => Err(Error::argument(format!("{name}: {length} is not a valid length"))),
         // SAFETY: not NULL, and the header requires this many bytes, not changed during the call.
         _ => Ok(unsafe { slice::from_raw_parts(pointer.cast(), length) }),
     }

@@ -35,27 +35,48 @@ pub type hma_contact_kind = i32;
 /// `HMA_ACTION_*` constants.
 pub type hma_action = i32;
 
-/// PNG, JPEG or GIF, up to 8 MB.
-pub const HMA_ATTACHMENT_IMAGE: hma_attachment_kind = 1;
-/// MP4, OGG, AVI, MOV or WebM, up to 25 MB. Meta takes up to 75 seconds to
-/// fetch it.
-pub const HMA_ATTACHMENT_VIDEO: hma_attachment_kind = 2;
-/// AAC, M4A, WAV or MP4, up to 25 MB.
-pub const HMA_ATTACHMENT_AUDIO: hma_attachment_kind = 3;
-/// PDF, up to 25 MB.
-pub const HMA_ATTACHMENT_FILE: hma_attachment_kind = 4;
+/// The values of hma_attachment_kind. A variable has the type hma_attachment_kind itself.
+#[repr(C)]
+pub enum hma_attachment_kind_constants {
+    /// PNG, JPEG or GIF, up to 8 MB.
+    HMA_ATTACHMENT_IMAGE = 1,
+    /// MP4, OGG, AVI, MOV or WebM, up to 25 MB. Meta takes up to 75 seconds to
+    /// fetch it.
+    HMA_ATTACHMENT_VIDEO = 2,
+    /// AAC, M4A, WAV or MP4, up to 25 MB.
+    HMA_ATTACHMENT_AUDIO = 3,
+    /// PDF, up to 25 MB.
+    HMA_ATTACHMENT_FILE = 4,
+}
+integer_constants! { hma_attachment_kind_constants as hma_attachment_kind:
+    HMA_ATTACHMENT_IMAGE HMA_ATTACHMENT_VIDEO HMA_ATTACHMENT_AUDIO HMA_ATTACHMENT_FILE
+}
 
-/// The phone number of the user's profile.
-pub const HMA_CONTACT_PHONE: hma_contact_kind = 1;
-/// The email address of the user's profile.
-pub const HMA_CONTACT_EMAIL: hma_contact_kind = 2;
+/// The values of hma_contact_kind. A variable has the type hma_contact_kind itself.
+#[repr(C)]
+pub enum hma_contact_kind_constants {
+    /// The phone number of the user's profile.
+    HMA_CONTACT_PHONE = 1,
+    /// The email address of the user's profile.
+    HMA_CONTACT_EMAIL = 2,
+}
+integer_constants! { hma_contact_kind_constants as hma_contact_kind:
+    HMA_CONTACT_PHONE HMA_CONTACT_EMAIL
+}
 
-/// Shows the typing indicator.
-pub const HMA_ACTION_TYPING_ON: hma_action = 1;
-/// Hides the typing indicator.
-pub const HMA_ACTION_TYPING_OFF: hma_action = 2;
-/// Marks the user's messages as seen.
-pub const HMA_ACTION_MARK_SEEN: hma_action = 3;
+/// The values of hma_action. A variable has the type hma_action itself.
+#[repr(C)]
+pub enum hma_action_constants {
+    /// Shows the typing indicator.
+    HMA_ACTION_TYPING_ON = 1,
+    /// Hides the typing indicator.
+    HMA_ACTION_TYPING_OFF = 2,
+    /// Marks the user's messages as seen.
+    HMA_ACTION_MARK_SEEN = 3,
+}
+integer_constants! { hma_action_constants as hma_action:
+    HMA_ACTION_TYPING_ON HMA_ACTION_TYPING_OFF HMA_ACTION_MARK_SEEN
+}
 
 /// Creates a text of 1 to 1000 bytes of UTF-8. It accepts quick replies or
 /// buttons. With buttons it becomes Meta's button template, whose text has at
@@ -315,7 +336,7 @@ pub(super) fn attachment_kind(kind: hma_attachment_kind) -> Result<AttachmentKin
 /// number is an error.
 fn from_constant<T: Copy>(name: &str, all: &[T], number: i32, number_of: impl Fn(&T) -> i32) -> Result<T, String> {
     let found = all.iter().find(|one| number_of(one) == number);
-    found.copied().ok_or_else(|| format!("{name}: {number} is none of its constants"))
+    found.copied().ok_or_else(|| format!("{name}: {number} is not one of its constants"))
 }
 
 fn build(make: impl FnOnce() -> Result<Message, String>) -> Box<hma_message> {

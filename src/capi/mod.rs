@@ -12,6 +12,17 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
+/// Makes an integer constant of each enumerator. C gets the enums, for debuggers and for tools that read headers. No
+/// function takes or returns one: an enum of Rust must not hold a number that it does not list.
+macro_rules! integer_constants {
+    ($group:ident as $integer:ident: $($name:ident)+) => {
+        $(
+            #[doc = concat!("The number of [`", stringify!($group), "::", stringify!($name), "`].")]
+            pub const $name: $integer = $group::$name as $integer;
+        )+
+    };
+}
+
 pub mod client;
 pub mod config;
 pub mod events;

@@ -18,71 +18,94 @@ pub type hma_delivery = i32;
 /// What a failure is about: one of the `HMA_SCOPE_*` constants.
 pub type hma_scope = i32;
 
-/// The gateway accepted the message.
-pub const HMA_OK: hma_status = 0;
-/// Not sent: an argument is NULL, not UTF-8 or invalid, or exceeds a limit that
-/// Meta documents. Correct it.
-pub const HMA_ERROR_ARGUMENT: hma_status = 10;
-/// Not sent: a setting is missing or invalid. Correct the configuration.
-pub const HMA_ERROR_CONFIG: hma_status = 11;
-/// Not sent: no connection to the gateway (name lookup, TCP, proxy or TLS), or
-/// it closed before the first byte of the request. Retry later.
-pub const HMA_ERROR_CONNECT: hma_status = 12;
-/// The signature of a webhook does not match its body. No send was involved.
-/// Respond 401 and discard the body.
-pub const HMA_ERROR_SIGNATURE: hma_status = 13;
-/// Rejected for a reason that is not one of those below. Change the message.
-pub const HMA_ERROR_REJECTED: hma_status = 20;
-/// Rejected: the access token is invalid. Set the current one.
-pub const HMA_ERROR_AUTH: hma_status = 21;
-/// Rejected: too many messages. Wait before the next send, see
-/// hma_response_retry_after().
-pub const HMA_ERROR_RATE_LIMITED: hma_status = 22;
-/// Rejected: the 24-hour window is closed. The user must write first.
-pub const HMA_ERROR_WINDOW_CLOSED: hma_status = 23;
-/// Rejected: the user does not exist, cannot be reached, or is not the user of
-/// the sandbox. Check the recipient id.
-pub const HMA_ERROR_RECIPIENT: hma_status = 24;
-/// Rejected: the account may not send. Check its link to Instagram, its
-/// permissions and its standing with Meta.
-pub const HMA_ERROR_ACCOUNT: hma_status = 25;
-/// Rejected: Meta could not fetch or use the media. Check URL, type and size.
-pub const HMA_ERROR_MEDIA: hma_status = 26;
-/// Rejected: not by a gateway. Correct the base URL and the account id, or
-/// check what is in between. The error string names the URL.
-pub const HMA_ERROR_ENDPOINT: hma_status = 27;
-/// Unknown: the gateway or Meta failed. The message may have been delivered. Do
-/// not repeat it blindly.
-pub const HMA_ERROR_SERVER: hma_status = 30;
-/// Unknown: the request left, but no usable response arrived. The message may
-/// have been delivered. Do not repeat it blindly.
-pub const HMA_ERROR_LOST: hma_status = 31;
-/// Unknown: a bug in this library. The message may have been delivered. Please
-/// report it with the error string.
-pub const HMA_ERROR_INTERNAL: hma_status = 32;
+/// The values of hma_status. A variable has the type hma_status itself.
+#[repr(C)]
+pub enum hma_status_constants {
+    /// The gateway accepted the message.
+    HMA_OK = 0,
+    /// Not sent: an argument is NULL, not UTF-8 or invalid, or exceeds a limit that
+    /// Meta documents. Correct it.
+    HMA_ERROR_ARGUMENT = 10,
+    /// Not sent: a setting is missing or invalid. Correct the configuration.
+    HMA_ERROR_CONFIG = 11,
+    /// Not sent: no connection to the gateway (name lookup, TCP, proxy or TLS), or
+    /// it closed before the first byte of the request. Retry later.
+    HMA_ERROR_CONNECT = 12,
+    /// The signature of a webhook does not match its body. No send was involved.
+    /// Respond 401 and discard the body.
+    HMA_ERROR_SIGNATURE = 13,
+    /// Rejected for a reason that is not one of those below. Change the message.
+    HMA_ERROR_REJECTED = 20,
+    /// Rejected: the access token is invalid. Set the current one.
+    HMA_ERROR_AUTH = 21,
+    /// Rejected: too many messages. Wait before the next send, see
+    /// hma_response_retry_after().
+    HMA_ERROR_RATE_LIMITED = 22,
+    /// Rejected: the 24-hour window is closed. The user must write first.
+    HMA_ERROR_WINDOW_CLOSED = 23,
+    /// Rejected: the user does not exist, cannot be reached, or is not the user of
+    /// the sandbox. Check the recipient id.
+    HMA_ERROR_RECIPIENT = 24,
+    /// Rejected: the account may not send. Check its link to Instagram, its
+    /// permissions and its standing with Meta.
+    HMA_ERROR_ACCOUNT = 25,
+    /// Rejected: Meta could not fetch or use the media. Check URL, type and size.
+    HMA_ERROR_MEDIA = 26,
+    /// Rejected: not by a gateway. Correct the base URL and the account id, or
+    /// check what is in between. The error string names the URL.
+    HMA_ERROR_ENDPOINT = 27,
+    /// Unknown: the gateway or Meta failed. The message may have been delivered. Do
+    /// not repeat it blindly.
+    HMA_ERROR_SERVER = 30,
+    /// Unknown: the request left, but no usable response arrived. The message may
+    /// have been delivered. Do not repeat it blindly.
+    HMA_ERROR_LOST = 31,
+    /// Unknown: a bug in this library. The message may have been delivered. Please
+    /// report it with the error string.
+    HMA_ERROR_INTERNAL = 32,
+}
+integer_constants! { hma_status_constants as hma_status:
+    HMA_OK HMA_ERROR_ARGUMENT HMA_ERROR_CONFIG HMA_ERROR_CONNECT HMA_ERROR_SIGNATURE HMA_ERROR_REJECTED
+    HMA_ERROR_AUTH HMA_ERROR_RATE_LIMITED HMA_ERROR_WINDOW_CLOSED HMA_ERROR_RECIPIENT HMA_ERROR_ACCOUNT
+    HMA_ERROR_MEDIA HMA_ERROR_ENDPOINT HMA_ERROR_SERVER HMA_ERROR_LOST HMA_ERROR_INTERNAL
+}
 
-/// The gateway accepted the message.
-pub const HMA_DELIVERY_ACCEPTED: hma_delivery = 0;
-/// The message never reached the gateway. A retry is safe.
-pub const HMA_DELIVERY_NOT_SENT: hma_delivery = 1;
-/// The gateway or Meta rejected the message. It was not delivered.
-pub const HMA_DELIVERY_REJECTED: hma_delivery = 2;
-/// The message may have been delivered. A retry may deliver it twice.
-pub const HMA_DELIVERY_UNKNOWN: hma_delivery = 3;
+/// The values of hma_delivery. A variable has the type hma_delivery itself.
+#[repr(C)]
+pub enum hma_delivery_constants {
+    /// The gateway accepted the message.
+    HMA_DELIVERY_ACCEPTED = 0,
+    /// The message never reached the gateway. A retry is safe.
+    HMA_DELIVERY_NOT_SENT = 1,
+    /// The gateway or Meta rejected the message. It was not delivered.
+    HMA_DELIVERY_REJECTED = 2,
+    /// The message may have been delivered. A retry may deliver it twice.
+    HMA_DELIVERY_UNKNOWN = 3,
+}
+integer_constants! { hma_delivery_constants as hma_delivery:
+    HMA_DELIVERY_ACCEPTED HMA_DELIVERY_NOT_SENT HMA_DELIVERY_REJECTED HMA_DELIVERY_UNKNOWN
+}
 
-/// The scope of `HMA_OK`: there is no failure.
-pub const HMA_SCOPE_NONE: hma_scope = 0;
-/// This message. Other messages may be accepted.
-pub const HMA_SCOPE_MESSAGE: hma_scope = 1;
-/// This user. Other messages to the same user fail too, until something changes
-/// on their side.
-pub const HMA_SCOPE_RECIPIENT: hma_scope = 2;
-/// The account, its token or the settings. No message is accepted until a
-/// person corrects this. Stop.
-pub const HMA_SCOPE_ACCOUNT: hma_scope = 3;
-/// The moment: the network, the gateway, Meta or a limit. Wait, then continue
-/// with the rest. If it lasts, stop.
-pub const HMA_SCOPE_MOMENT: hma_scope = 4;
+/// The values of hma_scope. A variable has the type hma_scope itself.
+#[repr(C)]
+pub enum hma_scope_constants {
+    /// The scope of `HMA_OK`: there is no failure.
+    HMA_SCOPE_NONE = 0,
+    /// This message. Other messages may be accepted.
+    HMA_SCOPE_MESSAGE = 1,
+    /// This user. Other messages to the same user fail too, until something changes
+    /// on their side.
+    HMA_SCOPE_RECIPIENT = 2,
+    /// The account, its token or the settings. No message is accepted until a
+    /// person corrects this. Stop.
+    HMA_SCOPE_ACCOUNT = 3,
+    /// The moment: the network, the gateway, Meta or a limit. Wait, then continue
+    /// with the rest. If it lasts, stop.
+    HMA_SCOPE_MOMENT = 4,
+}
+integer_constants! { hma_scope_constants as hma_scope:
+    HMA_SCOPE_NONE HMA_SCOPE_MESSAGE HMA_SCOPE_RECIPIENT HMA_SCOPE_ACCOUNT HMA_SCOPE_MOMENT
+}
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(version) => version,
@@ -110,8 +133,8 @@ pub extern "C" fn hma_status_text(status: hma_status) -> *const c_char {
         Some(facts) => facts.description,
         None if status == HMA_OK => c"the gateway accepted the message",
         None => match hma_status_delivery(status) {
-            HMA_DELIVERY_NOT_SENT => c"an unknown status: nothing was sent, sending again is safe",
-            HMA_DELIVERY_REJECTED => c"an unknown status: the message was refused",
+            HMA_DELIVERY_NOT_SENT => c"an unknown status: nothing was sent, a retry is safe",
+            HMA_DELIVERY_REJECTED => c"an unknown status: the message was rejected",
             _ => c"an unknown status: the message may have been delivered, do not repeat it blindly",
         },
     };

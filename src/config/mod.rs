@@ -80,11 +80,11 @@ impl fmt::Display for Warning {
         formatter.write_str(match self {
             Warning::BothBaseUrls => {
                 "INSTAGRAM_API_URL and INSTAGRAM_GRAPH_API_URL are both set: the first one, usually the sandbox, is \
-                 used, and sends with a production token fail there; remove the one that is not meant"
+                 used, and sends with a production token fail there; remove the one that is not needed"
             }
             Warning::BothAccountIds => {
                 "INSTAGRAM_ACCOUNT_ID and INSTAGRAM_USER_ID are both set and differ: the first one is used; remove \
-                 the one that is not meant"
+                 the one that is not needed"
             }
         })
     }
@@ -128,8 +128,8 @@ impl Config {
     /// creates.
     ///
     /// The names are those of [`Config::from_env`]. The environment of the process is not changed. It is read only for
-    /// proxy variables that the file does not contain. A file that cannot be read, is not a regular file or is larger
-    /// than 1 MiB is an error that names the path and the reason.
+    /// proxy variables that the file does not contain. A file that cannot be read, is not regular or is larger than 1
+    /// MiB is an error that names path and reason.
     ///
     /// The syntax is that of Node's `dotenv` 16, with two differences. A `#` begins a comment only at the start of a
     /// value or after a space, so that `a#b` is kept. A value begins on the line of its name.
@@ -444,7 +444,7 @@ pub(crate) struct Settings {
 /// The id becomes a path segment, so only characters without a meaning in a path are allowed.
 fn check_account_id(id: &str) -> Result<(), String> {
     match id.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.~".contains(*c))) {
-        Some(c) => Err(format!("it must not hold {c:?}; letters, digits and - _ . ~ are allowed")),
+        Some(c) => Err(format!("it must not contain {c:?}; letters, digits and - _ . ~ are allowed")),
         None if id.is_empty() => Err("it is empty".to_owned()),
         None if id.len() > MAX_SETTING_LEN => Err(format!("it is longer than {MAX_SETTING_LEN} bytes")),
         None if id == "." || id == ".." => Err("it must not be a dot".to_owned()),

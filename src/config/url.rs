@@ -19,14 +19,17 @@ pub(crate) enum Host {
 impl Host {
     fn parse(host: &str) -> Result<Host, String> {
         if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            return inner.parse().map(Host::V6).map_err(|_| "the address in brackets is no IPv6 address".to_owned());
+            return inner
+                .parse()
+                .map(Host::V6)
+                .map_err(|_| "the address in brackets is not an IPv6 address".to_owned());
         }
         if let Ok(address) = host.parse() {
             return Ok(Host::V4(address));
         }
         match host.chars().find(|c| !(c.is_ascii_alphanumeric() || "-._".contains(*c))) {
-            Some(c) if !c.is_ascii() => Err("the host has a letter outside ASCII: write its xn-- form".to_owned()),
-            Some(c) => Err(format!("the host must not hold {c:?}")),
+            Some(c) if !c.is_ascii() => Err("the host contains a letter outside ASCII: write its xn-- form".to_owned()),
+            Some(c) => Err(format!("the host must not contain {c:?}")),
             None if host.is_empty() => Err("the host is empty".to_owned()),
             None => Ok(Host::Name(host.to_owned())),
         }
@@ -68,15 +71,15 @@ impl BaseUrl {
         let (secure, rest) = split_scheme(url)
             .ok_or_else(|| invalid("it must begin with https:// (http:// for a gateway on this machine)"))?;
         if let Some(c) = rest.chars().find(|c| "?#\\\"<>^`{|}".contains(*c)) {
-            return Err(invalid(&format!("it must not hold {c:?}; query and fragment have no place in a base URL")));
+            return Err(invalid(&format!("it must not contain {c:?}; a base URL has no query and no fragment")));
         }
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         if authority.contains('@') {
-            return Err(invalid("it must not hold a user name; the token is a setting of its own"));
+            return Err(invalid("it must not contain a user name; the token is a separate setting"));
         }
         let (host, port) = split_port(authority).map_err(|reason| invalid(&reason))?;
         if !secure && !host.is_loopback() {
-            return Err("insecure: plain http would show the token to the network; use https".to_owned());
+            return Err("insecure: plain http would expose the token to the network; use https".to_owned());
         }
         let scheme = if secure { "https" } else { "http" };
         let explicit_port = port.map(|port| format!(":{port}")).unwrap_or_default();
@@ -172,10 +175,10 @@ pub(super) fn matches_no_proxy(no_proxy: &str, base: &BaseUrl) -> bool {
 /// Checks that a text is valid in a header or a URL. The text may be a secret, so the reason does not show it.
 pub(super) fn check_visible_ascii(text: &str) -> Result<(), String> {
     match text.chars().find(|c| !c.is_ascii_graphic()) {
-        Some('\r' | '\n') => Err("it holds a line break".to_owned()),
-        Some(c) if c.is_whitespace() => Err("it holds a blank".to_owned()),
-        Some(c) if c.is_ascii() => Err("it holds a control character".to_owned()),
-        Some(_) => Err("it holds a character outside ASCII".to_owned()),
+        Some('\r' | '\n') => Err("it contains a line break".to_owned()),
+        Some(c) if c.is_whitespace() => Err("it contains white space".to_owned()),
+        Some(c) if c.is_ascii() => Err("it contains a control character".to_owned()),
+        Some(_) => Err("it contains a character outside ASCII".to_owned()),
         None if text.is_empty() => Err("it is empty".to_owned()),
         None if text.len() > MAX_SETTING_LEN => Err(format!("it is longer than {MAX_SETTING_LEN} bytes")),
         None => Ok(()),
@@ -230,8 +233,8 @@ mod tests {
             ("https://gateway.example.net/v25.0?", "query"),
             ("https://gateway.example.net?x", "query"),
             ("https://gateway.example.net/v25.0#x", "fragment"),
-            ("https://gateway.example.net/v 25.0", "blank"),
-            (" https://gateway.example.net", "blank"),
+            ("https://gateway.example.net/v 25.0", "white space"),
+            (" https://gateway.example.net", "white space"),
             ("https://gateway.example.net/\u{7F}", "control"),
             ("https://gateway.example.net/\0", "control"),
             ("https://gateway.example.net/é", "ASCII"),
@@ -291,9 +294,9 @@ mod tests {
             ("http://user:sec/ret@proxy.example.net:3128", "percent"),
             ("http://user:sec#ret@proxy.example.net:3128", "percent"),
             ("http://user:sec?ret@proxy.example.net:3128", "percent"),
-            ("http://user:sec ret@proxy.example.net:3128", "blank"),
+            ("http://user:sec ret@proxy.example.net:3128", "white space"),
             ("http://user:secret@pröxy.example.net:3128", "ASCII"),
-            ("http://user:secret@proxy example:3128", "blank"),
+            ("http://user:secret@proxy example:3128", "white space"),
         ] {
             let error = ProxyUrl::parse(url).err().unwrap();
             assert!(error.contains(reason), "{url}: {error}");

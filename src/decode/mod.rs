@@ -26,7 +26,9 @@ pub(crate) fn interpret(reply: HttpReply, call: Call<'_>, url: &str, token: &str
     let fields = json.map(ReplyFields::find).unwrap_or_default();
     let mut response = build_response(&reply, &fields);
     let is_object = json.is_some_and(Json::is_object);
-    let failure = if !is_success(reply.status) || fields.reports_error(&response, call) {
+    let failure = if is_cut_rejection(&reply, text) {
+        Some(Error::new(ErrorKind::Lost, no_usable_reply(&reply, call)))
+    } else if !is_success(reply.status) || fields.reports_error(&response, call) {
         let body = match reply.truncated {
             None if !is_object => BodyFormat::NotAnObject,
             None if !fields.has_known_error_format(&response) => BodyFormat::UnknownObject,
@@ -47,6 +49,14 @@ pub(crate) fn interpret(reply: HttpReply, call: Call<'_>, url: &str, token: &str
         Some(error) => Err(error.with_response(response)),
         None => Ok(response),
     }
+}
+
+/// Returns whether a rejection lacks the part that might state that the message may have been delivered: only an error
+/// object states it, and only of a request that left whole.
+fn is_cut_rejection(reply: &HttpReply, text: &str) -> bool {
+    let begin = text.trim_start();
+    let may_be_object = begin.is_empty() || begin.starts_with('{');
+    reply.truncated.is_some() && !reply.is_early && (300..500).contains(&reply.status) && may_be_object
 }
 
 fn is_success(http_status: u16) -> bool {
@@ -77,7 +87,7 @@ fn no_usable_reply(reply: &HttpReply, call: Call<'_>) -> String {
         None if reply.body.is_empty() => "with an empty body".to_owned(),
         None => "with something that is not a JSON object".to_owned(),
     };
-    format!("the gateway answered {} {what}; {}", reply.status, call.advice_if_unknown())
+    format!("the gateway responded {} {what}; {}", reply.status, call.advice_if_unknown())
 }
 
 /// Builds the response, except for the body, which `fields` still borrows.
@@ -169,7 +179,15 @@ mod tests {
 
     fn reply(status: u16, body: &str) -> HttpReply {
         let body = body.as_bytes().to_vec();
-        HttpReply { status, retry_after: None, app_usage: None, business_usage: None, body, truncated: None }
+        HttpReply {
+            status,
+            retry_after: None,
+            app_usage: None,
+            business_usage: None,
+            body,
+            truncated: None,
+            is_early: false,
+        }
     }
 
     #[test]
@@ -195,11 +213,25 @@ mod tests {
             assert_eq!(error.to_string().ends_with(advice), !is_a_gateways, "{error}");
             assert!(error.to_string().starts_with(&format!("Instagram API error {status}: ")), "{error}");
             let truncated = HttpReply { truncated: Some("it was truncated".to_owned()), ..reply(status, body) };
-            assert_eq!(
-                interpret(truncated, Call::Message(b""), URL, "token").unwrap_err().kind(),
-                ErrorKind::Rejected,
-                "{status} {body}"
-            );
+            let kind = interpret(truncated, Call::Message(b""), URL, "token").unwrap_err().kind();
+            assert_ne!(kind, ErrorKind::Endpoint, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_without_the_rest_of_its_object_leaves_the_outcome_unknown() {
+        for (body, is_early, kind) in [
+            ("", false, ErrorKind::Lost),
+            (" {\"error\":{\"code\":1,\"error_sub", false, ErrorKind::Lost),
+            ("", true, ErrorKind::Rejected),
+            ("{\"error\":{", true, ErrorKind::Rejected),
+            ("<html>", false, ErrorKind::Rejected),
+        ] {
+            let truncated = Some("it was truncated".to_owned());
+            let error =
+                interpret(HttpReply { truncated, is_early, ..reply(400, body) }, Call::Message(b""), URL, "token")
+                    .unwrap_err();
+            assert_eq!(error.kind(), kind, "{body} {is_early}");
         }
     }
 

@@ -53,7 +53,7 @@ impl Resolver for NoResolver {
 pub(super) fn config(settings: &Settings) -> Result<Config, Error> {
     let proxy = settings.proxy.as_ref().map(|proxy| {
         Proxy::new(&proxy.url)
-            .map_err(|_| Error::config(format!("the URL of the proxy {} is wrong", proxy.host_port())))
+            .map_err(|_| Error::config(format!("the URL of the proxy {} is invalid", proxy.host_port())))
     });
     let roots = settings.ca_file.as_ref().map_or(Ok(RootCerts::WebPki), root_certificates)?;
     Ok(Agent::config_builder()
@@ -99,14 +99,14 @@ fn root_certificates(file: &CaFile) -> Result<RootCerts, Error> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.pem).collect();
     let certificates = certificates.map_err(|error| invalid(&format!("is not PEM: {error}")))?;
     if certificates.is_empty() {
-        return Err(invalid("holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
+        return Err(invalid("contains no certificate: it must be PEM with BEGIN CERTIFICATE"));
     }
     // ureq would skip a certificate that it cannot read, and every send would then fail.
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
         store
             .add(certificate.clone())
-            .map_err(|error| invalid(&format!("holds a certificate that cannot be read: {error}")))?;
+            .map_err(|error| invalid(&format!("contains a certificate that cannot be read: {error}")))?;
     }
     let certificates: Vec<_> = certificates.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
     Ok(RootCerts::new_with_certs(&certificates))
@@ -114,7 +114,7 @@ fn root_certificates(file: &CaFile) -> Result<RootCerts, Error> {
 
 pub(super) fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.access_token))
-        .map_err(|_| Error::config("the access token cannot stand in a header"))?;
+        .map_err(|_| Error::config("the access token is not valid in a header"))?;
     bearer.set_sensitive(true);
     let mut headers = HeaderMap::new();
     // Without it, ureq would build this header again for every request.
@@ -135,5 +135,5 @@ fn host_header(settings: &Settings) -> Result<HeaderValue, Error> {
         port if port == default_port => settings.host.to_string(),
         port => format!("{}:{port}", settings.host),
     };
-    HeaderValue::try_from(host).map_err(|_| Error::config("the host cannot stand in a header"))
+    HeaderValue::try_from(host).map_err(|_| Error::config("the host is not valid in a header"))
 }

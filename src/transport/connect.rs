@@ -96,7 +96,7 @@ impl TcpConnector {
         for (at, address) in addresses.iter().enumerate() {
             attempt::enter(Phase::Connect(*address));
             if self.loopback_only && !address.ip().is_loopback() {
-                let reason = "plain http is for this machine only, and this is another one";
+                let reason = "plain http is allowed for this machine only, and this address is not local";
                 connecting.last_error = Error::Io(io::Error::other(reason));
                 continue;
             }
@@ -135,14 +135,24 @@ impl HappyEyeballs<'_> {
     /// Starts one more address. Waits up to `time` until any connection is open or this one has failed.
     fn start(&mut self, address: SocketAddr, time: Duration) -> Result<Option<(SocketAddr, Arc<TcpStream>)>, Error> {
         let end = Instant::now() + time;
-        let stream = Arc::new(new_socket(address)?);
+        // A machine without IPv6 has no socket for such an address.
+        let stream = match new_socket(address) {
+            Ok(stream) => Arc::new(stream),
+            Err(error) => {
+                self.last_error = error;
+                return self.poll(Some(address), end);
+            }
+        };
         self.pool.register(&stream)?;
         // The kernel waits for a single connection; several are polled.
         let time = if self.pending.is_empty() { time } else { time.min(POLL_INTERVAL) };
         // The wait is rounded down to whole milliseconds.
         match SockRef::from(&*stream).connect_timeout(&address.into(), time + Duration::from_millis(1)) {
             Ok(()) => return Ok(Some((address, stream))),
-            Err(error) if error.kind() == ErrorKind::TimedOut => self.pending.push((address, stream)),
+            // The kernel's own timeout has a number, and ends the attempt.
+            Err(error) if error.kind() == ErrorKind::TimedOut && error.raw_os_error().is_none() => {
+                self.pending.push((address, stream));
+            }
             Err(error) => self.last_error = Error::Io(error),
         }
         self.poll(Some(address), end)

@@ -21,7 +21,8 @@ mod tcp;
 mod tls_framing;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
@@ -29,7 +30,7 @@ use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderMap, Method, Request, Uri};
 
 use crate::config::Settings;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorKind};
 use attempt::{Attempt, Phase};
 use connect::ConnectTarget;
 use per_process::{Connections, PerProcess};
@@ -63,7 +64,7 @@ impl Call<'_> {
     /// Returns the advice for a call whose outcome is unknown.
     pub(crate) fn advice_if_unknown(self) -> &'static str {
         if self.is_read() {
-            "it may be asked again"
+            "it may be repeated"
         } else {
             "the message may have been delivered, so do not repeat it blindly"
         }
@@ -87,14 +88,12 @@ pub(crate) struct Transport {
     is_closed: AtomicBool,
     /// Running calls are ended.
     is_shut_down: AtomicBool,
-    /// How many calls a shutdown ended with an unknown outcome.
-    lost_by_shutdown: AtomicUsize,
 }
 
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Transport, Error> {
         let uri =
-            |url: &str| Uri::try_from(url).map_err(|error| Error::config(format!("the URL {url} is wrong: {error}")));
+            |url: &str| Uri::try_from(url).map_err(|error| Error::config(format!("the URL {url} is invalid: {error}")));
         let config = agent::config(&settings)?;
         let connections = Connections::new(&settings, config.clone());
         let messages = uri(&settings.messages_url)?;
@@ -107,7 +106,6 @@ impl Transport {
             connections: PerProcess::new(connections),
             is_closed: AtomicBool::new(false),
             is_shut_down: AtomicBool::new(false),
-            lost_by_shutdown: AtomicUsize::new(0),
             settings,
         })
     }
@@ -129,23 +127,47 @@ impl Transport {
         &self.settings.access_token
     }
 
-    /// Makes the call once. Fails with `Connect` if nothing can have arrived, else with `Lost`.
-    pub(crate) fn run(&self, call: Call<'_>, timeout: Duration) -> Result<HttpReply, Error> {
+    /// Makes the call once, and returns what `interpret` makes of the reply. Without a reply, it fails with `Connect` if
+    /// nothing can have arrived, else with `Lost`.
+    pub(crate) fn run<T>(
+        &self,
+        call: Call<'_>,
+        timeout: Duration,
+        interpret: impl FnOnce(HttpReply) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let uri = self.uri(call)?;
         let deadline = Instant::now() + timeout;
+        self.check_not_closed()?;
         self.with_connections(|connections| {
-            // The check follows the count, so that a drain sees every call.
-            if self.is_closed.load(Ordering::SeqCst) {
-                return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
-            }
+            // Checked again after the call is counted, so that a drain sees every call.
+            self.check_not_closed()?;
             let outcome = match self.attempt(connections, call, &uri, deadline, false) {
                 // The connection was closed or sent bytes too early, and the kernel accepted no byte: nothing is sent
                 // twice.
-                Err(failure) if failure.attempt.may_retry() => self.attempt(connections, call, &uri, deadline, true),
+                Err(failure) if failure.attempt.may_retry() => {
+                    connections.pool.close_idle();
+                    self.attempt(connections, call, &uri, deadline, true)
+                }
                 outcome => outcome,
             };
-            outcome.map_err(|failure| self.to_error(*failure, call, timeout))
+            let is_complete = outcome.as_ref().is_ok_and(|reply| reply.truncated.is_none());
+            let outcome = match outcome {
+                Ok(reply) => interpret(reply),
+                Err(failure) => Err(self.to_error(*failure, call, timeout)),
+            };
+            let is_unknown = outcome.as_ref().is_err_and(|error| error.delivery() == Delivery::Unknown);
+            if !is_complete && is_unknown && self.is_shut_down.load(Ordering::SeqCst) {
+                connections.calls.add_lost();
+            }
+            outcome
         })
+    }
+
+    fn check_not_closed(&self) -> Result<(), Error> {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
+        }
+        Ok(())
     }
 
     /// Ends the running calls of this process and rejects new ones.
@@ -164,12 +186,12 @@ impl Transport {
     /// them ended with an unknown outcome for that reason.
     pub(crate) fn drain(&self, limit: Duration) -> usize {
         self.is_closed.store(true, Ordering::SeqCst);
-        let calls = self.with_connections(|connections| connections.calls());
+        let calls = self.with_connections(|connections| Arc::clone(&connections.calls));
         calls.wait_until_over(limit);
         self.shut_down();
         // The calls have been woken and only need time to notice.
         let unfinished = calls.wait_until_over(LAST_WAIT);
-        self.lost_by_shutdown.load(Ordering::SeqCst) + unfinished
+        calls.lost() + unfinished
     }
 
     fn uri(&self, call: Call<'_>) -> Result<Cow<'_, Uri>, Error> {
@@ -178,7 +200,7 @@ impl Transport {
             Call::Upload(_) => Ok(Cow::Borrowed(&self.uploads)),
             Call::Read(_) => match Uri::try_from(&*self.url(call)) {
                 Ok(uri) => Ok(Cow::Owned(uri)),
-                Err(error) => Err(Error::argument(format!("path: not a URL's: {error}"))),
+                Err(error) => Err(Error::argument(format!("path: not valid in a URL: {error}"))),
             },
         }
     }
@@ -205,7 +227,9 @@ impl Transport {
                     connections.agent.run(request)
                 }
             };
-            response.map(|response| read_reply(response, call.max_reply()))
+            // While the body is read, the rest of the request may still leave.
+            let is_early = !attempt::current_is(Attempt::is_fully_sent);
+            response.map(|response| read_reply(response, call.max_reply(), is_early))
         };
         let (outcome, attempt) = attempt::run(deadline, self.settings.connect_timeout, force_new_connection, send);
         let (mut reply, keep_alive) = outcome.map_err(|cause| Box::new(FailedAttempt { cause, attempt }))?;
@@ -213,8 +237,8 @@ impl Transport {
             connections.pool.apply_keep_alive(connection, &keep_alive);
         }
         // A message that did not leave whole cannot have been accepted. An early rejection is valid.
-        if (200..300).contains(&reply.status) && !attempt.is_fully_sent() {
-            reply.truncated = Some("it came before the request had left whole".to_owned());
+        if (200..300).contains(&reply.status) && reply.is_early {
+            reply.truncated = Some("it arrived before the whole request had left".to_owned());
         }
         Ok(reply)
     }
@@ -229,19 +253,19 @@ impl Transport {
         let reason = match &cause {
             _ if self.is_shut_down.load(Ordering::SeqCst) => "the client was shut down".to_owned(),
             ureq::Error::Timeout(_) if attempt.is_past_deadline() => {
-                format!("the time-out of {timeout:?} is over")
+                format!("timed out after {timeout:?}")
             }
-            ureq::Error::Timeout(_) => format!("the connect time-out of {:?} is over", self.settings.connect_timeout),
+            ureq::Error::Timeout(_) => format!("connecting timed out after {:?}", self.settings.connect_timeout),
             ureq::Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
         let gateway = format!("{}:{}", self.settings.host, self.settings.port);
         let (kind, message) = if attempt.may_have_been_sent() {
-            let what =
-                if timed_out { "no complete answer came" } else { "the connection failed before an answer came" };
-            if self.is_shut_down.load(Ordering::SeqCst) {
-                self.lost_by_shutdown.fetch_add(1, Ordering::SeqCst);
-            }
+            let what = if timed_out {
+                "no complete response arrived"
+            } else {
+                "the connection failed before a response arrived"
+            };
             (ErrorKind::Lost, format!("{what}: {reason}; the request had left and {}", call.advice_if_unknown()))
         } else {
             let proxy = self.settings.proxy.as_ref();
@@ -249,8 +273,10 @@ impl Transport {
             let what = match attempt.phase() {
                 Phase::Resolve => format!("cannot look up {peer}"),
                 Phase::Connect(address) => format!("cannot connect to {peer} ({})", address.ip()),
-                Phase::Handshake if proxy.is_some() => format!("no secure connection to {gateway} through {peer}"),
-                Phase::Handshake => format!("no secure connection to {gateway}"),
+                Phase::Handshake if proxy.is_some() => {
+                    format!("cannot open a secure connection to {gateway} through {peer}")
+                }
+                Phase::Handshake => format!("TLS handshake with {gateway} failed"),
                 Phase::Request => format!("the connection to {gateway} was not usable"),
             };
             (ErrorKind::Connect, format!("{what}: {reason}; nothing was sent"))

@@ -75,7 +75,7 @@ pub(super) struct Connections {
     pub(super) target: Arc<ConnectTarget>,
     pub(super) pool: Arc<Pool>,
     pub(super) agent: Agent,
-    calls: Arc<ActiveCalls>,
+    pub(super) calls: Arc<ActiveCalls>,
 }
 
 /// How many threads are inside a call.
@@ -86,6 +86,8 @@ pub(super) struct ActiveCalls {
     is_awaited: AtomicBool,
     lock: Mutex<()>,
     ended: Condvar,
+    /// How many calls a shutdown ended with an unknown outcome.
+    lost: AtomicUsize,
 }
 
 impl ActiveCalls {
@@ -114,8 +116,18 @@ impl ActiveCalls {
     pub(super) fn wait_until_over(&self, time: Duration) -> usize {
         self.is_awaited.store(true, Ordering::SeqCst);
         let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.ended.wait_timeout_while(guard, time, |()| self.number() > 0));
-        self.number()
+        let waited = self.ended.wait_timeout_while(guard, time, |()| self.number() > 0);
+        // A call that began after the wait finds the client closed.
+        if waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() { self.number() } else { 0 }
+    }
+
+    /// Counts a call that a shutdown ended with an unknown outcome.
+    pub(super) fn add_lost(&self) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn lost(&self) -> usize {
+        self.lost.load(Ordering::SeqCst)
     }
 }
 
@@ -133,11 +145,6 @@ impl Connections {
 
     fn run<T>(&self, call: impl FnOnce(&Connections) -> T) -> T {
         self.calls.run(|| call(self))
-    }
-
-    /// Returns the call count of this process, so that a drain can wait for it outside a call.
-    pub(super) fn calls(&self) -> Arc<ActiveCalls> {
-        Arc::clone(&self.calls)
     }
 
     /// Makes ureq create its global values now, with a request that ends before it connects. Otherwise a fork could

@@ -111,6 +111,12 @@ impl Pool {
         check_not_shut_down(&self.lock())
     }
 
+    /// Closes the idle connections: one of them was found closed, so the others probably are, too.
+    pub(super) fn close_idle(&self) {
+        // They are closed outside the lock.
+        let _closed = mem::take(&mut self.lock().idle);
+    }
+
     /// Ends all connections, also those in use, and rejects new ones.
     pub(super) fn shut_down(&self) {
         let (idle, sockets) = {
@@ -169,13 +175,14 @@ impl<C: Connector> Connector for PoolConnector<C> {
 impl<C> PoolConnector<C> {
     fn pooled(&self, number: u64, transport: Box<dyn Transport>) -> PooledTransport {
         attempt::connection_chosen(number);
-        PooledTransport { pool: Arc::clone(&self.pool), number, transport: Some(transport), is_reusable: false }
+        PooledTransport { pool: Arc::downgrade(&self.pool), number, transport: Some(transport), is_reusable: false }
     }
 }
 
 /// A connection in use. It returns to the pool if ureq finds it reusable.
 pub(super) struct PooledTransport {
-    pool: Arc<Pool>,
+    /// Weak, as a tunnel through a proxy contains one of these, and the pool stores the tunnel.
+    pool: Weak<Pool>,
     number: u64,
     /// `None` only after the connection is dropped.
     transport: Option<Box<dyn Transport>>,
@@ -200,8 +207,9 @@ impl PooledTransport {
 
 impl Drop for PooledTransport {
     fn drop(&mut self) {
-        if let Some(transport) = self.transport.take().filter(|_| self.is_reusable) {
-            self.pool.put(self.number, transport);
+        let transport = self.transport.take().filter(|_| self.is_reusable);
+        if let (Some(transport), Some(pool)) = (transport, self.pool.upgrade()) {
+            pool.put(self.number, transport);
         }
     }
 }

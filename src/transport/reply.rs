@@ -19,11 +19,13 @@ pub(crate) struct HttpReply {
     pub(crate) body: Vec<u8>,
     /// Why the response is incomplete, if it is.
     pub(crate) truncated: Option<String>,
+    /// Whether it arrived before the whole request had left.
+    pub(crate) is_early: bool,
 }
 
 /// Returns the response with at most `max_body` bytes of its body, and its `Keep-Alive` header. The head alone decides
 /// the outcome, so an incomplete body is not a failure here.
-pub(super) fn read_reply(response: Response<Body>, max_body: usize) -> (HttpReply, Option<String>) {
+pub(super) fn read_reply(response: Response<Body>, max_body: usize, is_early: bool) -> (HttpReply, Option<String>) {
     let (head, mut body) = response.into_parts();
     // Looking through so few headers once is faster than hashing each name.
     let [mut retry_after, mut app_usage, mut business_usage, mut keep_alive] = [const { None }; 4];
@@ -43,14 +45,14 @@ pub(super) fn read_reply(response: Response<Body>, max_body: usize) -> (HttpRepl
     let mut bytes = Vec::with_capacity(1 << 10);
     let read = body.as_reader().take(max_body as u64 + 1).read_to_end(&mut bytes);
     let truncated = match read {
-        Err(error) => Some(format!("the rest of its answer did not come: {error}")),
+        Err(error) => Some(format!("the rest of its response did not arrive: {error}")),
         Ok(_) if bytes.len() > max_body => {
-            Some(format!("the rest of its answer was not read: it is longer than {} KiB", max_body >> 10))
+            Some(format!("the rest of its response was not read: it is longer than {} KiB", max_body >> 10))
         }
         Ok(_) => None,
     };
     bytes.truncate(max_body);
-    let reply =
-        HttpReply { status: head.status.as_u16(), retry_after, app_usage, business_usage, body: bytes, truncated };
+    let status = head.status.as_u16();
+    let reply = HttpReply { status, retry_after, app_usage, business_usage, body: bytes, truncated, is_early };
     (reply, keep_alive)
 }

@@ -44,9 +44,9 @@ impl<T: Transport> TrackedTransport<T> {
             _ if nothing_to_read(&probed) => Ok(()),
             Ok(true) => {
                 attempt::early_bytes_received();
-                Err(Error::Io(io::Error::other("bytes came before the request was sent")))
+                Err(Error::Io(io::Error::other("bytes arrived before the request was sent")))
             }
-            Ok(false) => Err(Error::Io(io::Error::other("the other side had closed it"))),
+            Ok(false) => Err(Error::Io(io::Error::other("the peer had closed it"))),
             Err(error) => Err(error),
         }
     }

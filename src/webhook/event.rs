@@ -348,7 +348,7 @@ impl Event {
     /// Returns the recipient of a reply, or why the event allows none.
     pub(crate) fn reply_target_or_reason(&self) -> Result<ReplyTarget<'_>, &'static str> {
         if self.is_standby {
-            return Err("another app holds the chat (standby)");
+            return Err("another app controls the chat (standby)");
         }
         if self.is_echo {
             return Err("it is an echo of what the account wrote");
@@ -361,16 +361,16 @@ impl Event {
                 self.comment_id().map(ReplyTarget::Comment).ok_or("the comment has no id")
             }
             EventKind::Echo => Err("it is an echo of what the account wrote"),
-            EventKind::Deleted => Err("the message was taken back"),
-            EventKind::Read => Err("it only says that a message was seen"),
+            EventKind::Deleted => Err("the message was deleted"),
+            EventKind::Read => Err("it only reports that a message was seen"),
             EventKind::Mention => Err("a mention does not name its author"),
-            EventKind::Other => Err("its kind is not known"),
+            EventKind::Other => Err("its kind is unknown"),
             EventKind::Message
             | EventKind::Unsupported
             | EventKind::Postback
             | EventKind::Reaction
             | EventKind::Referral
-            | EventKind::Edit => self.user_id().map(ReplyTarget::User).ok_or("it names no user"),
+            | EventKind::Edit => self.user_id().map(ReplyTarget::User).ok_or("it contains no user"),
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn verify<'a>(secret: &str, signature: impl Into<Option<&'a str>>, body: &[u
         return Err(refused("signature: must be 64 hexadecimal digits, with or without sha256= in front"));
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    hmac::verify(&key, body, &tag).map_err(|_| refused("signature: does not fit the body and the secret"))
+    hmac::verify(&key, body, &tag).map_err(|_| refused("signature: does not match the body and the secret"))
 }
 
 /// Returns the value of the `X-HookMyApp-Signature-256` header for a body: `sha256=` and 64 hexadecimal digits. It is

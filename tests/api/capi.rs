@@ -313,7 +313,7 @@ fn first_error_of_a_message_is_reported_in_c() {
 #[test]
 fn constant_out_of_range_is_rejected_by_name() {
     let (gateway, client) = client();
-    let none_of_its = |name: &str, number: i32| format!("{name}: {number} is none of its constants");
+    let none_of_its = |name: &str, number: i32| format!("{name}: {number} is not one of its constants");
     for number in OUT_OF_RANGE {
         // SAFETY (all): every text is NUL-terminated or NULL.
         let messages = [
@@ -512,8 +512,8 @@ fn every_status_has_a_delivery_and_a_description() {
 
 fn unknown(delivery: hma_delivery) -> &'static str {
     match delivery {
-        HMA_DELIVERY_NOT_SENT => "an unknown status: nothing was sent, sending again is safe",
-        HMA_DELIVERY_REJECTED => "an unknown status: the message was refused",
+        HMA_DELIVERY_NOT_SENT => "an unknown status: nothing was sent, a retry is safe",
+        HMA_DELIVERY_REJECTED => "an unknown status: the message was rejected",
         _ => "an unknown status: the message may have been delivered, do not repeat it blindly",
     }
 }

@@ -212,7 +212,7 @@ fn variable_that_is_not_utf8_is_rejected_by_name() {
         ("INSTAGRAM_ACCOUNT_ID", OsStr::new(ACCOUNT_ID)),
         ("INSTAGRAM_ACCESS_TOKEN", OsStr::from_bytes(b"secret\xFFsecret")),
     ]);
-    assert_eq!(said, ["error Config INSTAGRAM_ACCESS_TOKEN is invalid: it holds a character outside ASCII"]);
+    assert_eq!(said, ["error Config INSTAGRAM_ACCESS_TOKEN is invalid: it contains a character outside ASCII"]);
 }
 
 // The base URL

@@ -81,7 +81,7 @@ fn failed_get_names_what_was_asked_and_that_it_may_be_repeated() {
 
     let error = failure(Answer::new(200, "text/html", "<html>"));
     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Lost, Delivery::Unknown));
-    assert!(error.to_string().ends_with("it may be asked again"), "{error}");
+    assert!(error.to_string().ends_with("it may be repeated"), "{error}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ static long time_of_failing_send(void)
 {
     const long began = milliseconds();
 
-    send_fails_with(client, "hanging", HMA_ERROR_CONNECT, "time-out of 400ms is over; nothing was sent");
+    send_fails_with(client, "hanging", HMA_ERROR_CONNECT, "timed out after 400ms; nothing was sent");
     return milliseconds() - began;
 }
 

@@ -50,7 +50,7 @@ static void views(const hma::client &client) {
     const std::string_view longer = "view of a longer text";
     send(client, "1", longer.substr(0, 4));
     CHECK(client.send("1"sv, std::string_view(), std::nothrow).status == HMA_ERROR_ARGUMENT);
-    CHECK(client.send("1"sv, "cut\0here"sv, std::nothrow).error == "text: must not hold a NUL byte");
+    CHECK(client.send("1"sv, "cut\0here"sv, std::nothrow).error == "text: must not contain a NUL byte");
     CHECK(hma::events::parse("[]and more"sv.substr(0, 2)).empty());
     CHECK(hma::webhook_verify("secret"sv, "00"sv, "{}"sv, std::nothrow).status == HMA_ERROR_SIGNATURE);
 

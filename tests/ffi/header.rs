@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::fs;
 use std::process::Command;
 
-use crate::support::header::{Function, Header, words};
+use crate::support::header::{Function, Header, TypeKind, words};
 use crate::support::{header, tools};
 use hookmyapp::capi::{events, message, status};
 
@@ -63,15 +63,19 @@ fn header_compiles_in_every_cpp_once_and_twice() {
 
 /// Compiles the header alone, and as often as a careless program includes it.
 fn check(compiler: &str, language: &str, standard: &str, more: &[&str]) {
+    for times in [1, 2] {
+        check_source(compiler, language, standard, more, &"#include <hookmyapp.h>\n".repeat(times));
+    }
+}
+
+fn check_source(compiler: &str, language: &str, standard: &str, more: &[&str], source: &str) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("hookmyapp.h"), GENERATED).unwrap();
-    for times in [1, 2] {
-        let source = folder.path().join("includes.txt");
-        fs::write(&source, "#include <hookmyapp.h>\n".repeat(times)).unwrap();
-        let mut command = Command::new(compiler);
-        command.arg(format!("-std={standard}")).args(STRICT).args(more).arg("-I").arg(folder.path());
-        assert_eq!(tools::run(command.args(["-x", language]).arg(source)), "");
-    }
+    let file = folder.path().join("source.txt");
+    fs::write(&file, source).unwrap();
+    let mut command = Command::new(compiler);
+    command.arg(format!("-std={standard}")).args(STRICT).args(more).arg("-I").arg(folder.path());
+    assert_eq!(tools::run(command.args(["-x", language]).arg(file)), "");
 }
 
 /// Some languages do not tell case apart.
@@ -115,6 +119,67 @@ fn constants_of_the_header_are_those_of_the_library() {
     assert_eq!(given, expected.iter().map(|(name, value)| (*name, value.as_str())).collect());
 }
 
+/// Debuggers and tools that read headers see an enumerator, but no macro.
+#[test]
+fn every_constant_but_the_version_is_an_enumerator() {
+    let header = Header::parse(GENERATED);
+    for constant in &header.constants {
+        assert_eq!(constant.enumeration.is_none(), constant.name.starts_with("HMA_VERSION_"), "{constant:?}");
+    }
+    let integers = header.types_of(TypeKind::Integer).map(|it| format!("{}_constants", it.name));
+    let integers: BTreeSet<String> = integers.collect();
+    let of_constants = header.constants.iter().filter_map(|it| it.enumeration.clone()).collect();
+    assert_eq!(integers, of_constants);
+}
+
+/// A variable of an enum type may have any size, and must not hold a number of a later version.
+#[test]
+fn no_function_takes_or_returns_an_enum() {
+    let header = Header::parse(GENERATED);
+    let enums: Vec<&str> = header.types_of(TypeKind::Enum).map(|it| it.name.as_str()).collect();
+    assert_eq!(enums.len(), 7);
+    for Function { name, returns, parameters, .. } in &header.functions {
+        let signature = format!("{returns} {}", parameters.join(" "));
+        assert!(words(&signature, "hma_").iter().all(|(word, _)| !enums.contains(word)), "{name}: {signature}");
+        assert!(!signature.contains("enum "), "{name}: {signature}");
+    }
+}
+
+/// What programs do with a status: assign, compare, choose and switch.
+#[test]
+fn constants_are_used_as_integers_without_a_warning() {
+    let source = "#include <hookmyapp.h>
+        hma_status chosen(int is_good, hma_status other);
+        int use(hma_status status, hma_event_kind kind);
+        hma_status chosen(int is_good, hma_status other) {
+            hma_status status = is_good ? HMA_OK : HMA_ERROR_LOST;
+            if (other >= HMA_ERROR_ARGUMENT && other < HMA_ERROR_REJECTED)
+                status = is_good ? other : HMA_ERROR_CONFIG;
+            return status != HMA_OK ? status : HMA_OK;
+        }
+        int use(hma_status status, hma_event_kind kind) {
+            hma_message *message = hma_message_action(HMA_ACTION_TYPING_ON);
+            hma_message_free(message);
+            switch (status) {
+            case HMA_OK: return HMA_ERROR_SERVER / 10;
+            case HMA_ERROR_SIGNATURE: return 1;
+            default: return kind == HMA_EVENT_MESSAGE || hma_status_delivery(status) == HMA_DELIVERY_UNKNOWN;
+            }
+        }
+";
+    let more = ["-Wconversion", "-Wsign-conversion", "-Wsign-compare"];
+    for (compiler, language, standards) in [
+        ("gcc", "c", &C_STANDARDS[..]),
+        ("clang", "c", &C_STANDARDS),
+        ("g++", "c++", &CPP_STANDARDS),
+        ("clang++", "c++", &CPP_STANDARDS),
+    ] {
+        for standard in standards.iter().filter(|_| tools::is_there(compiler)) {
+            check_source(compiler, language, standard, &more, source);
+        }
+    }
+}
+
 #[test]
 fn version_of_the_header_is_that_of_the_library() {
     // SAFETY: the header promises a static text.
@@ -132,7 +197,7 @@ fn version_of_the_header_is_that_of_the_library() {
 #[test]
 fn every_handle_documents_its_thread_safety() {
     let header = Header::parse(GENERATED);
-    let handles: Vec<_> = header.types.iter().filter(|one| one.is_handle).collect();
+    let handles: Vec<_> = header.types_of(TypeKind::Handle).collect();
     assert_eq!(handles.len(), 5);
     for handle in handles {
         assert!(handle.doc.contains("Threads: "), "{}: {}", handle.name, handle.doc);
@@ -178,14 +243,14 @@ fn says_how_long(header: &Header, function: &Function) -> bool {
 }
 
 fn is_of(parameter: &str, handle: &header::Type) -> bool {
-    parameter.split([' ', '*']).any(|word| word == handle.name) && handle.is_handle
+    parameter.split([' ', '*']).any(|word| word == handle.name) && handle.kind == TypeKind::Handle
 }
 
 #[test]
 fn every_free_function_documents_null() {
     let header = Header::parse(GENERATED);
     let frees: Vec<_> = header.functions.iter().filter(|function| function.name.ends_with("_free")).collect();
-    let handles = header.types.iter().filter(|one| one.is_handle).count();
+    let handles = header.types_of(TypeKind::Handle).count();
     assert_eq!(frees.len(), handles + 1, "one for each handle, and one for error strings");
     for Function { doc, name, returns, .. } in frees {
         assert!(doc.contains("NULL"), "{name}: {doc}");

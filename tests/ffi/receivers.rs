@@ -194,7 +194,7 @@ fn c_compiler() -> Option<Vec<String>> {
     if !tools::is_there(&words[0]) || !has_microhttpd(&words) || artefacts().is_none() {
         return None;
     }
-    words.extend(tools::flags("CFLAGS"));
+    words.extend(tools::flags("HMA_CFLAGS"));
     words.extend(["-std=c99", "-Wl,--no-as-needed", "-lmicrohttpd"].map(str::to_owned));
     Some(words)
 }

@@ -83,7 +83,7 @@ pub const BOTH: [Linked; 2] = [Linked::Static, Linked::Shared];
 pub fn compiler_for(source: &Path) -> Vec<String> {
     let is_cpp = source.extension().is_some_and(|extension| extension == "cpp");
     let (variable, default, flags, standard) =
-        if is_cpp { ("CXX", "c++", "CXXFLAGS", "-std=c++11") } else { ("CC", "cc", "CFLAGS", "-std=c89") };
+        if is_cpp { ("CXX", "c++", "HMA_CXXFLAGS", "-std=c++11") } else { ("CC", "cc", "HMA_CFLAGS", "-std=c89") };
     let mut words = tools::compiler(variable, default);
     words.extend(tools::flags(flags));
     words.push(standard.to_owned());
@@ -97,7 +97,7 @@ pub fn compile(compiler: &[String], sources: &[PathBuf], linked: Linked, folder:
     let mut command = tools::command(compiler);
     command.args(["-Wall", "-Wextra", "-pedantic", "-Werror", "-I"]).arg(&artefacts.folder).args(sources);
     // Without debug information: the valgrind of Debian 12 gives up on the form that Rust's own archive brings.
-    command.args(["-Wl,-S", "-o"]).arg(&path).args(tools::flags("LDFLAGS"));
+    command.args(["-Wl,-S", "-o"]).arg(&path).args(tools::flags("HMA_LDFLAGS"));
     match linked {
         Linked::Static => command.arg(artefacts.folder.join("libhookmyapp.a")).args(private_libraries()),
         Linked::Shared => command.arg("-L").arg(&artefacts.folder).args(["-lhookmyapp", "-lpthread"]),

@@ -22,14 +22,23 @@ pub struct Constant {
     pub doc: String,
     pub name: String,
     pub value: String,
+    /// The enum that lists it, or `None` for a macro.
+    pub enumeration: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeKind {
+    /// C sees none of its parts.
+    Handle,
+    Integer,
+    Enum,
 }
 
 #[derive(Debug)]
 pub struct Type {
     pub doc: String,
     pub name: String,
-    /// A handle has no parts that C can see; the other types are integers.
-    pub is_handle: bool,
+    pub kind: TypeKind,
 }
 
 #[derive(Debug, Default)]
@@ -57,14 +66,29 @@ impl Header {
         } else if let Some(definition) = code.strip_prefix("#define ") {
             // A guard has no value.
             if let Some((name, value)) = definition.split_once(' ') {
-                self.constants.push(Constant { doc, name: name.to_owned(), value: value.trim().to_owned() });
+                self.add_constant(doc, name, value, None);
             }
+        } else if let Some(name) = code.strip_prefix("typedef enum ") {
+            self.types.push(Type { doc, name: name.trim_end_matches(';').to_owned(), kind: TypeKind::Enum });
+        } else if let Some((name, value)) = code.split_once(" = ") {
+            let enumeration =
+                self.types.last().filter(|it| it.kind == TypeKind::Enum).expect("an enumerator is inside an enum");
+            self.add_constant(doc, name, value.trim_end_matches(','), Some(enumeration.name.clone()));
         } else if code.starts_with("typedef ") {
             let name = code.trim_end_matches(';').rsplit(' ').next().unwrap().to_owned();
-            self.types.push(Type { doc, name, is_handle: code.starts_with("typedef struct ") });
+            let kind = if code.starts_with("typedef struct ") { TypeKind::Handle } else { TypeKind::Integer };
+            self.types.push(Type { doc, name, kind });
         } else if code.contains('(') {
             self.functions.push(function(doc, &code));
         }
+    }
+
+    fn add_constant(&mut self, doc: String, name: &str, value: &str, enumeration: Option<String>) {
+        self.constants.push(Constant { doc, name: name.to_owned(), value: value.trim().to_owned(), enumeration });
+    }
+
+    pub fn types_of(&self, kind: TypeKind) -> impl Iterator<Item = &Type> {
+        self.types.iter().filter(move |one| one.kind == kind)
     }
 
     pub fn function_names(&self) -> Vec<&str> {
@@ -91,7 +115,7 @@ fn function(doc: String, code: &str) -> Function {
     }
 }
 
-/// Directives and declarations in order; `extern "C"` and its brace are ignored.
+/// Directives, declarations and enumerators in order; `extern "C"` and closing braces are ignored.
 fn declarations(text: &str) -> Vec<Declaration> {
     let (mut found, mut doc, mut code) = (Vec::new(), String::new(), String::new());
     let mut lines = text.lines();
@@ -105,7 +129,12 @@ fn declarations(text: &str) -> Vec<Declaration> {
             continue;
         }
         code = format!("{code} {line}").trim().to_owned();
-        if code.starts_with('#') || code.ends_with(';') {
+        if code == "typedef enum {" {
+            // The name follows the enumerators.
+            let end = lines.clone().find_map(|line| line.strip_prefix("} ")).expect("an enum ends");
+            code = format!("typedef enum {end}");
+        }
+        if code.starts_with('#') || code.ends_with(';') || code.contains(" = ") {
             found.push(Declaration { doc: std::mem::take(&mut doc), code: std::mem::take(&mut code) });
         }
     }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::wait::wait_until;
+
 const AGREED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 const DRIP_PAUSE: Duration = Duration::from_millis(20);
 
@@ -73,6 +75,12 @@ impl Proxy {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until every connection was closed by its client.
+    pub fn wait_until_closed(&self) {
+        let is_closed = || self.shared.lock().unwrap().open.iter().all(|stream| stream.strong_count() == 0);
+        wait_until("every connection is closed", is_closed);
     }
 
     pub fn connections(&self) -> usize {

@@ -32,7 +32,8 @@ pub fn shown(output: &Output) -> String {
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
-/// A variable with several words, such as CFLAGS; empty unless set.
+/// A variable with several words, such as HMA_CFLAGS; empty unless set. The names are not those of make: with CFLAGS set,
+/// cargo would compile its own dependencies with the flags that are meant for the C programs.
 pub fn flags(name: &str) -> Vec<String> {
     env::var(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }

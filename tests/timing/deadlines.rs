@@ -59,7 +59,7 @@ fn assert_in_time(what: &str, kind: ErrorKind, attempt: impl Fn() -> (Duration, 
         let (took, error) = attempt();
         assert_eq!(error.kind(), kind, "{what}: {error}");
         let says_why = match error.delivery() {
-            Delivery::NotSent => error.to_string().contains("time-out of 400ms is over"),
+            Delivery::NotSent => error.to_string().contains("timed out after 400ms"),
             Delivery::Unknown => error.to_string().contains("time"),
             Delivery::Rejected => true,
         };
@@ -90,8 +90,8 @@ fn slow_answers() -> Vec<(&'static str, Script, ErrorKind)> {
         ("a head that stalls", said("HTTP/1.1 200 OK\r\nX: ".to_owned()), ErrorKind::Lost),
         ("a body that drips", dripping("200 OK"), ErrorKind::Lost),
         ("a body that stalls", cut("200 OK"), ErrorKind::Lost),
-        ("the body of a refusal that drips", dripping("400 Bad Request"), ErrorKind::Rejected),
-        ("the body of a refusal that stalls", cut("400 Bad Request"), ErrorKind::Rejected),
+        ("the body of a refusal that drips", dripping("400 Bad Request"), ErrorKind::Lost),
+        ("the body of a refusal that stalls", cut("400 Bad Request"), ErrorKind::Lost),
         ("interim answers that drip", with(Step::Drip("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(99))), ErrorKind::Lost),
     ]
 }

@@ -191,9 +191,9 @@ fn cut_bodies() -> Vec<Case> {
         lost("end in the body", asked([short("200 OK"), Step::Close])),
         lost("reset in the body", asked([short("200 OK"), Step::Reset])),
         lost("stall in the body", asked([short("200 OK"), Step::Stall])).short(),
-        case("end in the body of a refusal", asked([short("400 Bad Request"), Step::Close]), REJECTED, 1, New),
-        case("reset in the body of a refusal", asked([short("403 Forbidden"), Step::Reset]), REJECTED, 1, New),
-        case("stall in the body of a refusal", asked([short("404 Not Found"), Step::Stall]), REJECTED, 1, New).short(),
+        lost("end in the body of a refusal", asked([short("400 Bad Request"), Step::Close])),
+        lost("reset in the body of a refusal", asked([short("403 Forbidden"), Step::Reset])),
+        lost("stall in the body of a refusal", asked([short("404 Not Found"), Step::Stall])).short(),
         case(
             "end in the body of a failure",
             asked([short("502 Bad Gateway"), Step::Close]),
@@ -294,7 +294,14 @@ fn odd_statuses_and_bodies() -> Vec<Case> {
         case("999", whole("999 Odd", "{}"), LOST, 1, Same),
         lost("100 MB", endless("200 OK", "Content-Length: 104857600\r\n", "{ ")),
         lost("chunks without end", endless("200 OK", "Transfer-Encoding: chunked\r\n", "1\r\n{\r\n")),
-        case("a refusal of 100 MB", endless("403 Forbidden", "Content-Length: 104857600\r\n", "{ "), REJECTED, 1, New),
+        lost("a refusal of 100 MB", endless("403 Forbidden", "Content-Length: 104857600\r\n", "{ ")),
+        case(
+            "a page of 100 MB that refuses",
+            endless("403 Forbidden", "Content-Length: 104857600\r\n", "<p>"),
+            REJECTED,
+            1,
+            New,
+        ),
     ]
 }
 
@@ -562,7 +569,7 @@ fn has_clear_message(error: &Error, call: Call) -> bool {
         Delivery::Unknown if error.kind() == ErrorKind::Lost && !text.starts_with("Instagram API error ") => {
             let advice = match call {
                 Call::Send => "the message may have been delivered, so do not repeat it blindly",
-                Call::Read => "it may be asked again",
+                Call::Read => "it may be repeated",
             };
             text.ends_with(advice)
         }

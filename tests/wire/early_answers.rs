@@ -101,7 +101,10 @@ fn server_that_always_speaks_first_is_not_sent() {
             let server = FaultServer::start_with(tls.clone(), Box::new(move |_| say_first(&script)));
             let error = send(&server, &authority, 2).expect_err(&early);
             assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::NotSent), "{early:?}: {error}");
-            assert!(error.to_string().ends_with("bytes came before the request was sent; nothing was sent"), "{error}");
+            assert!(
+                error.to_string().ends_with("bytes arrived before the request was sent; nothing was sent"),
+                "{error}"
+            );
             assert_eq!(server.connections(), 2, "{early:?}");
             assert_eq!(server.finish().len(), 0, "{early:?}");
         }

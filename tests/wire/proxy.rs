@@ -97,6 +97,21 @@ fn proxy_tunnel_is_reused() {
 }
 
 #[test]
+fn freed_client_closes_its_tunnel() {
+    let gateway = Hidden::start(HOST);
+    let proxy = gateway.proxy();
+    for shut_down in [false, true] {
+        let client = Client::new(&gateway.config(HOST).proxy(proxy.url().as_str())).unwrap();
+        client.send_text(USER, "Hello").unwrap();
+        if shut_down {
+            client.shutdown();
+        }
+        drop(client);
+        proxy.wait_until_closed();
+    }
+}
+
+#[test]
 fn proxy_credentials_are_percent_decoded() {
     let cases = [
         ("user:password", "Basic dXNlcjpwYXNzd29yZA=="),
