@@ -4,6 +4,7 @@
 #
 # Each file is first written under a temporary name next to its destination. All are renamed when all are written. So a
 # failure leaves nothing behind, and no program sees an incomplete file.
+# shellcheck disable=SC2153 # the variables in capitals come from the Makefile
 set -eu
 umask 022
 
