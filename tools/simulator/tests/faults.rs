@@ -401,11 +401,12 @@ fn what_must_be_concluded_from_real_refusals_is_what_the_library_concludes() {
         Client::new(&config).unwrap().send_text(USER, "x").unwrap_err().kind() as i32
     };
     let (account, token, base) = (simulator.account_id(), simulator.token(), simulator.base_url());
-    let mut statuses = Vec::new();
-    statuses.push(with(account, "other", &base));
-    statuses.push(with("17841450000000099", token, &base));
-    statuses.push(with(account, token, &simulator.url()));
-    statuses.push(side.send("17841400000000000", "x").0);
+    let mut statuses = vec![
+        with(account, "other", &base),
+        with("17841450000000099", token, &base),
+        with(account, token, &simulator.url()),
+        side.send("17841400000000000", "x").0,
+    ];
     call(&simulator, "/users", json!({"id": "82", "last_inbound": 0}));
     statuses.push(side.send("82", &long).0);
     call(&simulator, "/users", json!({"id": "83", "last_inbound": "never"}));

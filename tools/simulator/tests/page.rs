@@ -80,7 +80,7 @@ fn every_kind_of_message_is_drawn() {
         let titles = cards.iter().filter_map(|card| card["title"].as_str());
         expected.extend(text.into_iter().chain(titles).map(str::to_owned));
     }
-    let last = simulator.received().into_iter().filter(|it| it.message_id.is_some()).next_back().unwrap().seq;
+    let last = simulator.received().into_iter().rfind(|it| it.message_id.is_some()).unwrap().seq;
     let is_there = "return Boolean(document.querySelector('[data-key=\"' + arguments[0] + '\"]'))";
     browser.wait("the last one arrives", is_there, json!([format!("r{last}")]));
     let shown = browser.run("return document.getElementById('log').textContent", json!([]));
