@@ -446,7 +446,7 @@ fn two_rust_static_libraries_link_into_one_program() {
 /// In bytes, for 64-bit x86: docs/install.md states them.
 const SIZE_BUDGET: u64 = 1_840_000;
 /// With `make OPT_LEVEL=3`; level 3 for the whole build takes a quarter of a megabyte more.
-const FAST_SIZE_BUDGET: u64 = 2_080_000;
+const FAST_SIZE_BUDGET: u64 = 2_090_000;
 
 fn stripped_size(file: &Path) -> u64 {
     let folder = tempdir().unwrap();
