@@ -16,7 +16,7 @@ mod header {
     use std::path::Path;
 
     /// In the order of the header.
-    const SOURCES: [&str; 7] = ["status", "config", "client", "message", "response", "webhook", "events"];
+    const SOURCES: [&str; 8] = ["status", "config", "client", "fixed", "message", "response", "webhook", "events"];
 
     pub fn generate() {
         println!("cargo::rerun-if-changed=src/capi");

@@ -38,6 +38,10 @@
  * Strings   NUL-terminated UTF-8 that no other thread changes during the call.
  *           An error string is one line of English. It contains neither the access
  *           token nor a proxy's password.
+ * Fields    hma_send_text_fixed() takes fields of fixed length instead, for COBOL,
+ *           Fortran and the like. An input has as many readable bytes as its length
+ *           says, and no other thread changes them during the call. An output has
+ *           as many writable bytes as its size says.
  * Threads   Functions with a const pointer may run on the same object in any
  *           number of threads at once. Functions with a non-const pointer need
  *           exclusive access to the object. Name lookups run on a helper thread,
@@ -803,6 +807,35 @@ hma_status hma_get(const hma_client *client,
                    const char *path,
                    hma_response **response_out,
                    char **error_out);
+
+/**
+ * Sends a text to a user and waits for the response, with fields of fixed
+ * length instead of strings, as COBOL and Fortran have them. Nothing is to be
+ * freed.
+ *
+ * `recipient_id` and `text` have these many bytes of UTF-8. Spaces and NUL
+ * bytes at their end are ignored; any other NUL byte is `HMA_ERROR_ARGUMENT`.
+ * Otherwise they are those of hma_send_text().
+ *
+ * On success `message_id` receives the id of the message, and on failure
+ * `error` receives the one-line text. Both fields are filled with spaces, and
+ * neither gets a NUL byte. A value that does not fit is cut between two
+ * characters, and the last three bytes of the field are dots. A field with the
+ * size 0 is not written and may be NULL. 256 bytes hold an id of Meta, and 512
+ * hold most error texts. An output may share memory with an input.
+ *
+ * Returns the status of hma_send_text(). A NULL `message_id` or `error` with a
+ * size is `HMA_ERROR_ARGUMENT`, and nothing is sent.
+ */
+hma_status hma_send_text_fixed(const hma_client *client,
+                               const char *recipient_id,
+                               size_t recipient_id_length,
+                               const char *text,
+                               size_t text_length,
+                               char *message_id,
+                               size_t message_id_size,
+                               char *error,
+                               size_t error_size);
 
 /**
  * Creates a text of 1 to 1000 bytes of UTF-8. It accepts quick replies or

@@ -27,6 +27,7 @@ pub mod client;
 pub mod config;
 pub mod events;
 mod ffi;
+pub mod fixed;
 pub mod message;
 mod owned_string;
 pub mod response;

@@ -26,6 +26,7 @@ mod architecture;
 mod capi;
 mod config;
 mod error_strings;
+mod fixed_fields;
 mod messages;
 mod promises;
 mod reading;

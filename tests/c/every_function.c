@@ -83,6 +83,7 @@ static void simple_sends(const hma_client *client)
 {
     hma_response *response = NULL;
     char *error = NULL;
+    char message_id[32], text[40];
 
     CHECK(hma_send_text(client, USER, "Gr\303\274\303\237e", &response, &error) == HMA_OK);
     CHECK(error == NULL);
@@ -94,6 +95,12 @@ static void simple_sends(const hma_client *client)
     CHECK(hma_response_body_length(response) == strlen(hma_response_body(response)));
     CHECK(hma_response_body(response)[0] == '{');
     hma_response_free(response);
+
+    memset(message_id, '#', sizeof message_id);
+    CHECK(hma_send_text_fixed(client, USER "  ", 18, "Fixed     and the next field", 10, message_id, 30, text, 40) ==
+          HMA_OK);
+    CHECK(memcmp(message_id + 27, "...##", 5) == 0);
+    CHECK(memcmp(text, "                                        ", 40) == 0);
 
     CHECK(hma_send_json(client, "{\"recipient\":{\"id\":\"1\"},\"message\":{\"text\":\"raw\"}}", &response, NULL) == HMA_OK);
     CHECK_TEXT(hma_response_recipient_id(response), "1");
