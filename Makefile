@@ -181,7 +181,7 @@ doc:
 	@MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
 	@echo "wrote $(MANUAL)/html/index.html"
 
-# Writes include/hookmyapp.h from the sources.
+# Writes include/hookmyapp.h and include/hookmyapp.cdef.h from the sources.
 header:
 	HMA_UPDATE_HEADER=1 $(CARGO) test --test ffi -- header::
 

@@ -1,7 +1,7 @@
-//! With the feature `header`, generates the C header in `OUT_DIR`. Otherwise does nothing.
+//! With the feature `header`, generates the C header, and its declarations alone, in `OUT_DIR`. Otherwise does nothing.
 //!
-//! The build never writes to the sources. A test compares the result with `include/hookmyapp.h`, and `make header`
-//! copies it.
+//! The build never writes to the sources. A test compares the results with `include/`, and `make header` copies
+//! them.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -18,6 +18,15 @@ mod header {
     /// In the order of the header.
     const SOURCES: [&str; 8] = ["status", "config", "client", "fixed", "message", "response", "webhook", "events"];
 
+    /// The first lines of the file for readers of declarations without a preprocessor.
+    const DECLARATIONS: &str = "/*
+ * hookmyapp.cdef.h - the declarations of hookmyapp.h without directives and
+ * comments, for foreign function interfaces that have no preprocessor, such as
+ * cffi (Python), LuaJIT and PHP FFI. hookmyapp.h documents them.
+ *
+ * Generated from src/capi by cbindgen: change the sources, then `make header`.
+ */";
+
     pub fn generate() {
         println!("cargo::rerun-if-changed=src/capi");
         println!("cargo::rerun-if-changed=cbindgen.toml");
@@ -32,14 +41,24 @@ mod header {
              #define HMA_VERSION_MINOR {minor}\n\
              #define HMA_VERSION_PATCH {patch}\n"
         ));
+        write("hookmyapp.h", config.clone());
+
+        config.header = Some(DECLARATIONS.to_owned());
+        config.after_includes = None;
+        config.trailer = None;
+        config.documentation = false;
+        write("hookmyapp.cdef.h", config);
+    }
+
+    fn write(name: &str, config: cbindgen::Config) {
         let mut builder = cbindgen::Builder::new().with_config(config);
         for source in SOURCES {
             builder = builder.with_src(format!("src/capi/{source}.rs"));
         }
-        let header = Path::new(&env::var_os("OUT_DIR").unwrap()).join("hookmyapp.h");
         let mut text = Vec::new();
         builder.generate().unwrap().write(&mut text);
         // C89 and C++98 allow no comma after the last enumerator, and cbindgen always writes one.
-        fs::write(header, String::from_utf8(text).unwrap().replace(",\n}", "\n}")).unwrap();
+        let text = String::from_utf8(text).unwrap().replace(",\n}", "\n}");
+        fs::write(Path::new(&env::var_os("OUT_DIR").unwrap()).join(name), text).unwrap();
     }
 }

@@ -120,6 +120,7 @@ functions=$(sed -n 's/^[a-z].*[ *]\(hma_[a-z0-9_]*\)(.*/\1/p' include/hookmyapp.
 each_file() {
     "$1" copy include/hookmyapp.h "$includedir/hookmyapp.h"
     "$1" copy include/hookmyapp.hpp "$includedir/hookmyapp.hpp"
+    "$1" copy include/hookmyapp.cdef.h "$includedir/hookmyapp.cdef.h"
     if [ -n "$STATIC" ]; then
         "$1" copy "$STATIC" "$libdir/libhookmyapp.a"
     fi

@@ -6,11 +6,13 @@ use std::ffi::CStr;
 use std::fs;
 use std::process::Command;
 
+use crate::support::artefacts::artefacts;
 use crate::support::header::{Function, Header, TypeKind, words};
 use crate::support::{header, tools};
 use hookmyapp::capi::{events, message, status};
 
 const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/hookmyapp.h"));
+const DECLARATIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/hookmyapp.cdef.h"));
 
 const C_STANDARDS: [&str; 4] = ["c89", "c99", "c11", "c17"];
 const CPP_STANDARDS: [&str; 5] = ["c++98", "c++11", "c++14", "c++17", "c++20"];
@@ -19,11 +21,51 @@ const STRICT: [&str; 6] = ["-pedantic", "-Wall", "-Wextra", "-Wundef", "-Werror"
 // The file itself
 
 #[test]
-fn committed_header_is_the_generated_one() {
-    if env::var_os("HMA_UPDATE_HEADER").is_some_and(|it| it == "1") {
-        fs::write(tools::file("include/hookmyapp.h"), GENERATED).unwrap();
+fn committed_headers_are_the_generated_ones() {
+    for (path, generated) in [("include/hookmyapp.h", GENERATED), ("include/hookmyapp.cdef.h", DECLARATIONS)] {
+        if env::var_os("HMA_UPDATE_HEADER").is_some_and(|it| it == "1") {
+            fs::write(tools::file(path), generated).unwrap();
+        }
+        assert!(
+            fs::read_to_string(tools::file(path)).is_ok_and(|text| text == generated),
+            "{path} is old: make header"
+        );
     }
-    assert!(tools::read("include/hookmyapp.h") == GENERATED, "include/hookmyapp.h is old: `make header` makes it anew");
+}
+
+#[test]
+fn declarations_alone_are_those_of_the_header_without_directives() {
+    let (header, declarations) = (Header::parse(GENERATED), Header::parse(DECLARATIONS));
+    let signatures = |header: &Header| -> Vec<String> {
+        header.functions.iter().map(|it| format!("{} {} {:?}", it.returns, it.name, it.parameters)).collect()
+    };
+    assert_eq!(signatures(&declarations), signatures(&header));
+    let mut constants = header.constant_values();
+    constants.retain(|name, _| !name.starts_with("HMA_VERSION"));
+    assert_eq!(declarations.constant_values(), constants);
+    assert!(!DECLARATIONS.contains('#'), "{DECLARATIONS}");
+}
+
+/// cffi reads declarations without a preprocessor, and finds every function in the library.
+#[test]
+fn cffi_reads_the_declarations() {
+    const PROGRAM: &str = "
+import cffi, sys
+ffi = cffi.FFI()
+ffi.cdef(open(sys.argv[1]).read())
+library = ffi.dlopen(sys.argv[2])
+for name in sys.argv[3].split(): getattr(library, name)
+assert library.HMA_ERROR_LOST == 31
+assert ffi.string(library.hma_status_name(library.HMA_ERROR_LOST)) == b'LOST'
+";
+    if !tools::is_there("python3") || !tools::is_python_module_there("cffi") {
+        return;
+    }
+    let Some(artefacts) = artefacts() else { return };
+    let mut python = Command::new("python3");
+    python.args(["-c", PROGRAM]).arg(tools::file("include/hookmyapp.cdef.h"));
+    let functions: Vec<String> = Header::parse(DECLARATIONS).functions.into_iter().map(|it| it.name).collect();
+    tools::run(python.arg(artefacts.folder.join("libhookmyapp.so")).arg(functions.join(" ")));
 }
 
 #[test]

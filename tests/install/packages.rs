@@ -62,6 +62,7 @@ fn make_install_puts_every_file_in_its_place() {
     let lib = "opt/hma/lib/here";
     let expected = "opt/
 opt/headers/
+opt/headers/hookmyapp.cdef.h
 opt/headers/hookmyapp.h
 opt/headers/hookmyapp.hpp
 opt/hma/
@@ -730,6 +731,7 @@ fn vcpkg_port_steps_make_a_package() {
     tools::run(cmake.arg("-P").arg(folder.path().join("shim.cmake")));
     // What vcpkg would complain of: files in other places, folders with nothing in them, paths of this machine.
     let expected = "include/
+include/hookmyapp.cdef.h
 include/hookmyapp.h
 include/hookmyapp.hpp
 lib/

@@ -13,6 +13,15 @@ pub fn is_there(tool: &str) -> bool {
     is_there
 }
 
+pub fn is_python_module_there(module: &str) -> bool {
+    let mut python = Command::new("python3");
+    let is_there = python.args(["-c", &format!("import {module}")]).output().is_ok_and(|it| it.status.success());
+    if !is_there {
+        say_missing(&format!("Python's {module}"));
+    }
+    is_there
+}
+
 /// Says on standard error what a test does without, or fails with HMA_REQUIRE_TOOLS=1.
 pub fn say_missing(what: &str) {
     assert!(env::var_os("HMA_REQUIRE_TOOLS").is_none_or(|it| it != "1"), "{what} is missing");
