@@ -184,8 +184,10 @@ const STRING_TEXTS: [Row<MakesString>; 3] = [
     }),
 ];
 
-/// What these find wrong in a text is no error: a signature does not fit, a part has no bytes, nothing is echoed.
-const WITHOUT_ERRORS: [&str; 3] = ["hma_webhook_verify", "hma_text_part_length", "hma_events_echoes"];
+/// What the first three find wrong in a text is no error: a signature does not fit, a part has no bytes, nothing is
+/// echoed. The last one takes fields, not texts: fixed_fields.rs.
+const WITHOUT_ERROR_STRINGS: [&str; 4] =
+    ["hma_webhook_verify", "hma_text_part_length", "hma_events_echoes", "hma_send_text_fixed"];
 
 #[test]
 fn tables_contain_every_text_argument_of_the_header() {
@@ -193,7 +195,7 @@ fn tables_contain_every_text_argument_of_the_header() {
     let expected: BTreeSet<(&str, &str)> = header
         .functions
         .iter()
-        .filter(|function| !WITHOUT_ERRORS.contains(&function.name.as_str()))
+        .filter(|function| !WITHOUT_ERROR_STRINGS.contains(&function.name.as_str()))
         .flat_map(|function| function.parameters.iter().map(|parameter| (function.name.as_str(), parameter.as_str())))
         .filter_map(|(function, parameter)| Some((function, parameter.strip_prefix("const char *")?)))
         .collect();

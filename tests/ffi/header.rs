@@ -58,11 +58,9 @@ for name in sys.argv[3].split(): getattr(library, name)
 assert library.HMA_ERROR_LOST == 31
 assert ffi.string(library.hma_status_name(library.HMA_ERROR_LOST)) == b'LOST'
 ";
-    if !tools::is_there("python3") || !tools::is_python_module_there("cffi") {
-        return;
-    }
+    let Some(python) = tools::python_with("cffi") else { return };
     let Some(artefacts) = artefacts() else { return };
-    let mut python = Command::new("python3");
+    let mut python = Command::new(python);
     python.args(["-c", PROGRAM]).arg(tools::file("include/hookmyapp.cdef.h"));
     let functions: Vec<String> = Header::parse(DECLARATIONS).functions.into_iter().map(|it| it.name).collect();
     tools::run(python.arg(artefacts.folder.join("libhookmyapp.so")).arg(functions.join(" ")));

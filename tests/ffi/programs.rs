@@ -124,18 +124,19 @@ fn every_c_function_works() {
 /// What only the other end can see.
 fn check_what_every_function_sent(gateway: &Gateway) {
     let received = gateway.received();
-    assert_eq!(received.len(), 29);
+    assert_eq!(received.len(), 30);
     let bodies: Vec<_> = received.iter().filter_map(|request| request.json()).collect();
-    assert_eq!(bodies.len(), 28, "one was a GET");
+    assert_eq!(bodies.len(), 29, "one was a GET");
     assert_eq!(bodies[0], json!({"recipient": {"id": USER}, "message": {"text": "Grüße"}}));
-    assert_eq!(bodies[1], json!({"recipient": {"id": "1"}, "message": {"text": "raw"}}));
-    assert!(received[2].path.ends_with("/message_attachments"), "{}", received[2].path);
-    let quick_replies = bodies[3]["message"]["quick_replies"].as_array().unwrap();
+    assert_eq!(bodies[1], json!({"recipient": {"id": USER}, "message": {"text": "Fixed"}}));
+    assert_eq!(bodies[2], json!({"recipient": {"id": "1"}, "message": {"text": "raw"}}));
+    assert!(received[3].path.ends_with("/message_attachments"), "{}", received[3].path);
+    let quick_replies = bodies[4]["message"]["quick_replies"].as_array().unwrap();
     assert_eq!(quick_replies.len(), 4);
     assert_eq!(quick_replies[1], json!({"content_type": "text", "title": "M", "payload": ""}));
     let kinds = |name: &str| bodies.iter().filter(|body| body.get(name).is_some()).count();
     assert_eq!((kinds("sender_action"), kinds("tag")), (5, 1));
-    assert_eq!(bodies[17]["recipient"], json!({"comment_id": "17900000000000001"}));
+    assert_eq!(bodies[18]["recipient"], json!({"comment_id": "17900000000000001"}));
     let refused = received.iter().filter(|request| !request.is_accepted());
     assert_eq!(refused.map(|request| request.answer.as_ref().unwrap().status).collect::<Vec<_>>(), [400, 401]);
 }

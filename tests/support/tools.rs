@@ -13,13 +13,17 @@ pub fn is_there(tool: &str) -> bool {
     is_there
 }
 
-pub fn is_python_module_there(module: &str) -> bool {
-    let mut python = Command::new("python3");
-    let is_there = python.args(["-c", &format!("import {module}")]).output().is_ok_and(|it| it.status.success());
-    if !is_there {
+/// The Python that has `module`: the first in PATH, or the system's, which is the one that packages install for.
+pub fn python_with(module: &str) -> Option<&'static str> {
+    let has_module = |python: &&str| {
+        let mut command = Command::new(python);
+        command.args(["-c", &format!("import {module}")]).output().is_ok_and(|it| it.status.success())
+    };
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(has_module);
+    if found.is_none() {
         say_missing(&format!("Python's {module}"));
     }
-    is_there
+    found
 }
 
 /// Says on standard error what a test does without, or fails with HMA_REQUIRE_TOOLS=1.
