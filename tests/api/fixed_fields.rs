@@ -90,7 +90,7 @@ fn invalid_input_field_is_rejected_by_name_and_nothing_is_sent() {
         (b"      ", b"Hello", "recipient_id: "),
         (b"@alice", b"Hello", "recipient_id: "),
         (user, b"first\0second", "text: must not contain a NUL byte, as at byte 5"),
-        (b"81\0234", b"Hello", "recipient_id: must not contain a NUL byte, as at byte 2"),
+        (b"81\x00234", b"Hello", "recipient_id: must not contain a NUL byte, as at byte 2"),
         (user, b"caf\xE9 ", "text: not UTF-8 at byte 3"),
     ] {
         let sent = send(&client, recipient, text, 20, ERROR_SIZE);
