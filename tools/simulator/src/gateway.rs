@@ -1,0 +1,360 @@
+//! One request: decided, delivered and recorded in one step.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::answers::{self, Answer, Edge, Refused};
+use crate::faults::{self, Conclusion, Fault, Plan, Play};
+use crate::http::Request;
+use crate::message_rules::{Accepted, Kind, Refusal};
+use crate::people::{Closed, People, Rules};
+use crate::record::{Received, Record};
+use crate::server::Control;
+use crate::webhooks::{Happening, Webhooks};
+use crate::{Counts, Settings, tls};
+
+/// The part of the simulator that all connections share.
+pub(crate) struct Gateway {
+    pub(crate) settings: Settings,
+    state: Mutex<State>,
+    /// Signals every change of the state and of the webhooks.
+    changed: Condvar,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) control: Control,
+    pub(crate) tls: Option<tls::Identity>,
+    pub(crate) streams: AtomicUsize,
+    connections: AtomicU64,
+}
+
+pub(crate) struct State {
+    pub(crate) record: Record,
+    pub(crate) people: People,
+    pub(crate) plan: Plan,
+    planned_answers: VecDeque<Answer>,
+    limit: Limit,
+    /// Grows with each change that is not a request.
+    pub(crate) version: u64,
+}
+
+/// What became of a request.
+struct Decision {
+    answer: Option<Answer>,
+    play: Play,
+    fault: Option<Fault>,
+    got_it: bool,
+    is_refused: bool,
+    must_conclude: &'static [Conclusion],
+    user: Option<String>,
+    message_id: Option<String>,
+    kind: Option<Kind>,
+}
+
+/// Why a request is refused; Meta's form has the number of the request in it.
+enum Denied {
+    Gateway(Refused),
+    Meta(Refusal),
+}
+
+impl Gateway {
+    pub(crate) fn new(settings: Settings, tls: Option<tls::Identity>) -> Gateway {
+        let rules = Rules { strict: settings.strict, sandbox_user: settings.sandbox_user.clone() };
+        let state = State {
+            record: Record::new(settings.keep, settings.keep_bytes),
+            people: People::new(rules, settings.clock_offset_ms),
+            plan: Plan::new(&settings.faults, settings.chaos_percent, settings.seed),
+            planned_answers: VecDeque::new(),
+            limit: Limit { per_second: settings.limit, since: Instant::now(), count: 0 },
+            version: 0,
+        };
+        Gateway {
+            webhooks: Webhooks::new(&settings),
+            settings,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            control: Control::default(),
+            tls,
+            streams: AtomicUsize::new(0),
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// For reading, or for changes that nobody waits for.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Changes the state and tells everybody who waits for that.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let result = {
+            let mut state = self.state();
+            state.version += 1;
+            change(&mut state)
+        };
+        self.changed.notify_all();
+        result
+    }
+
+    /// Waits until something changes, for no longer than `limit`. `is_done` looks at the state first, and after each
+    /// change; returns whether it was satisfied.
+    pub(crate) fn wait_until(&self, limit: Duration, mut is_done: impl FnMut(&mut State) -> bool) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = self.state();
+        loop {
+            if is_done(&mut state) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.control.is_stopped() {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Wakes everybody who waits, after a change elsewhere.
+    pub(crate) fn notify(&self) {
+        drop(self.state());
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.state().record.counts
+    }
+
+    pub(crate) fn plan_answer(&self, answer: Answer) {
+        self.state().planned_answers.push_back(answer);
+    }
+
+    /// Whether the request with this head is reset before its body is read; then it is recorded.
+    pub(crate) fn resets_in_body(&self, head: &Request, connection: u64) -> bool {
+        if answers::check_head(head, &self.settings).is_err() {
+            return false;
+        }
+        let mut state = self.state();
+        if !state.planned_answers.is_empty() || !state.plan.choose_before_body() {
+            return false;
+        }
+        let (answer, play) = faults::play(Fault::ResetInBody, state.record.next_seq(), |_| answers::not_found());
+        let decision = Decision {
+            answer,
+            play,
+            fault: Some(Fault::ResetInBody),
+            got_it: false,
+            is_refused: false,
+            must_conclude: Fault::ResetInBody.row().must_conclude,
+            user: None,
+            message_id: None,
+            kind: None,
+        };
+        self.keep(state, decision, head.clone(), connection);
+        true
+    }
+
+    /// Decides on a request, delivers what it brings, and keeps it. Returns it with what the connection has to do.
+    pub(crate) fn handle(&self, request: Request, connection: u64) -> (Arc<Received>, Play) {
+        // Without the lock: what the request alone decides.
+        let head = answers::check_head(&request, &self.settings);
+        let (verdict, body) = match head {
+            Err(refused) => (Err(Denied::Gateway(refused)), None),
+            Ok((account_id, edge)) => match answers::read_object(&request.body) {
+                Err(refusal) => (Err(Denied::Meta(refusal)), None),
+                Ok(body) => (Ok((account_id, edge)), Some(body)),
+            },
+        };
+        let no_body = Map::new();
+        let body = body.as_ref().unwrap_or(&no_body);
+        let verdict = verdict.and_then(|(account_id, edge)| self.check_body(body, account_id, edge));
+        let is_http = request.fault.is_none();
+        let mut state = self.state();
+        let planned = if is_http { state.planned_answers.pop_front() } else { None };
+        let decision = match planned {
+            Some(answer) => Decision::planned(answer, named_user(body)),
+            None => self.decide(&mut state, verdict, body),
+        };
+        self.keep(state, decision, request, connection)
+    }
+
+    fn check_body<'a>(
+        &self,
+        body: &'a Map<String, Value>,
+        account_id: &str,
+        edge: Edge,
+    ) -> Result<Accepted<'a>, Denied> {
+        answers::check_body(body, account_id, edge, &self.settings).map_err(Denied::Meta)
+    }
+
+    fn decide(&self, state: &mut State, verdict: Result<Accepted, Denied>, body: &Map<String, Value>) -> Decision {
+        let number = state.record.next_seq();
+        let accepted = match verdict {
+            Ok(accepted) => accepted,
+            Err(denied) => return Decision::refused(denied, number, named_user(body)),
+        };
+        let user = match state.people.admit(accepted.recipient, accepted.human_agent) {
+            Ok(user) => user,
+            Err(closed) => return Decision::refused(closed.into(), number, named_user(body)),
+        };
+        if !state.limit.admits() {
+            let message = "Calls to this api have exceeded the rate limit.".to_owned();
+            let refusal = Refusal { status: 400, code: 613, subcode: None, message };
+            return Decision::refused(Denied::Meta(refusal), number, user);
+        }
+        let fault = state.plan.choose(accepted.text, user.as_deref());
+        let is_delivered = fault.is_none_or(|fault| fault.row().got_it);
+        let mut got_it = false;
+        if let Some(user) = user.as_deref().filter(|_| is_delivered) {
+            state.people.deliver(user, number, accepted.recipient);
+            got_it = true;
+        }
+        let account_id = &self.settings.account_id;
+        let message_id = |number| answers::message_id(account_id, number);
+        let success = |number| {
+            let id = (accepted.kind == Kind::Message).then(|| message_id(number));
+            answers::accepted(&accepted, user.as_deref(), id.as_deref(), number)
+        };
+        let (answer, play) = match fault {
+            Some(fault) => faults::play(fault, number, success),
+            None => (Some(success(number)), Play::Answer),
+        };
+        let message_id = (got_it && accepted.kind == Kind::Message).then(|| message_id(number));
+        if let (true, Some(user), Some(mid)) = (self.settings.echo, &user, &message_id) {
+            let echo = Happening::Echo { mid: mid.clone(), message: body["message"].clone() };
+            // If the queue is full, the log says that this one was dropped.
+            let _ = self.webhooks.add(user, state.people.now_ms(), &echo, None);
+        }
+        Decision {
+            answer,
+            play,
+            fault,
+            got_it,
+            is_refused: false,
+            must_conclude: fault.map_or(faults::concludes(0), |fault| fault.row().must_conclude),
+            message_id,
+            user,
+            kind: Some(accepted.kind),
+        }
+    }
+
+    fn keep(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        decision: Decision,
+        request: Request,
+        connection: u64,
+    ) -> (Arc<Received>, Play) {
+        state.record.counts.refused += u64::from(decision.is_refused);
+        let received = Received {
+            seq: 0,
+            at_ms: state.people.now_ms(),
+            connection,
+            method: request.method,
+            path: request.path,
+            headers: request.headers,
+            head: request.head,
+            body: request.body,
+            answer: decision.answer,
+            got_it: decision.got_it,
+            fault: decision.fault.map(Fault::name),
+            must_conclude: decision.must_conclude,
+            user: decision.user,
+            message_id: decision.message_id,
+            came_twice: false,
+            kind: decision.kind,
+            messages_so_far: 0,
+        };
+        let (received, forgotten) = state.record.push(received);
+        if let Some(user) = received.user.as_ref().filter(|_| !received.got_it) {
+            state.people.show_lost(user, received.seq);
+        }
+        for gone in forgotten {
+            if let Some(user) = &gone.user {
+                state.people.forget(user, gone.seq);
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+        if let Some(observe) = &self.settings.on_request {
+            observe(&received);
+        }
+        (received, decision.play)
+    }
+}
+
+impl Decision {
+    fn planned(answer: Answer, user: Option<String>) -> Decision {
+        Decision {
+            answer: Some(answer),
+            play: Play::Answer,
+            fault: None,
+            got_it: false,
+            is_refused: false,
+            must_conclude: &[],
+            user,
+            message_id: None,
+            kind: None,
+        }
+    }
+
+    fn refused(denied: Denied, number: u64, user: Option<String>) -> Decision {
+        let (answer, must_conclude) = match denied {
+            Denied::Gateway(refused) => refused,
+            Denied::Meta(refusal) => answers::refused_by_meta(&refusal, number),
+        };
+        Decision {
+            answer: Some(answer),
+            play: Play::Answer,
+            fault: None,
+            got_it: false,
+            is_refused: true,
+            must_conclude,
+            user,
+            message_id: None,
+            kind: None,
+        }
+    }
+}
+
+impl From<Closed> for Denied {
+    fn from(closed: Closed) -> Denied {
+        match closed {
+            Closed::Meta(refusal) => Denied::Meta(refusal),
+            Closed::Sandbox(code, message) => Denied::Gateway(answers::refused_by_gateway(403, code, message)),
+        }
+    }
+}
+
+/// Whom a body is for, right or wrong, to show it there.
+fn named_user(body: &Map<String, Value>) -> Option<String> {
+    body.get("recipient")?.get("id")?.as_str().map(str::to_owned)
+}
+
+/// How many sends a second are accepted.
+struct Limit {
+    per_second: Option<u32>,
+    since: Instant,
+    count: u32,
+}
+
+impl Limit {
+    fn admits(&mut self) -> bool {
+        let Some(most) = self.per_second else { return true };
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            self.since = Instant::now();
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count <= most
+    }
+}
+
+/// A thread that panicked leaves whole data behind: everything kept here changes in one step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
