@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+#[allow(unused_imports)]
 pub use hookmyapp_simulator::{Answer, Fault, PlannedFault, Settings, Simulator};
 use serde_json::Value;
 
@@ -83,9 +84,7 @@ impl Place {
     }
 
     pub fn start(&self, arguments: &str) -> Running {
-        let mut command = self.command(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running(Some(command.spawn().expect("the program starts")))
+        Running::of(self.command(arguments))
     }
 
     /// `status --json` as numbers.
@@ -131,6 +130,11 @@ impl Ended {
 pub struct Running(Option<Child>);
 
 impl Running {
+    pub fn of(mut command: Command) -> Running {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(Some(command.spawn().expect("the program starts")))
+    }
+
     pub fn id(&self) -> u32 {
         self.0.as_ref().expect("it runs").id()
     }
