@@ -114,7 +114,8 @@ fn a_full_disk_sends_nothing_and_loses_nothing() {
 fn an_import_that_does_not_fit_leaves_nothing() {
     let gateway = gateway();
     let Some(disk) = SmallDisk::new(&gateway, "3m") else { return };
-    let rows: String = (0..20_000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
+    let rows: String =
+        (0..20_000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
     fs::write(disk.path("rows.ndjson"), rows).expect("the rows are written");
     let ended = disk.run("send rows.ndjson --rate 0");
     assert_eq!(ended.code, Some(73), "{}", ended.stderr);
