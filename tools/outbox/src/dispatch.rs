@@ -15,8 +15,11 @@ use crate::stops::Stops;
 
 /// How often an idle dispatcher looks whether somebody added messages.
 const POLL: Duration = Duration::from_millis(200);
-/// How long until a call that failed for want of room, a lock or a connection is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+/// How long until a call that failed for want of room, a lock or a connection is tried again: at first, and at most.
+const RETRY: Duration = Duration::from_millis(50);
+const RETRY_AT_MOST: Duration = Duration::from_secs(1);
+/// How often a continuing failure is stated.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// How long a stopping worker waits for the database, to write what became of the last sends.
 const LAST_TRIES: Duration = Duration::from_secs(10);
 
@@ -201,6 +204,8 @@ pub fn dispatch(
             paused_until: 0,
             reason: None,
             failing_since: None,
+            retry: RETRY,
+            said: None,
         };
         // Dropping `hands` with it ends the threads.
         run.until_the_end()
@@ -232,6 +237,8 @@ struct Run<'a> {
     /// Why the run stops by itself.
     reason: Option<String>,
     failing_since: Option<Instant>,
+    retry: Duration,
+    said: Option<(String, Instant)>,
 }
 
 impl Run<'_> {
@@ -312,6 +319,7 @@ impl Run<'_> {
         match self.engine.turn(&self.settled, want) {
             Ok(turn) => {
                 self.failing_since = None;
+                self.retry = RETRY;
                 if want > 0 {
                     self.next = turn.next;
                 } else if !self.settled.is_empty() {
@@ -338,8 +346,9 @@ impl Run<'_> {
                 if is_last {
                     return Err(self.not_written(error));
                 }
-                self.observer.say(&format!("{error}; trying again, nothing new is sent meanwhile"));
-                thread::sleep(RETRY);
+                self.say_once_in_a_while(&format!("{error}; trying again, nothing new is sent meanwhile"));
+                thread::sleep(self.retry);
+                self.retry = (self.retry * 2).min(RETRY_AT_MOST);
                 Ok(())
             }
             Err(error) => Err(self.not_written(error)),
@@ -365,6 +374,15 @@ impl Run<'_> {
             // The queue has them.
             let reason = format!("the results cannot be written: {error}");
             self.reason = self.reason.take().or(Some(reason));
+        }
+    }
+
+    /// An outage is not repeated on the terminal twice a second.
+    fn say_once_in_a_while(&mut self, text: &str) {
+        let is_news = self.said.as_ref().is_none_or(|(said, at)| said != text || at.elapsed() > SAY_AGAIN);
+        if is_news {
+            self.observer.say(text);
+            self.said = Some((text.to_owned(), Instant::now()));
         }
     }
 

@@ -44,8 +44,6 @@ pub struct Entry {
     /// From 1, where the row begins.
     pub line: u64,
     pub key: String,
-    /// Whether the caller gave the key.
-    pub is_named: bool,
     pub recipient: String,
     pub body: String,
 }
@@ -206,17 +204,17 @@ impl<'a> Fields<'a> {
             }
             body_with_recipient(body, member, id, &recipient)?
         };
-        let (key, is_named) = match self.key {
+        let key = match self.key {
             Some(key) if key.len() > MAX_KEY_BYTES => {
                 return Err(format!("key: at most {MAX_KEY_BYTES} bytes, not {}", key.len()));
             }
-            Some(key) if key.starts_with(AUTO) => {
+            Some(key) if is_automatic(key) => {
                 return Err(format!("key: keys that begin with {AUTO} are made by this program"));
             }
-            Some(key) => (key.to_owned(), true),
-            None => (automatic_key(&recipient, &body), false),
+            Some(key) => key.to_owned(),
+            None => automatic_key(&recipient, &body),
         };
-        Ok(Entry { row, line, key, is_named, recipient, body })
+        Ok(Entry { row, line, key, recipient, body })
     }
 }
 
@@ -229,6 +227,11 @@ fn automatic_key(recipient: &str, body: &str) -> String {
     let hash = digest(&SHA256, format!("{recipient}\n{body}").as_bytes());
     let digits: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{AUTO}{digits}")
+}
+
+/// Whether this program has made the key.
+pub fn is_automatic(key: &str) -> bool {
+    key.starts_with(AUTO)
 }
 
 fn check_id(name: &str, id: &str) -> Result<(), String> {
@@ -607,9 +610,9 @@ mod tests {
     fn csv_rows_become_bodies_and_keep_their_lines() {
         let text = "\u{feff}recipient_id,text,key\r\n\r\n81,\"Hello,\nyou\",a\r\n82,\"say \"\"hi\"\"\",\n";
         let rows: Vec<Entry> = rows(text, &Reading::default()).unwrap().into_iter().map(Result::unwrap).collect();
-        assert_eq!((rows[0].row, rows[0].line, rows[0].key.as_str(), rows[0].is_named), (1, 3, "a", true));
+        assert_eq!((rows[0].row, rows[0].line, rows[0].key.as_str()), (1, 3, "a"));
         assert_eq!(rows[0].body, r#"{"recipient":{"id":"81"},"message":{"text":"Hello,\nyou"}}"#);
-        assert_eq!((rows[1].row, rows[1].line, rows[1].is_named), (2, 5, false));
+        assert_eq!((rows[1].row, rows[1].line), (2, 5));
         assert!(rows[1].key.starts_with("auto:") && rows[1].key.len() == 37);
         assert_eq!(rows[1].recipient, "user 82");
     }

@@ -4,6 +4,8 @@ mod dispatch;
 mod input;
 mod options;
 mod pace;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod queue;
 mod report;
 mod sqlite;
@@ -27,9 +29,7 @@ use dispatch::{End, Gateway, Plan, dispatch};
 use input::{Entry, Mistake, ReadError};
 use options::{Command, Options, USAGE};
 use pace::Pace;
-use queue::{
-    Added, Engine, EngineError, EngineErrorKind, Finished, Import, Millis, NEVER, NewMessage, State, Status, now,
-};
+use queue::{Added, Engine, EngineError, EngineErrorKind, Finished, Millis, NEVER, NewMessage, State, Status, now};
 use report::{Report, Results, complain, duration, result_line, spaced};
 use sqlite::Sqlite;
 use stops::Stops;
@@ -146,11 +146,21 @@ fn is_postgres(place: &str) -> bool {
 
 fn open_queue(options: &Options) -> Result<Box<dyn Engine>, Failure> {
     let place = place(options);
-    if is_postgres(&place) {
-        let message = "this build has no PostgreSQL: build it with --features postgres";
-        return Err(Failure::new(WRONG_SETTINGS, message));
-    }
-    Ok(Box::new(Sqlite::open(Path::new(&place))?))
+    if is_postgres(&place) { open_postgres(&place, options) } else { Ok(Box::new(Sqlite::open(Path::new(&place))?)) }
+}
+
+#[cfg(feature = "postgres")]
+fn open_postgres(url: &str, options: &Options) -> Result<Box<dyn Engine>, Failure> {
+    let account = match options.command {
+        Command::Init | Command::Add(_) | Command::Send(_) => Some(account_of(&settings(options))?),
+        _ => None,
+    };
+    Ok(Box::new(postgres::Postgres::open(url, account)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(_url: &str, _options: &Options) -> Result<Box<dyn Engine>, Failure> {
+    Err(Failure::new(WRONG_SETTINGS, "this build has no PostgreSQL: build it with --features postgres"))
 }
 
 /// For commands that look into a queue: they do not create one.
@@ -229,15 +239,18 @@ fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool
         let Some(input) = input.take() else { return Ok(false) };
         let result = input::read(input, file, &options.reading, &mut |row: Result<Entry, Mistake>| {
             imported.rows += 1;
-            let mistake = match row {
-                Ok(entry) => add_entry(queue, &entry, expires_at, &mut imported).map_err(Unread::Engine)?,
-                Err(mistake) => Some(mistake),
+            let Entry { row, line, key, recipient, body } = match row {
+                Ok(entry) => entry,
+                Err(mistake) => {
+                    tell(&mistake, &mut imported);
+                    return Ok(());
+                }
             };
-            if let Some(mistake) = mistake {
-                tell(&mistake, &mut imported);
-            }
-            Ok::<(), Unread>(())
+            imported.first_body.get_or_insert_with(|| body.clone());
+            let message = NewMessage { key: &key, recipient: &recipient, body: &body, expires_at, row, line };
+            queue.add(&message, &mut |message, added| learn(message, added, &mut imported)).map_err(Unread::Engine)
         });
+        queue.finish(&mut |message, added| learn(message, added, &mut imported))?;
         match result {
             Ok(()) => {}
             Err(Unread::Engine(error)) => return Err(error),
@@ -270,28 +283,22 @@ fn tell(mistake: &Mistake, imported: &mut Imported) {
     }
 }
 
-fn add_entry(
-    queue: &mut dyn Import,
-    entry: &Entry,
-    expires_at: Option<Millis>,
-    imported: &mut Imported,
-) -> Result<Option<Mistake>, EngineError> {
-    let Entry { row, line, key, is_named, recipient, body } = entry;
-    let message = NewMessage { key, recipient, body, expires_at, row: *row, line: *line };
-    let reason = match queue.add(&message)? {
+/// Takes notice of what adding a message found.
+fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
+    let NewMessage { key, row, line, .. } = message;
+    let reason = match added {
         Added::New => {
             imported.new += 1;
-            imported.first_body.get_or_insert_with(|| body.clone());
-            return Ok(None);
+            return;
         }
-        Added::Already => return Ok(None),
+        Added::Already => return,
         Added::Differs => format!("key {key} is in the queue with another text or recipient"),
-        Added::Twice { line: first } if *is_named => format!("key {key} stands in line {first}, too"),
-        Added::Twice { line: first } => {
+        Added::Twice { line: first } if input::is_automatic(key) => {
             format!("lines {first} and {line} say the same to the same person: give both a `key` if that is meant")
         }
+        Added::Twice { line: first } => format!("key {key} stands in line {first}, too"),
     };
-    Ok(Some(Mistake { line: *line, row: *row, reason }))
+    tell(&Mistake { line: *line, row: *row, reason }, imported);
 }
 
 // ------------------------------------------------------------------------------------------------ commands
@@ -304,9 +311,7 @@ fn check(file: &Path, options: &Options) -> Result<u8, Failure> {
 
 fn init(options: &Options) -> Result<u8, Failure> {
     let mut engine = open_queue(options)?;
-    if is_postgres(&place(options)) {
-        engine.set_account(&account_of(&settings(options))?, options.rate.filter(|_| options.has_rate))?;
-    }
+    engine.create(options.rate.filter(|_| options.has_rate))?;
     warn(engine.as_mut());
     Ok(0)
 }
@@ -444,7 +449,10 @@ fn send_all(
     watch_signals(&stop, client.clone())?;
     let media = Mutex::new(Pace::new(options.media_rate, Instant::now()));
     let gateway = Gateway { client, media, stop: &stop };
-    let plan = Plan { threads: options.threads, rate: options.rate, stays, stops };
+    // Workers on PostgreSQL share the rate that `init` has set.
+    let is_shared = is_postgres(&place(options)) && !options.has_rate;
+    let rate = if is_shared { None } else { options.rate };
+    let plan = Plan { threads: options.threads, rate, stays, stops };
     let end = dispatch(engine, &gateway, plan, &stop, report)?;
     engine.leave()?;
     Ok(end)

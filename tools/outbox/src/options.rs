@@ -38,7 +38,8 @@ options:
                        (default: FILE.outbox for send; else DATABASE_URL, if
                        PostgreSQL is built in and it is set; else outbox.db)
   --threads N          sends at the same time, 1 to 256 (8)
-  --rate N             sends a second; 0 is no limit (50)
+  --rate N             sends a second; 0 is no limit (50). With PostgreSQL: `init --rate N` sets a rate that all workers
+                       share, and `send` and `work` add none of their own unless it is given
   --media-rate N       of these, audio and video a second; 0 is no limit (10)
   --max-pause SECONDS  send: stop if pauses without an accepted message add up to more (3600)
   --expires D          send, add: not sent after this time: 90s, 10m, 24h, 7d or never (24h)

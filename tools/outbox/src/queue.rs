@@ -49,9 +49,16 @@ pub enum Added {
     },
 }
 
-/// What became of the messages of one input.
+/// Is told what adding each message found.
+pub type Tell<'a> = dyn FnMut(&NewMessage<'_>, Added) + 'a;
+
+/// Adds the messages of one input.
 pub trait Import {
-    fn add(&mut self, message: &NewMessage<'_>) -> Result<Added, EngineError>;
+    /// May tell of a message later, but in the order of adding.
+    fn add(&mut self, message: &NewMessage<'_>, tell: &mut Tell<'_>) -> Result<(), EngineError>;
+
+    /// Tells of all that were added.
+    fn finish(&mut self, tell: &mut Tell<'_>) -> Result<(), EngineError>;
 }
 
 /// A message that is this worker's to send: the queue has durably recorded that it is being sent.
@@ -350,8 +357,8 @@ pub trait Engine: Send {
     /// What about the place of the queue may break its promise.
     fn warning(&mut self) -> Option<String>;
 
-    /// Sets the number of sends a second that all workers share, where the engine has such a limit.
-    fn set_account(&mut self, account: &str, rate: Option<f64>) -> Result<(), EngineError>;
+    /// Creates or migrates the queue, and sets the sends a second that all workers share where the engine has such a limit.
+    fn create(&mut self, rate: Option<f64>) -> Result<(), EngineError>;
 }
 
 /// Why a call of an engine failed, and whether to call again.

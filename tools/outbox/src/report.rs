@@ -229,7 +229,7 @@ impl Observer for Report {
                 self.times.push(u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX));
             }
             let name = || {
-                let key = one.message.key.as_deref().filter(|key| !key.starts_with("auto:"));
+                let key = one.message.key.as_deref().filter(|key| !crate::input::is_automatic(key));
                 let row = one.message.line.map(|line| format!("line {line}"));
                 key.map(str::to_owned).or(row).unwrap_or_else(|| format!("message {}", one.message.id))
             };

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior, params};
 
 use crate::queue::{
     Added, Answer, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Import, MAX_ATTEMPTS, Millis, NEVER,
-    NewMessage, Next, Settled, State, Status, Turn, Verdict, WINDOW, needs_a_person, now, pauses, proves_health,
+    NewMessage, Next, Settled, State, Status, Tell, Turn, Verdict, WINDOW, needs_a_person, now, pauses, proves_health,
     verdict,
 };
 
@@ -471,7 +471,18 @@ struct SqliteImport<'a> {
 }
 
 impl Import for SqliteImport<'_> {
-    fn add(&mut self, message: &NewMessage<'_>) -> Result<Added, EngineError> {
+    fn add(&mut self, message: &NewMessage<'_>, tell: &mut Tell<'_>) -> Result<(), EngineError> {
+        tell(message, self.add_one(message)?);
+        Ok(())
+    }
+
+    fn finish(&mut self, _tell: &mut Tell<'_>) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
+
+impl SqliteImport<'_> {
+    fn add_one(&mut self, message: &NewMessage<'_>) -> Result<Added, EngineError> {
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO outbox (key, recipient, body, expires_at, import, row, line)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING",
@@ -718,8 +729,8 @@ impl Engine for Sqlite {
         Some(format!("{} is on {sentence}", self.path.display()))
     }
 
-    fn set_account(&mut self, _account: &str, _rate: Option<f64>) -> Result<(), EngineError> {
-        // The one worker's own `--rate` is the rate of the account.
+    fn create(&mut self, _rate: Option<f64>) -> Result<(), EngineError> {
+        // Opening has created it, and the one worker's own `--rate` is the rate of the account.
         Ok(())
     }
 }

@@ -2,36 +2,9 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use support::*;
-
-/// The library's C side, built by its Makefile.
-fn c_library() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let made =
-        Command::new("make").arg("-s").current_dir(&root).env_remove("CARGO_TARGET_DIR").output().expect("make runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    root
-}
-
-fn compile(place: &Place, source: &str, libraries: &str) -> String {
-    let root = c_library();
-    let program = place.path("example");
-    let output = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-o"])
-        .arg(&program)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(source))
-        .arg(format!("-I{}", root.join("include").display()))
-        .arg(root.join("target/release/libhookmyapp.a"))
-        .args(libraries.split_whitespace())
-        .args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"])
-        .output()
-        .expect("cc runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    program.display().to_string()
-}
 
 /// The example stores an order with its message; the same order a second time stores neither.
 fn an_order_is_stored_once(place: &Place, gateway: &Simulator, program: &str) {
@@ -66,4 +39,40 @@ fn the_c_example_stores_order_and_message_together() {
     let place = Place::new(&gateway);
     let program = compile(&place, "enqueue_sqlite.c", "-lsqlite3");
     an_order_is_stored_once(&place, &gateway, &program);
+}
+
+#[cfg(feature = "postgres")]
+mod with_postgresql {
+    use super::support::postgres::{ACCOUNT, shared};
+    use super::*;
+
+    #[test]
+    fn the_c_and_sql_examples_store_order_and_message_together() {
+        let gateway = gateway();
+        let place = Place::new(&gateway);
+        let Some(server) = shared() else { return };
+        let database = server.database(&place);
+        let program = compile(&place, "enqueue_postgresql.c", "-lpq");
+        let url = database.url();
+        let in_c = |order: &str| {
+            let mut command = place.command_of(&program, "");
+            command.args([&url, "8123456789012345", order]).output().expect("the example runs").status.success()
+        };
+        let in_sql = |order: &str| {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/enqueue_postgresql.sql");
+            let mut command =
+                place.command_of(&server.program("psql").display().to_string(), "-X -q -v ON_ERROR_STOP=1");
+            command.arg("-v").arg(format!("account={ACCOUNT}")).args(["-v", "user=8123456789012345"]);
+            command.arg("-v").arg(format!("order={order}")).arg("-f").arg(script).arg(&url);
+            command.output().expect("psql runs").status.success()
+        };
+        assert!(in_c("1001") && in_sql("1002") && in_c("1003"));
+        assert!(!in_c("1002") && !in_sql("1001"), "an order that exists is not stored again");
+        let worker = compile(&place, "worker.c", "-lpq");
+        let ended = place.command_of(&worker, "--once").env("DATABASE_URL", &url).output().expect("the worker runs");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        assert_each_once(&gateway, 3);
+        assert_eq!(database.psql("SELECT count(*) FROM orders"), "3");
+        assert_eq!(database.psql("SELECT workers FROM outbox.status"), "0");
+    }
 }

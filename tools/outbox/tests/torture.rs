@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::Duration;
 
 use support::*;
@@ -25,25 +26,32 @@ fn rows(round: usize) -> String {
         .collect()
 }
 
-/// Adds, works, kills and starts again, then judges.
-fn torture(place: &Place, gateway: &Simulator, queue: &str, mut between: impl FnMut(usize)) {
+/// Adds, works, kills and starts again, then judges. `worker` is a program that works until it is killed, or, if it is
+/// asked to, until the queue is empty.
+fn torture(place: &Place, gateway: &Simulator, queue: &str, worker: impl Fn(bool) -> Command) {
     let kills = kills();
-    let work = format!("work --threads {THREADS} --rate 0 --quiet --queue {queue}");
     let mut random = fastrand::Rng::with_seed(kills as u64);
     for round in 0..kills {
         place.write("rows.ndjson", rows(round));
-        let worker = place.start(&work);
+        let running = Running::of(worker(false));
         // Other programs add meanwhile.
         place.run(&format!("add rows.ndjson --queue {queue}")).expect(0);
         std::thread::sleep(Duration::from_millis(random.u64(0..150)));
-        worker.signal("KILL");
-        let ended = worker.wait();
+        running.signal("KILL");
+        let ended = running.wait();
         assert_eq!(ended.code, None, "the worker lives until it is killed: {}", ended.stderr);
-        between(round);
     }
-    let ended = place.run(&format!("{work} --until-empty"));
+    let ended = Running::of(worker(true)).wait();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     judge(place, gateway, queue, kills * ROWS_A_ROUND, kills);
+}
+
+/// This program as the worker.
+fn work<'a>(place: &'a Place, queue: &'a str) -> impl Fn(bool) -> Command + 'a {
+    move |until_empty| {
+        let until_empty = if until_empty { "--until-empty" } else { "" };
+        place.command(&format!("work {until_empty} --threads {THREADS} --rate 0 --quiet --queue {queue}"))
+    }
 }
 
 fn judge(place: &Place, gateway: &Simulator, queue: &str, rows: usize, kills: usize) {
@@ -101,9 +109,34 @@ fn kills_under_load_repeat_lose_and_reorder_nothing_with_sqlite() {
     let gateway = slow_gateway();
     let place = Place::new(&gateway);
     place.run("init --queue q.db").expect(0);
-    torture(&place, &gateway, "q.db", |_| {});
+    torture(&place, &gateway, "q.db", work(&place, "q.db"));
     let integrity: String = application(&place.path("q.db"))
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .expect("the check runs");
     assert_eq!(integrity, "ok");
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn kills_under_load_repeat_lose_and_reorder_nothing_with_postgresql() {
+    let gateway = slow_gateway();
+    let place = Place::new(&gateway);
+    let Some(server) = support::postgres::shared() else { return };
+    let url = server.database(&place).url();
+    torture(&place, &gateway, &url, work(&place, &url));
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn kills_under_load_repeat_lose_and_reorder_nothing_with_the_worker_in_c() {
+    let gateway = slow_gateway();
+    let place = Place::new(&gateway);
+    let Some(server) = support::postgres::shared() else { return };
+    let url = server.database(&place).url();
+    let program = compile(&place, "worker.c", "-lpq");
+    torture(&place, &gateway, &url, |until_empty| {
+        let mut command = place.command_of(&program, if until_empty { "--once" } else { "" });
+        command.env("DATABASE_URL", &url);
+        command
+    });
 }

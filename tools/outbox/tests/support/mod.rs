@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod postgres;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -214,4 +216,32 @@ pub fn with_input(mut command: Command, input: &str) -> Ended {
     let mut child = command.spawn().expect("the program starts");
     child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the input is written");
     Running(Some(child)).wait()
+}
+
+/// The library's C side, built by its Makefile.
+fn c_library() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let made =
+        Command::new("make").arg("-s").current_dir(&root).env_remove("CARGO_TARGET_DIR").output().expect("make runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    root
+}
+
+/// Compiles an example with the library and these; returns the program.
+pub fn compile(place: &Place, source: &str, libraries: &str) -> String {
+    let root = c_library();
+    let program = place.path(source.trim_end_matches(".c"));
+    let output = Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-o"])
+        .arg(&program)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(source))
+        .arg(format!("-I{}", root.join("include").display()))
+        .arg("-I/usr/include/postgresql")
+        .arg(root.join("target/release/libhookmyapp.a"))
+        .args(libraries.split_whitespace())
+        .args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"])
+        .output()
+        .expect("cc runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    program.display().to_string()
 }
