@@ -42,7 +42,7 @@ CREATE INDEX outbox_ready ON outbox (due_at) WHERE state = 'queued' AND at_head 
 CREATE INDEX outbox_open ON outbox (state) WHERE state IN ('sending', 'unknown');
 
 CREATE TRIGGER outbox_added AFTER INSERT ON outbox
-WHEN NEW.state = 'queued' AND instr(NEW.recipient, ' ') > 0 AND NOT EXISTS (SELECT 1 FROM outbox
+WHEN NEW.state = 'queued' AND NEW.at_head = 0 AND instr(NEW.recipient, ' ') > 0 AND NOT EXISTS (SELECT 1 FROM outbox
     WHERE recipient = NEW.recipient AND state IN ('queued', 'sending') AND id < NEW.id)
 BEGIN UPDATE outbox SET at_head = 1 WHERE id = NEW.id; END;
 

@@ -264,9 +264,7 @@ impl Run<'_> {
                 self.wait(stopping)?;
                 continue;
             }
-            while let Ok(free) = self.frees.try_recv() {
-                self.take(free);
-            }
+            self.take_more();
             let want =
                 if allowed == 0 || self.reason.is_some() { 0 } else { self.idle.len().min(self.pace.allowed(at)) };
             self.turn(want, stopping)?;
@@ -302,6 +300,17 @@ impl Run<'_> {
             Err(RecvTimeoutError::Disconnected) => return Err(EngineError::fatal("a sending thread ended")),
         }
         Ok(())
+    }
+
+    /// Takes what has come meanwhile, and what comes while it is worth waiting for.
+    fn take_more(&mut self) {
+        let until = Instant::now() + if self.settled.is_empty() { Duration::ZERO } else { self.engine.linger() };
+        while self.idle.len() < self.hands.len() {
+            match self.frees.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(free) => self.take(free),
+                Err(_) => break,
+            }
+        }
     }
 
     fn take(&mut self, free: Free) {

@@ -178,9 +178,15 @@ impl<'a> Fields<'a> {
         }
         let body = if let Some(text) = self.text {
             let mut message = Message::text(text);
-            message = self.tag.map_or(message.clone(), |tag| message.tag(tag));
-            message = self.messaging_type.map_or(message.clone(), |kind| message.messaging_type(kind));
-            message = self.reply_to.map_or(message.clone(), |reply_to| message.reply_to(reply_to));
+            if let Some(tag) = self.tag {
+                message = message.tag(tag);
+            }
+            if let Some(messaging_type) = self.messaging_type {
+                message = message.messaging_type(messaging_type);
+            }
+            if let Some(reply_to) = self.reply_to {
+                message = message.reply_to(reply_to);
+            }
             let json = if kind == "user" { message.to_json(id) } else { message.to_private_reply_json(id) };
             json.map_err(|error| error.to_string())?
         } else if let Some(message) = self.message {
@@ -225,8 +231,8 @@ fn quoted(text: &str) -> String {
 /// Names a message by what it says to whom: the same row gets the same key in every run.
 fn automatic_key(recipient: &str, body: &str) -> String {
     let hash = digest(&SHA256, format!("{recipient}\n{body}").as_bytes());
-    let digits: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{AUTO}{digits}")
+    let digits = hash.as_ref()[..16].iter().fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+    format!("{AUTO}{digits:032x}")
 }
 
 /// Whether this program has made the key.

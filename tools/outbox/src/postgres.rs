@@ -22,6 +22,8 @@ const IMPORT_BATCH: usize = 500;
 /// How many results are read at once.
 const RESULTS_BATCH: i64 = 1000;
 const PURGE_BATCH: i32 = 10_000;
+/// The longest wait for results that may share a turn.
+const LINGER_AT_MOST: Duration = Duration::from_millis(10);
 /// Given unless the URL names them: a dead connection is noticed within ten seconds.
 const DEFAULTS: [(&str, &str); 6] = [
     ("connect_timeout", "5"),
@@ -55,6 +57,8 @@ pub struct Postgres {
     held: HashMap<i64, i64>,
     remembered: VecDeque<Remembered>,
     turned_at: Instant,
+    /// How long the last turn took.
+    turn_took: Duration,
     /// Turns in a row that the server refused with the same report.
     refusals: u32,
     import: Option<String>,
@@ -183,6 +187,7 @@ impl Postgres {
             held: HashMap::new(),
             remembered: VecDeque::new(),
             turned_at: Instant::now(),
+            turn_took: Duration::ZERO,
             refusals: 0,
             import: None,
         };
@@ -298,9 +303,11 @@ impl Postgres {
         // One text that the database refuses must not keep all outcomes from being written.
         let keeps_texts = self.refusals < 2;
         let reports: Vec<Report> = settled.iter().map(|one| Report::of(one, keeps_texts)).collect();
+        let begun = Instant::now();
         let rows = self.call_turn(&reports, i32::try_from(want).unwrap_or(i32::MAX))?;
         self.refusals = 0;
         self.turned_at = Instant::now();
+        self.turn_took = begun.elapsed();
         let now = now();
         for one in settled {
             self.held.remove(&one.message.claim);
@@ -556,6 +563,11 @@ impl Engine for Postgres {
             }
             busy(error.message)
         })
+    }
+
+    /// A turn costs a round trip and a flush: results that come during its time are better with it.
+    fn linger(&self) -> Duration {
+        self.turn_took.min(LINGER_AT_MOST)
     }
 
     /// Says that this worker lives, too.

@@ -326,6 +326,11 @@ pub trait Engine: Send {
     /// succeeded all the same recognizes them.
     fn turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError>;
 
+    /// How long to wait for more results once there is one, so that they share a turn.
+    fn linger(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether another connection may have changed the queue since the last call or turn. Cheap: it is polled.
     fn changed(&mut self) -> Result<bool, EngineError>;
 

@@ -22,7 +22,7 @@ const VERSION: i64 = 1;
 const BUSY_LIMIT_MS: i32 = 5000;
 /// Memory for pages, in KiB: for a worker, and for an import, whose keys arrive in no order.
 const WORKER_CACHE: i64 = 2048;
-const IMPORT_CACHE: i64 = 128 * 1024;
+const IMPORT_CACHE: i64 = 192 * 1024;
 /// Room that is given free when the disk is full, so that results of finished sends can still be written.
 const RESERVE: usize = 4 * 1024 * 1024;
 /// How many rows one transaction of `prune` removes.
@@ -484,8 +484,10 @@ impl Import for SqliteImport<'_> {
 impl SqliteImport<'_> {
     fn add_one(&mut self, message: &NewMessage<'_>) -> Result<Added, EngineError> {
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO outbox (key, recipient, body, expires_at, import, row, line)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING",
+            // At its place at once: the trigger would write the row a second time.
+            "INSERT OR ROLLBACK INTO outbox (key, recipient, body, expires_at, import, row, line, at_head)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NOT EXISTS (SELECT 1 FROM outbox
+                 WHERE recipient = ?2 AND state IN ('queued', 'sending'))) ON CONFLICT (key) DO NOTHING",
         )?;
         let (row, line) = (message.row as i64, message.line as i64);
         let NewMessage { key, recipient, body, expires_at, .. } = message;
