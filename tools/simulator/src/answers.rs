@@ -212,7 +212,7 @@ pub(crate) fn refused_by_meta(refusal: &Refusal, number: u64) -> Refused {
         "message": format!("(#{}) {}", refusal.code, refusal.message),
         "type": "OAuthException",
         "code": refusal.code,
-        "fbtrace_id": base64(&format!("local-trace-{number:05}")),
+        "fbtrace_id": base64(format!("local-trace-{number:05}").as_bytes()),
     });
     if let Some(subcode) = refusal.subcode {
         error["error_subcode"] = subcode.into();
@@ -236,7 +236,25 @@ pub(crate) fn refused_by_gateway(status: u16, code: &str, message: &str) -> Refu
 
 /// Long and opaque, like the real ones, and different for each request.
 pub(crate) fn message_id(account_id: &str, number: u64) -> String {
-    base64(&format!("ig_dm_item:1:IGMessageID:{account_id}:{number:073}")) + "ZDZD"
+    opaque_id(&["ig_dm_item:1:IGMessageID:", account_id], number, 73)
+}
+
+/// The id of something that a user wrote.
+pub(crate) fn user_message_id(user: &str, number: u64) -> String {
+    opaque_id(&["ig_dm_item:1:UserMessageID:", user], number, 60)
+}
+
+/// Texts and a number with leading zeros, encoded.
+fn opaque_id(texts: &[&str], mut number: u64, digits: usize) -> String {
+    let mut plain = texts.concat().into_bytes();
+    plain.push(b':');
+    let start = plain.len();
+    plain.resize(start + digits, b'0');
+    for digit in plain[start..].iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
+    }
+    base64(&plain) + "ZDZD"
 }
 
 fn attachment_id(number: u64) -> String {
@@ -244,18 +262,14 @@ fn attachment_id(number: u64) -> String {
 }
 
 /// Base64 without padding.
-fn base64(text: &str) -> String {
+fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::with_capacity(text.len() * 4 / 3 + 4);
-    for bytes in text.as_bytes().chunks(3) {
-        let byte = |at| u32::from(bytes.get(at).copied().unwrap_or(0));
+    let mut encoded = String::with_capacity(bytes.len() * 4 / 3 + 8);
+    for three in bytes.chunks(3) {
+        let byte = |at| u32::from(three.get(at).copied().unwrap_or(0));
         let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        encoded.extend((0..=bytes.len()).map(|at| char::from(ALPHABET[(group >> (18 - 6 * at)) as usize & 63])));
+        let letter = |at: usize| char::from(ALPHABET[(group >> (18 - 6 * at)) as usize & 63]);
+        (0..=three.len()).for_each(|at| encoded.push(letter(at)));
     }
     encoded
-}
-
-/// The id of something that a user wrote.
-pub(crate) fn user_message_id(user: &str, number: u64) -> String {
-    base64(&format!("ig_dm_item:1:UserMessageID:{user}:{number:060}")) + "ZDZD"
 }

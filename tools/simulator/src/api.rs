@@ -349,7 +349,7 @@ fn whole_request_json(received: &Received, token: &str) -> Value {
     let pair = |name: &str, value: &str| json!([name, shown(value)]);
     let mut json = request_json(received, token);
     json["body"] = shown(&String::from_utf8_lossy(&received.body)).into();
-    json["head"] = shown(&received.head).into();
+    json["head"] = shown(received.head()).into();
     json["headers"] = received.headers().into_iter().map(|(name, value)| pair(name, value)).collect();
     if let Some(answer) = &received.answer {
         json["answer"]["body"] = shown(&String::from_utf8_lossy(&answer.body)).into();

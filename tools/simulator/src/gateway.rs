@@ -346,22 +346,25 @@ impl Gateway {
             kind: decision.kind,
             messages_so_far: 0,
             body_hash: hash.unwrap_or_default(),
+            size: 0,
         };
         if let (None, Some(user)) = (hash, &received.user) {
             received.body_hash = body_hash(user, &received.body);
         }
-        let (received, forgotten) = state.record.push(received);
-        if let Some(user) = received.user.as_ref().filter(|_| !received.got_it) {
-            state.people.show_lost(user, received.seq);
-        }
-        for gone in &forgotten {
+        // Its memory is freed after the state is unlocked. More than one goes only when a large one comes.
+        let (mut forgotten, mut more) = (None, Vec::new());
+        let State { record, people, .. } = &mut *state;
+        let received = record.push(received, |gone| {
             if let Some(user) = &gone.user {
-                state.people.forget(user, gone.seq);
+                people.forget(user, gone.seq);
             }
+            more.extend(forgotten.replace(gone));
+        });
+        if let Some(user) = received.user.as_ref().filter(|_| !received.got_it) {
+            people.show_lost(user, received.seq);
         }
         self.signal(state);
-        // Their memory is freed without the lock.
-        drop(forgotten);
+        drop((forgotten, more));
         if let Some(observe) = &self.settings.on_request {
             observe(&received);
         }

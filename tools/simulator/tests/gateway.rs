@@ -464,7 +464,7 @@ fn everything_received_is_kept_as_it_came() {
     ask_once(&simulator, "nonsense\r\n\r\n");
     let [accepted, nonsense] = &simulator.received()[..] else { panic!() };
     assert_eq!((accepted.seq, nonsense.seq, accepted.got_it, nonsense.got_it), (1, 2, true, false));
-    assert_eq!(accepted.head.clone() + TEXT, request);
+    assert_eq!(accepted.head().to_owned() + TEXT, request);
     assert_eq!((accepted.method.as_str(), accepted.path.as_str()), ("POST", MESSAGES));
     assert_eq!(accepted.header("CONTENT-TYPE"), Some("application/json"));
     assert_eq!(accepted.bearer_token(), Some(simulator.token()));

@@ -5,30 +5,25 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::thread;
 
 use serde_json::json;
 
-use support::{Line, MESSAGES, TEXT, api, post, program};
+use support::{Line, MESSAGES, Program, TEXT, api, post, program};
 
 const MIB: u64 = 1024 * 1024;
 
-fn start() -> (Child, SocketAddr) {
-    let mut child = program().args(["--print-env", "--headless"]).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+fn start() -> (Program, SocketAddr) {
+    let mut child = Program::start(program().args(["--print-env", "--headless"]).stdout(Stdio::piped()));
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let url = lines.take_while(|line| !line.is_empty()).find(|line| line.starts_with("HOOKMYAPP_SIMULATOR_URL="));
     let address = url.unwrap().split("http://").nth(1).unwrap().parse().unwrap();
     (child, address)
 }
 
-fn end(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-fn resident(child: &Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+fn resident(child: &Program) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.0.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
@@ -65,7 +60,6 @@ fn memory_after_300_000_requests_is_that_of_the_newest_ones() {
         "requests": 300_000, "messages": 300_000, "duplicates": 299_999, "refused": 0, "forgotten": 290_000
     });
     assert_eq!(counts, expected);
-    end(child);
 }
 
 #[test]
@@ -80,5 +74,4 @@ fn memory_after_200_requests_of_1_mib_is_bounded_by_bytes() {
     assert!(resident(&child) < 96 * MIB, "{} MiB", resident(&child) / MIB);
     let counts = api(address, "GET", "", None).json()["counts"].clone();
     assert_eq!((&counts["requests"], &counts["forgotten"]), (&json!(200), &json!(137)));
-    end(child);
 }

@@ -10,7 +10,7 @@ use hookmyapp::webhook::{self, EventKind};
 use hookmyapp_simulator::{Delivery, Settings, Simulator};
 use serde_json::{Value, json};
 
-use support::{Got, MESSAGES, Receiver, USER, api, call, get, library, post, send_body, text_to, wait_until};
+use support::{Got, MESSAGES, Program, Receiver, USER, api, call, get, library, post, send_body, text_to, wait_until};
 
 const SIGNATURE: &str = "X-HookMyApp-Signature-256";
 
@@ -312,18 +312,16 @@ fn the_receiver_of_the_examples_answers_each_message_once() {
         .unwrap();
     assert!(built.status.success(), "{}", support::shown(&built));
     let simulator = Simulator::start().unwrap();
-    let mut child = Command::new(target.join("debug/examples/receiver"))
-        .envs(simulator.variables())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut command = Command::new(target.join("debug/examples/receiver"));
+    let mut receiver = Program::start(command.envs(simulator.variables()).stdout(Stdio::piped()));
+    let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     let url = first.strip_prefix("listening on ").unwrap().to_owned();
     let set = api(simulator.address(), "PUT", "/webhook", Some(&json!({"url": url}))).json();
     assert_eq!(set["verification"]["ok"], true, "{set}");
     let right = simulator.user_writes(USER, "question").unwrap();
     assert!(simulator.wait_for_messages(1, support::TEST_TIMEOUT));
+    wait_until("the delivery is noted", || progress(&simulator, right) == "delivered");
     call(&simulator, &format!("/deliveries/{right}/again"), json!({}));
     let wrong = simulator.user_does(USER, &json!({"text": "forged", "signature": "wrong"})).unwrap();
     let unsigned = simulator.user_does(USER, &json!({"text": "forged", "signature": "none"})).unwrap();
@@ -337,6 +335,4 @@ fn the_receiver_of_the_examples_answers_each_message_once() {
     assert!(simulator.wait_for_messages(2, support::TEST_TIMEOUT));
     let texts: Vec<_> = simulator.received().iter().map(|received| received.got_it).collect();
     assert_eq!(texts, [true, true]);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
