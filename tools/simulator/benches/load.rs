@@ -135,7 +135,7 @@ fn rate(connections: usize, with_stream: bool) -> f64 {
     rate
 }
 
-/// Reads events as fast as they come, until the simulator ends.
+/// Reads events without a pause, until the simulator ends.
 fn watch(address: SocketAddr) -> thread::JoinHandle<()> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(format!("GET /simulator/events HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();

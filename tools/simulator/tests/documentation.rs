@@ -1,4 +1,4 @@
-//! The examples of `docs/simulator.md`, each built and run as it is printed.
+//! The examples of `docs/simulator.md`, each built and run unmodified.
 
 mod support;
 

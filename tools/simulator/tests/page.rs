@@ -11,7 +11,7 @@ use hookmyapp_simulator::{Fault, Scope, Settings, Simulator};
 use serde_json::{Value, json};
 
 use support::browser::{ARROW_DOWN, ARROW_RIGHT, Browser, ENTER, ESCAPE, TAB};
-use support::{Line, MESSAGES, Receiver, TEXT, USER, api, call, get, post, send_body, text_to, vectors, wait_until};
+use support::{Line, MESSAGES, Receiver, USER, call, get, post, send_body, text_to, vectors, wait_until};
 
 /// A page that is connected, or `None` where there is no browser.
 fn open(simulator: &Simulator) -> Option<Browser> {
@@ -80,7 +80,7 @@ fn every_kind_of_message_is_drawn() {
         let titles = cards.iter().filter_map(|card| card["title"].as_str());
         expected.extend(text.into_iter().chain(titles).map(str::to_owned));
     }
-    let last = simulator.received().into_iter().filter(|it| it.message_id.is_some()).next_back().unwrap().seq;
+    let last = simulator.received().into_iter().rfind(|it| it.message_id.is_some()).unwrap().seq;
     let is_there = "return Boolean(document.querySelector('[data-key=\"' + arguments[0] + '\"]'))";
     browser.wait("the last one arrives", is_there, json!([format!("r{last}")]));
     let shown = browser.run("return document.getElementById('log').textContent", json!([]));
@@ -721,6 +721,5 @@ fn screenshots_are_made() {
     }
     let token = simulator.token().to_owned();
     assert!(!browser.text("body").contains(&token));
-    assert!(api(simulator.address(), "GET", "", None).status == 200 && TEXT.len() > 10);
     browser.assert_no_complaints();
 }
