@@ -1,4 +1,4 @@
-/* Receives webhooks and answers each message once: receiver [PORT]. Built on libmicrohttpd. */
+/* Receives webhooks and replies to each message once: receiver [PORT]. Built on libmicrohttpd. */
 #define _POSIX_C_SOURCE 200809L
 #include <hookmyapp.h>
 
@@ -34,7 +34,7 @@ static const char usage[] =
 
 #define BODY_LIMIT ((size_t)1024 * 1024)
 #define KEYS_KEPT 4096
-/* How long the last answers may take after a signal, in seconds. */
+/* How long the last replies may take after a signal, in seconds. */
 #define LAST_ANSWERS 90
 
 /* What all connections share. */
@@ -63,7 +63,7 @@ struct delivery {
     int is_counted;
 };
 
-/* Lets a delivery in. Returns 0 if none is taken in any more. */
+/* Accepts a delivery. Returns 0 after a signal, when no more are accepted. */
 static int begin_delivery(struct receiver *receiver, struct delivery *delivery)
 {
     pthread_mutex_lock(&receiver->lock);
@@ -81,7 +81,7 @@ static void end_delivery(struct receiver *receiver, const struct delivery *deliv
     pthread_mutex_unlock(&receiver->lock);
 }
 
-/* Takes no more deliveries in, and waits until those that were answered with 200 have got their answers. */
+/* Rejects new deliveries, and waits until the replies to those that were acknowledged with 200 are sent. */
 static void stop(struct receiver *receiver)
 {
     struct timespec end;
@@ -100,7 +100,7 @@ static void stop(struct receiver *receiver)
         fprintf(stderr, "%lu answers may have been delivered\n", (unsigned long)unknown);
 }
 
-/* Whether an event comes for the first time; it is known from now on. */
+/* Returns whether an event is new, and stores its key. */
 static int is_new(struct receiver *receiver, const char *key)
 {
     char *copy = strdup(key);
@@ -128,7 +128,7 @@ static int is_for_us(const hma_events *events, size_t i)
     return (kind == HMA_EVENT_MESSAGE || kind == HMA_EVENT_POSTBACK) && hma_events_reply_user_id(events, i) != NULL;
 }
 
-/* Checks a whole delivery and keeps its events. Returns the HTTP status to answer. */
+/* Verifies a whole delivery and stores its events. Returns the HTTP status of the response. */
 static unsigned take_in(struct receiver *receiver, struct delivery *delivery, const char *signature)
 {
     char *error = NULL;
@@ -166,14 +166,14 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned statu
 
     if (response == NULL)
         return MHD_NO;
-    /* The sends that follow keep the thread of this connection. */
+    /* The sends after the response block the thread of this connection. */
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     done = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return done;
 }
 
-/* Keeps a part of the body. Returns 0 without memory. */
+/* Stores a part of the body. Returns 0 if memory is exhausted. */
 static int append(struct delivery *delivery, const char *part, size_t length)
 {
     const size_t needed = delivery->length + length;
@@ -234,7 +234,7 @@ static void answer(const struct receiver *receiver, const hma_events *events, si
     hma_string_free(error);
 }
 
-/* Called when the 200 is out. HookMyApp waits 10 seconds for it, but a send may take longer: so it comes after. */
+/* Called when the 200 has been sent. HookMyApp waits 10 seconds for it, but a send may take longer. */
 static void on_completed(void *context, struct MHD_Connection *connection, void **request,
                          enum MHD_RequestTerminationCode how)
 {
@@ -311,7 +311,7 @@ static struct MHD_Daemon *start(struct receiver *receiver, unsigned short port)
                             MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_END);
 }
 
-/* The port, or -1 if it is none. */
+/* Returns the port, or -1 if the text is not a port. */
 static long port_of(const char *text)
 {
     char *end;
@@ -333,7 +333,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 64;
     }
-    /* For all threads, so that sigwait() below is the one to get them. */
+    /* Blocked in all threads, so that only sigwait() below receives them. */
     sigemptyset(&ending);
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGTERM);

@@ -1,4 +1,4 @@
-//! Receives webhooks and answers each message once. `cargo run --example receiver -- --help` says how.
+//! Receives webhooks and replies to each message once. `cargo run --example receiver -- --help` describes the usage.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read, Write};
@@ -33,7 +33,7 @@ const CANNOT_START: u8 = 1;
 const WRONG_USAGE: u8 = 64;
 const BODY_LIMIT: u64 = 1 << 20;
 const KEYS_KEPT: usize = 10_000;
-/// How long the last answers may take after a signal.
+/// How long the last replies may take after a signal.
 const LAST_ANSWERS: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
@@ -84,10 +84,10 @@ fn run(port: u16) -> Result<(), String> {
     say(&format!("listening on http://{}", server.server_addr()));
     for mut request in server.incoming_requests() {
         let (status, body) = desk.handle(&mut request);
-        // Who asked may be gone.
+        // The client may have disconnected.
         let _ = request.respond(Response::from_string(body).with_status_code(status));
     }
-    // Nothing comes into the queue any more: what is in it was answered with 200, so it must not be lost.
+    // The queue accepts no more messages. Those in it were acknowledged with 200, so they must not be lost.
     drop(desk);
     if is_over.recv_timeout(LAST_ANSWERS).is_err() {
         eprintln!("{} answers may have been delivered", client.drain(Duration::ZERO));
@@ -95,7 +95,7 @@ fn run(port: u16) -> Result<(), String> {
     Ok(())
 }
 
-/// Lets the server take no more requests once a signal asks for the end.
+/// Stops the server from accepting requests after a signal.
 #[cfg(unix)]
 fn stop_on_signal(server: &Arc<Server>) -> Result<(), String> {
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -115,7 +115,7 @@ fn stop_on_signal(_: &Arc<Server>) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes deliveries in and puts what is to be answered into the queue.
+/// Receives deliveries and queues the messages to reply to.
 struct Desk {
     secret: String,
     verify_token: String,
@@ -124,7 +124,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// What to answer: a status and the whole body.
+    /// Returns the response: a status and the whole body.
     fn handle(&mut self, request: &mut Request) -> (u16, &str) {
         match request.method() {
             Method::Get => (200, &self.verify_token),
@@ -152,7 +152,7 @@ impl Desk {
             if !self.seen.is_new(event.key()) {
                 say("dropped a repeat");
             } else if is_for_us(&event) {
-                // The other end is there as long as the program.
+                // The receiving end exists as long as the program.
                 let _ = self.queue.send(event);
             }
         }
@@ -187,7 +187,7 @@ fn answer_all(client: &Client, queued: &Receiver<Event>) {
     }
 }
 
-/// The keys of the last events. A program that must not forget when it ends keeps them on disk.
+/// The keys of the last events. A program that must remember them after a restart stores them on disk.
 #[derive(Default)]
 struct Seen {
     keys: HashSet<String>,
