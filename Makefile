@@ -1,4 +1,5 @@
-# What a C programmer types: make, make check, make bench, make install, make uninstall, make doc, make header, make clean.
+# Builds, tests and installs the C library: make, make check, make bench, make install, make uninstall, make doc, make
+# header, make clean.
 
 CARGO ?= cargo
 CC ?= cc
@@ -8,7 +9,7 @@ CXXFLAGS ?= -O2
 RUSTC ?= rustc
 DOXYGEN ?= doxygen
 
-# Where `make install` puts things; DESTDIR, if given, comes in front of everything.
+# The folders that `make install` writes to. DESTDIR, if set, is put before each of them.
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
@@ -16,21 +17,23 @@ CMAKEDIR ?= $(LIBDIR)/cmake/hookmyapp
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/hookmyapp
 
-# How cargo optimises: "s" unless said otherwise. With 3 a send takes a fifth fewer instructions, and the library half a
-# megabyte more.
+# The optimisation level; the default is "s". Level 3 applies only to the packages that a send runs through: a send
+# takes a fifth fewer instructions, and the library is a quarter of a megabyte larger. With 3 for all packages the
+# library is half a megabyte larger, and a send is not faster. Any other level applies to the whole build.
 OPT_LEVEL ?=
+SEND_PACKAGES := hookmyapp ureq ureq-proto http httparse bytes
 
-# Another machine to build for, such as s390x-unknown-linux-gnu; then CC is its compiler. Empty for this machine.
+# The target to build for, such as s390x-unknown-linux-gnu; CC is then its compiler. Empty for this machine.
 TARGET ?= $(CARGO_BUILD_TARGET)
-# Which libraries are made and installed. A program for musl has everything in itself.
+# The libraries to build and install. A musl program is fully static.
 LIBRARIES ?= $(if $(findstring -musl,$(TARGET)),static,static shared)
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-# While the version is 0.x, each minor version has an interface of its own.
+# While the version is 0.x, each minor version has its own ABI.
 SOVERSION := $(shell echo $(VERSION) | sed 's/^\(0\.[0-9]*\)\..*/\1/; s/^\([1-9][0-9]*\)\..*/\1/')
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-# A glibc version behind the target, as cargo-zigbuild takes it, is not part of the folder's name.
+# cargo-zigbuild accepts a glibc version after the target. It is not part of the folder's name.
 TRIPLE := $(shell echo "$(TARGET)" | sed 's/\.[0-9][0-9.]*$$//')
 RELEASE := $(TARGET_DIR)/$(if $(TRIPLE),$(TRIPLE)/)release
 BENCH := $(TARGET_DIR)/bench
@@ -47,12 +50,12 @@ else
 SHARED := $(RELEASE)/libhookmyapp.so
 SHARED_NAME := libhookmyapp.so.$(VERSION)
 HIDE_SYMBOLS = $(if $(filter static,$(LIBRARIES)),CC="$(CC)" sh packaging/hide-symbols.sh $(STATIC))
-# It would make the archive clash with other ones of Rust's, if their names were not hidden.
+# Safe only because the symbols are hidden: otherwise the static library would clash with other Rust static libraries.
 LTO := --config 'profile.release.lto="fat"'
 SHARED_SONAME := libhookmyapp.so.$(SOVERSION)
-# Rust's thread-local destructors must not lose their code, so that the library stays loaded after dlclose().
+# The library must stay loaded after dlclose(), because Rust's thread-local destructors are part of it.
 SONAME_FLAG := -Wl,-soname,$(SHARED_SONAME),-z,nodelete
-# What rustc reports for the static library; a test compares.
+# The libraries that rustc reports for the static library; a test compares.
 PRIVATE_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 endif
 
@@ -67,15 +70,17 @@ INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR=
 comma := ,
 empty :=
 CRATE_TYPES := $(subst $(empty) $(empty),$(comma),$(patsubst shared,cdylib,$(patsubst static,staticlib,$(LIBRARIES))))
-OPTIMISATION := $(if $(OPT_LEVEL),--config profile.release.opt-level=$(OPT_LEVEL))
+OPTIMISATION := $(if $(filter 3,$(OPT_LEVEL)),\
+    $(foreach package,$(SEND_PACKAGES),--config profile.release.package.$(package).opt-level=3),\
+    $(if $(OPT_LEVEL),--config profile.release.opt-level=$(OPT_LEVEL)))
 CARGO_FLAGS := $(LTO) $(OPTIMISATION) --release --lib --features capi,quiet --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
-# Where no CC was given, cargo chooses the linker: its settings name one, or cargo-zigbuild does.
+# If CC is not set, cargo chooses the linker: from its settings, or by cargo-zigbuild.
 LINKER = $(if $(TARGET),$(if $(filter-out default,$(origin CC)), -C linker=$(CC)))
 RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(LINKER)
 
-# The first word of a command, if there is no such program.
+# The first word of a command, if that program is missing.
 missing_tool = $(if $(shell command -v $(firstword $(1)) 2>/dev/null),,$(firstword $(1)))
-# What is wrong with the target: cargo would say so for every crate.
+# Checks of the target: cargo would report an error for every crate.
 unknown_target = $(if $(TRIPLE),$(if $(shell $(RUSTC) --print target-list 2>/dev/null | grep -x '$(TRIPLE)'),,yes))
 std_missing = $(if $(TRIPLE),$(if $(findstring build-std,$(CARGO)),,$(if $(wildcard \
     $(shell $(RUSTC) --print target-libdir --target $(TRIPLE) 2>/dev/null)/libstd-*.rlib),,yes)))
@@ -89,7 +94,7 @@ endef
 
 .PHONY: all check check-sanitizers fuzz bench doc install uninstall print-config header clean
 
-# Cargo knows best what has to be built again.
+# Always runs cargo, which knows what to build again.
 all:
 	$(check_tools)
 	$(CARGO) rustc $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
@@ -99,14 +104,14 @@ ifneq ($(shell uname -s),Darwin)
 	$(if $(filter shared,$(LIBRARIES)),ln -sf libhookmyapp.so $(RELEASE)/$(SHARED_SONAME))
 endif
 
-# Takes what `make` has made, so that root needs no cargo; makes it if it is not there.
+# Installs the files that `make` built, so that root needs no cargo. Builds them first if they are missing.
 install: $(if $(wildcard $(if $(filter shared,$(LIBRARIES)),$(SHARED),$(STATIC))),,all)
 	@$(INSTALL) install
 
 uninstall:
 	@$(INSTALL) uninstall
 
-# For packaging/cmake/CMakeLists.txt: what `make` makes, and what the archive needs.
+# For packaging/cmake/CMakeLists.txt: the files that `make` builds, and the libraries that the static library needs.
 print-config:
 	@$(INSTALL) print-config
 
@@ -115,8 +120,8 @@ check: all
 	HMA_LIBRARY_DIR="$(abspath $(RELEASE))" CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" CXXFLAGS="$(CXXFLAGS)" \
 	LDFLAGS="$(LDFLAGS)" $(CARGO) test --test ffi -- null:: programs:: send_example::
 
-# The C and C++ programs with a library that AddressSanitizer watches, and UndefinedBehaviorSanitizer for C and C++.
-# Needs a nightly Rust.
+# Runs the C and C++ programs with AddressSanitizer in the library and the programs, and UndefinedBehaviorSanitizer in
+# the programs. Needs a nightly Rust.
 SANITIZED := $(TARGET_DIR)/sanitizers
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS := -g -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -128,7 +133,7 @@ check-sanitizers:
 	HMA_LIBRARY_DIR="$(abspath $(SANITIZED)/$(HOST)/release)" CFLAGS="$(SANITIZERS)" CXXFLAGS="$(SANITIZERS)" \
 	LDFLAGS="-fsanitize=address,undefined" $(CARGO) test --test ffi -- null:: programs::every programs::eight_threads send_example::send_examples --skip valgrind --skip two_units
 
-# Each fuzz target for FUZZ_SECONDS from the saved seeds. Needs cargo-fuzz and a nightly Rust.
+# Runs each fuzz target for FUZZ_SECONDS from the saved seeds. Needs cargo-fuzz and a nightly Rust.
 FUZZ_SECONDS ?= 20
 FUZZ_OPTIONS ?= -max_total_time=$(FUZZ_SECONDS)
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
@@ -139,7 +144,7 @@ fuzz:
 	        -- $(FUZZ_OPTIONS) || exit 1; \
 	done
 
-# Measures a send beside bare sockets, plain ureq, and libcurl with cJSON where those are: benches/README.md.
+# Compares a send with bare sockets, plain ureq and, if installed, libcurl with cJSON: benches/README.md.
 bench: all
 	mkdir -p $(BENCH)
 	CARGO_TARGET_DIR=$(BENCH)/fast $(MAKE) all OPT_LEVEL=3
@@ -150,13 +155,14 @@ bench: all
 	    echo "libcurl and cJSON are left out. Debian: apt-get install libcurl4-openssl-dev libcjson-dev"; }
 	HMA_BENCH_C_PROGRAMS="$(abspath $(BENCH))" $(CARGO) bench --bench sends
 
-# Makes the manual of the header in HTML: target/manual/html/index.html.
+# Writes the manual of both headers as HTML: target/manual/html/index.html.
 doc:
 	$(if $(call missing_tool,$(DOXYGEN)),$(error $(DOXYGEN) is missing: install Doxygen))
-	mkdir -p $(MANUAL)
-	MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
+	@mkdir -p $(MANUAL)
+	@MANUAL="$(MANUAL)" VERSION="$(VERSION)" $(DOXYGEN) docs/Doxyfile
+	@echo "wrote $(MANUAL)/html/index.html"
 
-# Writes include/hookmyapp.h anew from the sources.
+# Writes include/hookmyapp.h from the sources.
 header:
 	HMA_UPDATE_HEADER=1 $(CARGO) test --test ffi -- header::
 

@@ -1,6 +1,7 @@
-//! With the feature `header`, makes the C header of the exported functions in `OUT_DIR`. Without it, does nothing.
+//! With the feature `header`, generates the C header in `OUT_DIR`. Otherwise does nothing.
 //!
-//! The sources are never written to: a test compares the result with `include/hookmyapp.h`, `make header` copies it.
+//! The build never writes to the sources. A test compares the result with `include/hookmyapp.h`, and `make header`
+//! copies it.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -13,7 +14,7 @@ mod header {
     use std::env;
     use std::path::Path;
 
-    /// In the order in which the header shows them.
+    /// In the order of the header.
     const SOURCES: [&str; 7] = ["status", "config", "client", "message", "response", "webhook", "events"];
 
     pub fn generate() {

@@ -8,7 +8,7 @@ use std::env;
 
 use support::report::Report;
 use support::sections::{self, Effort};
-use support::{allocator, contend, process, record, server};
+use support::{allocator, connections, contend, process, record, server};
 
 #[global_allocator]
 static ALLOCATOR: allocator::Counting = allocator::Counting;
@@ -29,13 +29,14 @@ type Section = fn(&mut Report, Effort);
 
 fn measure() {
     let effort = Effort { is_quick: env::var_os("HMA_BENCH_QUICK").is_some() };
+    // What does not depend on the clock stands first.
     let sections: [(&str, Section); 6] = [
-        ("sequential", sections::sequential),
-        ("threads", sections::threads),
-        ("cold", sections::cold_start),
         ("work", sections::work),
         ("memory", sections::memory),
-        ("growth", sections::growth),
+        ("connections", connections::all),
+        ("cold", sections::cold_start),
+        ("threads", sections::threads),
+        ("sequential", sections::sequential),
     ];
     // `cargo bench -- work memory` measures these alone.
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -48,7 +49,7 @@ fn measure() {
         }
     }
     report.finish();
-    if env::var_os("HMA_BENCH_RECORD").is_some() {
-        record::write(&report);
+    if let Some(file) = env::var_os("HMA_BENCH_RESULTS") {
+        record::write(&report, file.as_ref());
     }
 }

@@ -1,4 +1,4 @@
-/* Receives webhooks and answers each message once: receiver [PORT]. Built on libmicrohttpd. */
+/* Receives webhooks and replies to each message once: receiver [PORT]. Built on libmicrohttpd. */
 #define _POSIX_C_SOURCE 200809L
 #include <hookmyapp.h>
 
@@ -11,17 +11,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static const char usage[] =
     "usage: receiver [PORT]\n"
     "\n"
     "Listens on 127.0.0.1, on PORT or, without it or with 0, on a free one, and\n"
     "prints the address. Let a server that speaks https pass HookMyApp's requests on\n"
-    "to it. Ends on SIGINT and SIGTERM.\n"
+    "to it.\n"
     "\n"
     "  GET    HookMyApp's verification: answered with VERIFY_TOKEN\n"
     "  POST   a delivery: 401 unless its signature fits, else 200; then each message\n"
     "         and each tap on a button is answered, once\n"
+    "\n"
+    "SIGTERM and SIGINT end it: it takes no more deliveries, and answers what it has\n"
+    "taken.\n"
     "\n"
     "VERIFY_TOKEN, WEBHOOK_HMAC_SECRET and the settings of a send, such as\n"
     "INSTAGRAM_API_URL, are read from the environment.\n"
@@ -30,6 +34,8 @@ static const char usage[] =
 
 #define BODY_LIMIT ((size_t)1024 * 1024)
 #define KEYS_KEPT 4096
+/* How long the last replies may take after a signal, in seconds. */
+#define LAST_ANSWERS 90
 
 /* What all connections share. */
 struct receiver {
@@ -39,6 +45,9 @@ struct receiver {
     const char *secret;
     const char *verify_token;
     pthread_mutex_t lock;
+    pthread_cond_t answered;
+    size_t deliveries;     /* that are being taken in or answered */
+    int is_stopping;       /* no more are taken in */
     char *seen[KEYS_KEPT]; /* the keys of the last events; the oldest is overwritten */
     size_t next_seen;
 };
@@ -51,9 +60,47 @@ struct delivery {
     int too_long;
     hma_events *events;
     char *is_new; /* one for each event */
+    int is_counted;
 };
 
-/* Whether an event comes for the first time; it is known from now on. */
+/* Accepts a delivery. Returns 0 after a signal, when no more are accepted. */
+static int begin_delivery(struct receiver *receiver, struct delivery *delivery)
+{
+    pthread_mutex_lock(&receiver->lock);
+    delivery->is_counted = !receiver->is_stopping;
+    receiver->deliveries += (size_t)delivery->is_counted;
+    pthread_mutex_unlock(&receiver->lock);
+    return delivery->is_counted;
+}
+
+static void end_delivery(struct receiver *receiver, const struct delivery *delivery)
+{
+    pthread_mutex_lock(&receiver->lock);
+    receiver->deliveries -= (size_t)delivery->is_counted;
+    pthread_cond_signal(&receiver->answered);
+    pthread_mutex_unlock(&receiver->lock);
+}
+
+/* Rejects new deliveries, and waits until the replies to those that were acknowledged with 200 are sent. */
+static void stop(struct receiver *receiver)
+{
+    struct timespec end;
+    size_t unknown;
+    int waited = 0;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += LAST_ANSWERS;
+    pthread_mutex_lock(&receiver->lock);
+    receiver->is_stopping = 1;
+    while (receiver->deliveries > 0 && waited == 0)
+        waited = pthread_cond_timedwait(&receiver->answered, &receiver->lock, &end);
+    pthread_mutex_unlock(&receiver->lock);
+    unknown = hma_client_drain(receiver->client, 0);
+    if (unknown > 0)
+        fprintf(stderr, "%lu answers may have been delivered\n", (unsigned long)unknown);
+}
+
+/* Returns whether an event is new, and stores its key. */
 static int is_new(struct receiver *receiver, const char *key)
 {
     char *copy = strdup(key);
@@ -81,7 +128,7 @@ static int is_for_us(const hma_events *events, size_t i)
     return (kind == HMA_EVENT_MESSAGE || kind == HMA_EVENT_POSTBACK) && hma_events_reply_user_id(events, i) != NULL;
 }
 
-/* Checks a whole delivery and keeps its events. Returns the HTTP status to answer. */
+/* Verifies a whole delivery and stores its events. Returns the HTTP status of the response. */
 static unsigned take_in(struct receiver *receiver, struct delivery *delivery, const char *signature)
 {
     char *error = NULL;
@@ -90,6 +137,8 @@ static unsigned take_in(struct receiver *receiver, struct delivery *delivery, co
 
     if (delivery->too_long)
         return MHD_HTTP_CONTENT_TOO_LARGE;
+    if (!begin_delivery(receiver, delivery))
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
     status = hma_webhook_verify(receiver->secret, signature, delivery->body, delivery->length, &error);
     if (status == HMA_OK)
         status = hma_events_parse(delivery->body, delivery->length, &delivery->events, &error);
@@ -112,20 +161,19 @@ static unsigned take_in(struct receiver *receiver, struct delivery *delivery, co
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *body)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(body), (void *)body, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(body), (void *)body, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result done;
 
     if (response == NULL)
         return MHD_NO;
-    /* The sends that follow keep the thread of this connection. */
+    /* The sends after the response block the thread of this connection. */
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     done = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return done;
 }
 
-/* Keeps a part of the body. Returns 0 without memory. */
+/* Stores a part of the body. Returns 0 if memory is exhausted. */
 static int append(struct delivery *delivery, const char *part, size_t length)
 {
     const size_t needed = delivery->length + length;
@@ -148,9 +196,8 @@ static int append(struct delivery *delivery, const char *part, size_t length)
 }
 
 /* Called with the head of a request, then with each part of its body, then once more at its end. */
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *part, size_t *part_length,
-                                  void **request)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *part, size_t *part_length, void **request)
 {
     struct receiver *receiver = context;
     struct delivery *delivery = *request;
@@ -187,11 +234,11 @@ static void answer(const struct receiver *receiver, const hma_events *events, si
     hma_string_free(error);
 }
 
-/* Called when the 200 is out. HookMyApp waits 10 seconds for it, but a send may take longer: so it comes after. */
+/* Called when the 200 has been sent. HookMyApp waits 10 seconds for it, but a send may take longer. */
 static void on_completed(void *context, struct MHD_Connection *connection, void **request,
                          enum MHD_RequestTerminationCode how)
 {
-    const struct receiver *receiver = context;
+    struct receiver *receiver = context;
     struct delivery *delivery = *request;
     size_t i;
 
@@ -202,6 +249,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     for (i = 0; delivery->is_new != NULL && i < hma_events_count(delivery->events); i++)
         if (delivery->is_new[i] && is_for_us(delivery->events, i))
             answer(receiver, delivery->events, i);
+    end_delivery(receiver, delivery);
     hma_events_free(delivery->events);
     free(delivery->is_new);
     free(delivery->body);
@@ -223,6 +271,7 @@ static int prepare(struct receiver *receiver)
     char *error = NULL;
 
     pthread_mutex_init(&receiver->lock, NULL);
+    pthread_cond_init(&receiver->answered, NULL);
     receiver->config = hma_config_from_env();
     receiver->secret = hma_config_webhook_secret(receiver->config);
     receiver->verify_token = getenv("VERIFY_TOKEN");
@@ -244,6 +293,7 @@ static void clean_up(struct receiver *receiver)
     hma_message_free(receiver->answer);
     hma_client_free(receiver->client);
     hma_config_free(receiver->config);
+    pthread_cond_destroy(&receiver->answered);
     pthread_mutex_destroy(&receiver->lock);
 }
 
@@ -261,7 +311,7 @@ static struct MHD_Daemon *start(struct receiver *receiver, unsigned short port)
                             MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_END);
 }
 
-/* The port, or -1 if it is none. */
+/* Returns the port, or -1 if the text is not a port. */
 static long port_of(const char *text)
 {
     char *end;
@@ -283,7 +333,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 64;
     }
-    /* For all threads, so that sigwait() below is the one to get them. */
+    /* Blocked in all threads, so that only sigwait() below receives them. */
     sigemptyset(&ending);
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGTERM);
@@ -303,7 +353,7 @@ int main(int argc, char **argv)
     printf("listening on http://127.0.0.1:%u\n",
            (unsigned)MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     sigwait(&ending, &signal_number);
-    hma_client_shutdown(receiver.client); /* so that no send is waited for */
+    stop(&receiver);
     MHD_stop_daemon(daemon);
     clean_up(&receiver);
     return 0;

@@ -1,10 +1,12 @@
-//! Receives webhooks and answers each message once. `cargo run --example receiver -- --help` says how.
+//! Receives webhooks and replies to each message once. `cargo run --example receiver -- --help` describes the usage.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
 use std::{env, thread};
 
 use hookmyapp::webhook::{self, Event, EventKind};
@@ -21,14 +23,18 @@ https pass HookMyApp's requests on to it.
   POST   a delivery: 401 unless its signature fits, else 200; then each message and each tap on a button is answered,
          once
 
+SIGTERM and SIGINT end it: it takes no more deliveries, and answers what it has taken.
+
 VERIFY_TOKEN, WEBHOOK_HMAC_SECRET and the settings of a send, such as INSTAGRAM_API_URL, are read from the environment.
 
-exit code: 1 cannot start, 64 wrong usage";
+exit code: 0 ended by a signal, 1 cannot start, 64 wrong usage";
 
 const CANNOT_START: u8 = 1;
 const WRONG_USAGE: u8 = 64;
 const BODY_LIMIT: u64 = 1 << 20;
 const KEYS_KEPT: usize = 10_000;
+/// How long the last replies may take after a signal.
+const LAST_ANSWERS: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|text| text.to_string_lossy().into()).collect();
@@ -66,19 +72,50 @@ fn run(port: u16) -> Result<(), String> {
         queue,
     };
     let cannot_listen = |error| format!("cannot listen on port {port}: {error}");
-    let server = Server::http((Ipv4Addr::LOCALHOST, port)).map_err(cannot_listen)?;
+    let server = Arc::new(Server::http((Ipv4Addr::LOCALHOST, port)).map_err(cannot_listen)?);
     // HookMyApp waits 10 seconds for the 200, but a send may take longer: sends are made on a thread of their own.
-    thread::spawn(move || answer_all(&client, &queued));
+    let (all_answered, is_over) = mpsc::channel();
+    let answering = client.clone();
+    thread::spawn(move || {
+        answer_all(&answering, &queued);
+        let _ = all_answered.send(());
+    });
+    stop_on_signal(&server)?;
     say(&format!("listening on http://{}", server.server_addr()));
     for mut request in server.incoming_requests() {
         let (status, body) = desk.handle(&mut request);
-        // Who asked may be gone.
+        // The client may have disconnected.
         let _ = request.respond(Response::from_string(body).with_status_code(status));
+    }
+    // The queue accepts no more messages. Those in it were acknowledged with 200, so they must not be lost.
+    drop(desk);
+    if is_over.recv_timeout(LAST_ANSWERS).is_err() {
+        eprintln!("{} answers may have been delivered", client.drain(Duration::ZERO));
     }
     Ok(())
 }
 
-/// Takes deliveries in and puts what is to be answered into the queue.
+/// Stops the server from accepting requests after a signal.
+#[cfg(unix)]
+fn stop_on_signal(server: &Arc<Server>) -> Result<(), String> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot handle signals: {error}"))?;
+    let server = Arc::clone(server);
+    thread::spawn(move || {
+        signals.forever().next();
+        server.unblock();
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn stop_on_signal(_: &Arc<Server>) -> Result<(), String> {
+    Ok(())
+}
+
+/// Receives deliveries and queues the messages to reply to.
 struct Desk {
     secret: String,
     verify_token: String,
@@ -87,7 +124,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// What to answer: a status and the whole body.
+    /// Returns the response: a status and the whole body.
     fn handle(&mut self, request: &mut Request) -> (u16, &str) {
         match request.method() {
             Method::Get => (200, &self.verify_token),
@@ -115,7 +152,7 @@ impl Desk {
             if !self.seen.is_new(event.key()) {
                 say("dropped a repeat");
             } else if is_for_us(&event) {
-                // The other end is there as long as the program.
+                // The receiving end exists as long as the program.
                 let _ = self.queue.send(event);
             }
         }
@@ -150,7 +187,7 @@ fn answer_all(client: &Client, queued: &Receiver<Event>) {
     }
 }
 
-/// The keys of the last events. A program that must not forget when it ends keeps them on disk.
+/// The keys of the last events. A program that must remember them after a restart stores them on disk.
 #[derive(Default)]
 struct Seen {
     keys: HashSet<String>,
@@ -172,7 +209,7 @@ impl Seen {
     }
 }
 
-/// Goes on when nobody reads the output any more.
+/// Continues when the output is closed.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -4,15 +4,17 @@
 #include <string>
 #include <vector>
 
-static const char usage[] = "usage: send [--env-file FILE] RECIPIENT_ID TEXT\n"
-                            "\n"
-                            "Sends TEXT to the Instagram user with the scoped id RECIPIENT_ID. Where to send\n"
-                            "and as whom is read from the environment, or from the FILE that\n"
-                            "`hookmyapp sandbox env --write` makes.\n"
-                            "\n"
-                            "exit code: 0 accepted, 1 not sent, 2 refused, 3 possibly delivered, 64 usage\n";
+static const char usage[] =
+    "usage: send [--env-file FILE] RECIPIENT_ID TEXT\n"
+    "\n"
+    "Sends TEXT to the Instagram user with the scoped id RECIPIENT_ID. Where to send\n"
+    "and as whom is read from the environment, or from the FILE that\n"
+    "`hookmyapp sandbox env --write` makes.\n"
+    "\n"
+    "exit code: 0 accepted, 1 not sent, 2 refused, 3 possibly delivered, 64 usage\n";
 
-int main(int argc, char **argv) try {
+int main(int argc, char **argv)
+try {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     const bool with_file = arguments.size() == 4 && arguments[0] == "--env-file";
 

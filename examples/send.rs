@@ -1,4 +1,4 @@
-//! Sends one text. `cargo run --example send -- --help` says how.
+//! Sends one text. `cargo run --example send -- --help` describes the usage.
 
 #[path = "gateway/gateway.rs"]
 mod gateway;

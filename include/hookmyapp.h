@@ -13,39 +13,47 @@
  *     hma_response_free(response);
  *     hma_client_free(client);
  *
- * Status    A call that can fail returns an hma_status. HMA_OK is zero; of every
- *           other one the tens digit says what became of the message: 1x not
- *           sent, 2x refused, 3x possibly delivered. The library never repeats a
- *           send by itself, and neither the gateway nor Meta can tell a repeated
- *           message from a new one: see hma_status_delivery().
- * Owning    What a function hands out through an *_out argument, or returns
- *           without const, is yours: free it once with the function named after
- *           its type (hma_string_free() for error strings). A const char * is
- *           borrowed from the object that was asked. Arguments are copied before
- *           the call returns. Every *_out argument is written on every return,
- *           NULL on failure (an old value is overwritten, not freed), so that one
- *           block of code at the end can free everything; response_out is also
- *           set when the gateway refused. An *_out argument may be NULL if it is
- *           not wanted; client_out and events_out may not. Free functions take NULL.
- * Strings   NUL-terminated UTF-8, not changed by others during the call. Error
- *           strings are one line of English and hold neither the access token nor
- *           a proxy's password.
- * Threads   A function that takes a const pointer may run on the same object in
- *           any number of threads at once. One that takes a pointer without const
- *           needs the object for itself. A name is looked up on a helper thread,
- *           the only one that the library starts. It takes over the caller's signal
- *           mask, so that a signal handler of the program may run on it.
+ * Start     Set INSTAGRAM_API_URL, INSTAGRAM_ACCOUNT_ID and
+ *           INSTAGRAM_ACCESS_TOKEN in the environment, or use hma_config_new().
+ *           A recipient is an Instagram-scoped id (IGSID): the sender.id of a
+ *           webhook. Link with $(pkg-config --cflags --libs hookmyapp).
+ * Status    A call that can fail returns an hma_status. HMA_OK is 0. For every
+ *           other status the tens digit states the delivery of the message. 1x: not
+ *           sent, so a retry is safe once the cause is removed. 2x: rejected, not
+ *           delivered. 3x: possibly delivered, do not repeat it blindly. Each
+ *           HMA_ERROR_* constant below states what failed and what to do;
+ *           hma_status_text() returns that as a sentence. The library never
+ *           repeats a send by itself, and neither the gateway nor Meta recognises
+ *           a repeated message.
+ * Memory    You own every object returned through an *_out argument or as a
+ *           non-const pointer. Free it once with the function named after its
+ *           type; hma_string_free() frees error strings. A returned const char *
+ *           belongs to the object it was read from: do not free it. Arguments are
+ *           copied before the call returns. Free functions accept NULL.
+ * Outputs   Every *_out argument is written on every return, NULL on failure. An
+ *           old value is overwritten, not freed. One block of code at the end can
+ *           therefore free everything. response_out is also set if the gateway
+ *           rejected the message. An unwanted *_out argument may be NULL, except
+ *           client_out and events_out.
+ * Strings   NUL-terminated UTF-8 that no other thread changes during the call.
+ *           An error string is one line of English. It contains neither the access
+ *           token nor a proxy's password.
+ * Threads   Functions with a const pointer may run on the same object in any
+ *           number of threads at once. Functions with a non-const pointer need
+ *           exclusive access to the object. Name lookups run on a helper thread,
+ *           the only thread that the library starts. It inherits the caller's
+ *           signal mask, so a signal handler of the program may run on it.
  *           hma_client_new(), the functions with from_env in their names and the
- *           system's look-up of a name read the environment: no other thread may
- *           change it meanwhile, as with getenv().
- * Stack     A thread that calls needs 64 KiB of stack.
- * Fork      A child may go on using a client if no other thread was inside a call
- *           at the fork; it opens connections of its own.
- * Limits    Do not cancel or longjmp out of a thread that is inside a call, and
- *           do not call from a signal handler. The shared library stays loaded
- *           after dlclose(). Running out of memory ends the process. A bug that
- *           panics shows Rust's message on standard error and is returned as
- *           HMA_ERROR_INTERNAL. Nothing else is ever printed.
+ *           system's name lookup read the environment: no other thread may change
+ *           it at the same time, as with getenv().
+ * Stack     A calling thread needs 64 KiB of stack.
+ * Fork      A child may use a client of its parent if no other thread was inside a
+ *           call at the fork. The child opens its own connections.
+ * Limits    Do not cancel a thread that is inside a call, do not longjmp out of a
+ *           call, and do not call from a signal handler. The shared library stays
+ *           loaded after dlclose(). Running out of memory ends the process. A
+ *           panic, which is a bug, prints Rust's message to standard error and is
+ *           returned as HMA_ERROR_INTERNAL. Nothing else is ever printed.
  *
  * Generated from src/capi by cbindgen: change the sources, then `make header`.
  */
@@ -68,7 +76,7 @@ extern "C" {
 
 /**
  * Sends messages as one Instagram account, and keeps connections for the next
- * send: make one and share it.
+ * send. Create one and share it.
  *
  * Threads: any number of threads may send through one client at once.
  */
@@ -77,66 +85,69 @@ typedef struct hma_client hma_client;
 /**
  * Settings for a client: where to send, as whom, and how long to wait.
  *
- * Constructors never return NULL and setters never fail: what is wrong is
- * remembered and reported by hma_client_new(), and setting the same thing again
- * rightly forgets it. A NULL or a text that is not UTF-8, where a text is
- * needed, is such a mistake (`HMA_ERROR_CONFIG`). Setters do nothing on a NULL
+ * Constructors never return NULL and setters never fail. An invalid setting is
+ * stored as an error, which hma_client_new() reports as `HMA_ERROR_CONFIG`. So
+ * is a NULL, or a text that is not UTF-8, where a text is required. Setting it
+ * again to a valid value clears the error. Setters do nothing on a NULL
  * configuration.
  *
- * Threads: reading from many threads is fine; setters need it for themselves.
+ * Threads: any number of threads may read one configuration at once; setters
+ * need exclusive access.
  */
 typedef struct hma_config hma_config;
 
 /**
- * The events of one webhook delivery, in the order in which they came.
+ * The events of one webhook delivery, in its order.
  *
- * An event is named by its index, from 0 up to hma_events_count(). Every text
- * that this object hands out is good until hma_events_free(). The accessors take
- * NULL and any index, and then return what they return where nothing was said:
- * NULL, 0 or -1. Ids are opaque, of any length.
+ * An index identifies an event, from 0 to hma_events_count() - 1. Every text
+ * that this object returns is valid until hma_events_free(). If the delivery
+ * does not contain a value, an accessor returns NULL, 0 or -1, and so it does
+ * for NULL and for an index out of range. Ids are opaque, of any length.
  *
  * Threads: any number of threads may read the same events at once.
  */
 typedef struct hma_events hma_events;
 
 /**
- * Something to send, built once and sent to as many people as wanted.
+ * A message, built once and sent to any number of users.
  *
- * Constructors never return NULL and setters never fail: the first mistake is
- * remembered and reported by the send as `HMA_ERROR_ARGUMENT`, before anything
- * leaves. Limits that Meta documents are checked then too: a text is counted in
- * bytes of UTF-8, a title in characters (Unicode scalar values); nothing is ever
- * cut. A call that does not fit the message, such as a card on a text, is a
- * mistake, and so is a NULL where it is not allowed. Setters do nothing on a
- * NULL message.
+ * Constructors never return NULL and setters never fail. The first error is
+ * stored, and the send reports it as `HMA_ERROR_ARGUMENT` before anything is
+ * sent. A call that does not match the message is an error, such as a card on
+ * a text. So is a NULL where it is not allowed. Setters do nothing on a NULL
+ * message.
  *
- * Threads: any number of threads may send one message at once; setters need it
- * for themselves.
+ * The send also checks the limits that Meta documents. A text is counted in
+ * bytes of UTF-8, a title in characters (Unicode scalar values). Nothing is
+ * ever truncated.
+ *
+ * Threads: any number of threads may send one message at once; setters need
+ * exclusive access.
  */
 typedef struct hma_message hma_message;
 
 /**
- * What the gateway answered, whether it accepted or refused.
+ * The response of the gateway, whether it accepted or rejected the message.
  *
- * Every text that a response hands out is good until hma_response_free(). The
- * accessors take NULL and then return what they return where nothing was said:
- * NULL, 0 or -1.
+ * Every text that a response returns is valid until hma_response_free(). If
+ * the response does not contain a value, an accessor returns NULL, 0 or -1,
+ * and so it does for NULL.
  *
  * Threads: any number of threads may read one response at once.
  */
 typedef struct hma_response hma_response;
 
 /**
- * What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
+ * The result of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
  *
- * The tens digit is the answer to "was it sent?", see hma_status_delivery().
- * A later version may return codes that this header does not list; they fall
- * into the same classes. Numbers never change.
+ * The tens digit states whether the message was sent, see
+ * hma_status_delivery(). A later version may return codes that this header
+ * does not list; they fall into the same classes. Numbers never change.
  */
 typedef int32_t hma_status;
 
 /**
- * What became of the message: one of the `HMA_DELIVERY_*` constants.
+ * Whether the message was delivered: one of the `HMA_DELIVERY_*` constants.
  */
 typedef int32_t hma_delivery;
 
@@ -146,26 +157,27 @@ typedef int32_t hma_delivery;
 typedef int32_t hma_scope;
 
 /**
- * What kind of media an attachment is: one of the `HMA_ATTACHMENT_*` constants.
+ * The kind of media of an attachment: one of the `HMA_ATTACHMENT_*` constants.
  */
 typedef int32_t hma_attachment_kind;
 
 /**
- * Something the account does in a chat (Meta's sender action): one of the
+ * An action of the account in a chat (Meta's sender action): one of the
  * `HMA_ACTION_*` constants.
  */
 typedef int32_t hma_action;
 
 /**
- * What a contact quick reply offers: one of the `HMA_CONTACT_*` constants.
+ * The contact data that a quick reply offers: one of the `HMA_CONTACT_*`
+ * constants.
  */
 typedef int32_t hma_contact_kind;
 
 /**
- * What happened: one of the `HMA_EVENT_*` constants.
+ * The kind of an event: one of the `HMA_EVENT_*` constants.
  *
- * A later version may give kinds that this header does not list. Numbers never
- * change.
+ * A later version may return kinds that this header does not list. Numbers
+ * never change.
  */
 typedef int32_t hma_event_kind;
 
@@ -175,82 +187,87 @@ typedef int32_t hma_event_kind;
 #define HMA_OK 0
 
 /**
- * Not sent: an argument is NULL, not UTF-8, breaks a rule of the function, or
- * breaks a limit that Meta documents. Correct it.
+ * Not sent: an argument is NULL, not UTF-8 or invalid, or exceeds a limit that
+ * Meta documents. Correct it.
  */
 #define HMA_ERROR_ARGUMENT 10
 
 /**
- * Not sent: a setting is missing or wrong. Correct the configuration.
+ * Not sent: a setting is missing or invalid. Correct the configuration.
  */
 #define HMA_ERROR_CONFIG 11
 
 /**
- * Not sent: no connection to the gateway (name look-up, TCP, proxy or TLS), or
- * it closed before the first byte of the request. Try again later.
+ * Not sent: no connection to the gateway (name lookup, TCP, proxy or TLS), or
+ * it closed before the first byte of the request. Retry later.
  */
 #define HMA_ERROR_CONNECT 12
 
 /**
- * A webhook's signature does not fit its body; no send was involved.
+ * The signature of a webhook does not match its body. No send was involved.
+ * Respond 401 and discard the body.
  */
 #define HMA_ERROR_SIGNATURE 13
 
 /**
- * Refused for a reason that is not one of those below. Change the message.
+ * Rejected for a reason that is not one of those below. Change the message.
  */
 #define HMA_ERROR_REJECTED 20
 
 /**
- * Refused: the gateway does not know the access token. Set the current one.
+ * Rejected: the access token is invalid. Set the current one.
  */
 #define HMA_ERROR_AUTH 21
 
 /**
- * Refused: too many messages. Wait first, see hma_response_retry_after().
+ * Rejected: too many messages. Wait before the next send, see
+ * hma_response_retry_after().
  */
 #define HMA_ERROR_RATE_LIMITED 22
 
 /**
- * Refused: the 24-hour window is closed. The user must write first.
+ * Rejected: the 24-hour window is closed. The user must write first.
  */
 #define HMA_ERROR_WINDOW_CLOSED 23
 
 /**
- * Refused: there is no such user, the user cannot be reached, or is not the
- * sandbox's own user. Check the recipient id.
+ * Rejected: the user does not exist, cannot be reached, or is not the user of
+ * the sandbox. Check the recipient id.
  */
 #define HMA_ERROR_RECIPIENT 24
 
 /**
- * Refused: the account's link to Instagram, its permissions or its standing
- * with Meta must be put right first.
+ * Rejected: the account may not send. Check its link to Instagram, its
+ * permissions and its standing with Meta.
  */
 #define HMA_ERROR_ACCOUNT 25
 
 /**
- * Refused: Meta could not fetch or use the media. Check address, type, size.
+ * Rejected: Meta could not fetch or use the media. Check URL, type and size.
  */
 #define HMA_ERROR_MEDIA 26
 
 /**
- * Refused: what answered is no gateway. Correct the base URL and the account
- * id; the error string names the URL.
+ * Rejected: not by a gateway. Correct the base URL and the account id, or
+ * check what is in between. The error string names the URL.
  */
 #define HMA_ERROR_ENDPOINT 27
 
 /**
- * Unknown: the gateway or Meta failed midway. Do not repeat blindly.
+ * Unknown: the gateway or Meta failed. The message may have been delivered. Do
+ * not repeat it blindly.
  */
 #define HMA_ERROR_SERVER 30
 
 /**
- * Unknown: the request left, but no usable answer came. Do not repeat blindly.
+ * Unknown: the request left, but no usable response arrived. The message may
+ * have been delivered. Do not repeat it blindly.
  */
 #define HMA_ERROR_LOST 31
 
 /**
- * Unknown: a bug in this library. Please report it with the error string.
+ * Unknown: a bug in this library. The message may have been delivered. Please
+ * report it with the error string.
  */
 #define HMA_ERROR_INTERNAL 32
 
@@ -260,45 +277,45 @@ typedef int32_t hma_event_kind;
 #define HMA_DELIVERY_ACCEPTED 0
 
 /**
- * The message surely never reached the gateway: sending it again is safe.
+ * The message never reached the gateway. A retry is safe.
  */
 #define HMA_DELIVERY_NOT_SENT 1
 
 /**
- * The message was refused and not delivered.
+ * The gateway or Meta rejected the message. It was not delivered.
  */
 #define HMA_DELIVERY_REJECTED 2
 
 /**
- * The message may have been delivered: sending it again may deliver it twice.
+ * The message may have been delivered. A retry may deliver it twice.
  */
 #define HMA_DELIVERY_UNKNOWN 3
 
 /**
- * There is no failure: the scope of `HMA_OK`.
+ * The scope of `HMA_OK`: there is no failure.
  */
 #define HMA_SCOPE_NONE 0
 
 /**
- * This message: others may well be accepted.
+ * This message. Other messages may be accepted.
  */
 #define HMA_SCOPE_MESSAGE 1
 
 /**
- * This user: other messages to the same user fail too, until something changes
+ * This user. Other messages to the same user fail too, until something changes
  * on their side.
  */
 #define HMA_SCOPE_RECIPIENT 2
 
 /**
- * The account, its token or the settings: nothing is accepted until a person
- * acts. Stop.
+ * The account, its token or the settings. No message is accepted until a
+ * person corrects this. Stop.
  */
 #define HMA_SCOPE_ACCOUNT 3
 
 /**
- * The moment: the network, the gateway, Meta or a limit. Wait, then go on with
- * the rest. If it lasts, stop.
+ * The moment: the network, the gateway, Meta or a limit. Wait, then continue
+ * with the rest. If it lasts, stop.
  */
 #define HMA_SCOPE_MOMENT 4
 
@@ -308,7 +325,8 @@ typedef int32_t hma_event_kind;
 #define HMA_ATTACHMENT_IMAGE 1
 
 /**
- * MP4, OGG, AVI, MOV or WebM, up to 25 MB, fetched by Meta within 75 seconds.
+ * MP4, OGG, AVI, MOV or WebM, up to 25 MB. Meta takes up to 75 seconds to
+ * fetch it.
  */
 #define HMA_ATTACHMENT_VIDEO 2
 
@@ -328,7 +346,7 @@ typedef int32_t hma_event_kind;
 #define HMA_CONTACT_PHONE 1
 
 /**
- * The e-mail address of the user's profile.
+ * The email address of the user's profile.
  */
 #define HMA_CONTACT_EMAIL 2
 
@@ -348,38 +366,38 @@ typedef int32_t hma_event_kind;
 #define HMA_ACTION_MARK_SEEN 3
 
 /**
- * Something that this version does not know; hma_events_json() has all of it.
+ * An event that this version does not support. hma_events_json() returns it.
  */
 #define HMA_EVENT_OTHER 0
 
 /**
- * The user wrote: a text, media, a tap on a quick reply.
+ * The user sent a message: a text, media, a tap on a quick reply.
  */
 #define HMA_EVENT_MESSAGE 1
 
 /**
- * The account itself wrote, by this program or any other. The message id tells
- * whether a send whose outcome is unknown did arrive.
+ * The account itself sent a message, from this program or any other. The
+ * message id shows whether a send with an unknown outcome was delivered.
  */
 #define HMA_EVENT_ECHO 2
 
 /**
- * A message was taken back.
+ * A message was deleted by its sender.
  */
 #define HMA_EVENT_DELETED 3
 
 /**
- * The user wrote something that Instagram does not hand on.
+ * The user sent a message that Instagram does not forward.
  */
 #define HMA_EVENT_UNSUPPORTED 4
 
 /**
- * The user tapped a button, an ice breaker or an entry of the menu.
+ * The user tapped a button, an ice breaker or a menu entry.
  */
 #define HMA_EVENT_POSTBACK 5
 
 /**
- * The user reacted to a message or took the reaction back.
+ * The user reacted to a message or removed the reaction.
  */
 #define HMA_EVENT_REACTION 6
 
@@ -389,7 +407,7 @@ typedef int32_t hma_event_kind;
 #define HMA_EVENT_READ 7
 
 /**
- * The user came through an ig.me link into a chat that was there already.
+ * The user opened an existing chat through an ig.me link.
  */
 #define HMA_EVENT_REFERRAL 8
 
@@ -399,65 +417,66 @@ typedef int32_t hma_event_kind;
 #define HMA_EVENT_EDIT 9
 
 /**
- * Somebody commented on a post or a reel.
+ * A user commented on a post or a reel.
  */
 #define HMA_EVENT_COMMENT 10
 
 /**
- * Somebody commented on a live broadcast.
+ * A user commented on a live broadcast.
  */
 #define HMA_EVENT_LIVE_COMMENT 11
 
 /**
- * Somebody mentioned the account in a comment or a caption.
+ * A user mentioned the account in a comment or a caption.
  */
 #define HMA_EVENT_MENTION 12
 
 /**
- * Returns the version of the library that is running, such as "0.1.0".
+ * Returns the version of the loaded library, such as "0.1.0".
  *
- * Compare it with `HMA_VERSION_STRING` to find a header that does not belong to the
- * library. The text is static: do not free it.
+ * Compare it with `HMA_VERSION_STRING` to detect a header of another version.
+ * The text is static: do not free it.
  */
 const char *hma_version(void);
 
 /**
- * Returns a sentence for people that says what `status` means and what to do.
+ * Returns a human-readable sentence that states what `status` means and what
+ * to do.
  *
- * Never NULL, not even for a status that this version does not know. The text
- * is static: do not free it.
+ * Never NULL, also for a status that this version does not list. The text is
+ * static: do not free it.
  */
 const char *hma_status_text(hma_status status);
 
 /**
- * Returns what `status` says about the message: 0 is accepted, 10 to 19 not
- * sent, 20 to 29 refused, and everything else possibly delivered.
+ * Returns the delivery of the message for `status`: 0 is accepted, 10 to 19
+ * not sent, 20 to 29 rejected, and everything else possibly delivered.
  *
- * It judges codes of later versions rightly too.
+ * The result is correct also for codes of later versions.
  */
 hma_delivery hma_status_delivery(hma_status status);
 
 /**
- * Returns what a failure with this status is about, so that a run over many
- * messages knows what to do with the rest: skip this one, skip this user, stop,
- * or wait. hma_status_delivery() says what became of this one.
+ * Returns what a failure with this status is about, so that a program with
+ * many messages can decide about the rest: skip this message, skip this user,
+ * stop, or wait. hma_status_delivery() is about this message only.
  *
- * A status that this version does not know is about the message if it was not
- * sent or refused, else about the moment.
+ * An unknown status is about the message if it was not sent or rejected, else
+ * about the moment.
  */
 hma_scope hma_status_scope(hma_status status);
 
 /**
- * Returns one word for logs and databases, such as "WINDOW_CLOSED"; "OK" for
- * `HMA_OK`, and "UNKNOWN" for a status that this version does not know.
+ * Returns a name for logs and databases, such as "WINDOW_CLOSED". The name of
+ * `HMA_OK` is "OK"; that of an unknown status is "UNKNOWN".
  *
  * Never NULL. Names never change. The text is static: do not free it.
  */
 const char *hma_status_name(hma_status status);
 
 /**
- * Frees a string that a function of this library handed out through a char **.
- * The text may have been changed meanwhile, within its length. NULL is allowed
+ * Frees a string that a function of this library returned through a char **.
+ * The program may have overwritten the text within its length. NULL is allowed
  * and does nothing.
  */
 void hma_string_free(char *string);
@@ -465,12 +484,15 @@ void hma_string_free(char *string);
 /**
  * Starts a configuration from the three settings that every client needs.
  *
- * `base_url` is the address in front of the account id, with the Graph version,
- * such as "https://gateway.hookmyapp.com/meta/v25.0". Plain http is taken for
- * localhost and loopback addresses only; no query, fragment or user name;
- * trailing slashes are dropped. `account_id` is the id of the Instagram account
- * that sends: letters, digits and - _ . ~. `access_token` is the gateway's token
- * for it, visible ASCII. None may be NULL.
+ * `base_url` is the URL before the account id, with the Graph version, such as
+ * "https://gateway.hookmyapp.com/meta/v25.0". It must be https. Plain http is
+ * accepted only for localhost and loopback addresses. It must not contain a
+ * query, a fragment or a user name. Trailing slashes are removed.
+ *
+ * `account_id` is the id of the Instagram account that sends: letters, digits
+ * and
+ * - _ . ~. `access_token` is the gateway's token for that account: visible
+ *   ASCII. None may be NULL, and each has at most 4096 bytes.
  *
  * Never returns NULL. Free it with hma_config_free().
  */
@@ -481,12 +503,18 @@ hma_config *hma_config_new(const char *base_url,
 /**
  * Starts a configuration from the environment of the process.
  *
- * Reads INSTAGRAM_API_URL, else INSTAGRAM_GRAPH_API_URL; INSTAGRAM_ACCOUNT_ID,
- * else INSTAGRAM_USER_ID; INSTAGRAM_ACCESS_TOKEN; and HTTPS_PROXY or https_proxy
- * with NO_PROXY or no_proxy. WEBHOOK_HMAC_SECRET is kept for
- * hma_config_webhook_secret(). Values are trimmed, and an empty one counts as
- * unset. What is missing is reported by hma_client_new(), all names at once. As
- * with getenv(), no other thread may change the environment meanwhile.
+ * Reads these variables; where two are named, the first that is set is used:
+ *
+ *     base URL             INSTAGRAM_API_URL, INSTAGRAM_GRAPH_API_URL
+ *     account id           INSTAGRAM_ACCOUNT_ID, INSTAGRAM_USER_ID
+ *     token                INSTAGRAM_ACCESS_TOKEN
+ *     proxy                HTTPS_PROXY, https_proxy
+ *     hosts without proxy  NO_PROXY, no_proxy
+ *     webhook secret       WEBHOOK_HMAC_SECRET
+ *
+ * Values are trimmed, and an empty value counts as unset. hma_client_new()
+ * reports all missing variables at once. No other thread may change the
+ * environment at the same time, as with getenv().
  *
  * Never returns NULL. Free it with hma_config_free().
  */
@@ -494,151 +522,153 @@ hma_config *hma_config_from_env(void);
 
 /**
  * Starts a configuration from the file that `hookmyapp sandbox env --write` or
- * `hookmyapp channels env --write` makes.
+ * `hookmyapp channels env --write` creates.
  *
- * The names are those of hma_config_from_env(); the environment itself is only
- * looked at for the proxy, where the file names none; no other thread may change
- * it meanwhile. `path` must not be NULL. What cannot be read, is no regular file
- * (a pipe, say) or is larger than 1 MiB, is a mistake that names the path and
- * the reason.
+ * The names are those of hma_config_from_env(). The environment is read only
+ * for proxy variables that the file does not contain; no other thread may
+ * change it at the same time. `path` must not be NULL. A file that cannot be
+ * read, is not a regular file or is larger than 1 MiB is an error that names
+ * the path and the reason.
  *
- * The file is read as Node's dotenv 16 reads it, with two differences: a #
- * begins a comment only at the start of a value or behind a blank, so that a#b
- * stays whole; and a value begins on the line of its name.
+ * The syntax is that of Node's dotenv 16, with two differences. A # begins a
+ * comment only at the start of a value or after a space, so that a#b is kept.
+ * A value begins on the line of its name.
  *
  * Never returns NULL. Free it with hma_config_free().
  */
 hma_config *hma_config_from_env_file(const char *path);
 
 /**
- * Limits how long one send may block, from the name look-up to the last byte of
- * the answer. Default: 80000 milliseconds, because Meta may take 75 seconds to
- * fetch a video. 0 is a mistake.
+ * Limits how long one send may block, from the name lookup to the last byte of
+ * the response. Default: 80000 milliseconds, because Meta may take 75 seconds
+ * to fetch a video. 0 is an error.
  */
 void hma_config_set_timeout(hma_config *config, uint32_t milliseconds);
 
 /**
- * Limits how long a send may take to connect: name look-up, TCP, proxy and TLS.
- * Default: 10000 milliseconds. 0 is a mistake. The limit of the whole send holds
- * as well.
+ * Limits how long a send may take to connect: name lookup, TCP, proxy and TLS.
+ * Default: 10000 milliseconds. 0 is an error. The limit of the whole send
+ * applies as well.
  */
-void hma_config_set_connect_timeout(hma_config *config,
-                                    uint32_t milliseconds);
+void hma_config_set_connect_timeout(hma_config *config, uint32_t milliseconds);
 
 /**
- * Limits how long an idle connection is kept for the next send; 0 never reuses
- * a connection.
+ * Limits how long an idle connection is kept for the next send, in
+ * milliseconds. 0 disables reuse.
  *
  * Default: one second less than the gateway announces ("Keep-Alive:
- * timeout=N"), at most 10 minutes, and 4 seconds if it announces nothing. A
- * longer time set here does not outlive an announced one. If nothing is
- * announced, a time longer than the gateway's own makes it likelier that a send
- * meets a connection which is just being closed, and then ends as
- * `HMA_ERROR_LOST`.
+ * timeout=N"), at most 10 minutes. If it announces nothing, 4 seconds. A time
+ * set here never extends an announced one.
+ *
+ * If the gateway announces nothing, do not set more than its own idle timeout.
+ * A send may otherwise meet a connection that is being closed, and then ends
+ * as `HMA_ERROR_LOST`.
  */
 void hma_config_set_keep_alive(hma_config *config, uint32_t milliseconds);
 
 /**
  * Trusts exactly the certificates in this PEM file. NULL, the default, trusts
- * Mozilla's set. The file is read by hma_client_new(). One without a
- * certificate, one that is larger than 16 MiB, and what is no regular file (a
- * pipe, say) are mistakes.
+ * Mozilla's set. hma_client_new() reads the file. A file that contains no
+ * certificate, is larger than 16 MiB or is not a regular file is an error.
  */
 void hma_config_set_ca_file(hma_config *config, const char *path);
 
 /**
- * Connects through this HTTP CONNECT proxy: "http://[user:password@]host[:port]"
- * (port 80 unless given), or the same with https (port 443). NULL means none. A
- * gateway on localhost or a loopback address is always connected to directly.
+ * Connects through this HTTP CONNECT proxy:
+ * "http://[user:password@]host[:port]" (default port 80), or the same with
+ * https (default port 443). NULL means no proxy. A gateway on localhost or a
+ * loopback address is always connected to directly.
  */
-void hma_config_set_proxy(hma_config *config,
-                          const char *url);
+void hma_config_set_proxy(hma_config *config, const char *url);
 
 /**
- * Names the hosts that are connected to directly although a proxy is set, as the
- * NO_PROXY variable does: separated by commas; a name stands for itself and all
- * names below it, an address for itself, each with or without a port; * stands
- * for every host. NULL, the default, names none.
+ * Sets the hosts that are connected to directly, without the proxy. The syntax
+ * is that of the NO_PROXY variable: names and addresses separated by commas,
+ * each with or without a port. A name matches itself and all subdomains, an
+ * address matches itself, and * matches every host. NULL, the default, matches
+ * none.
  */
-void hma_config_set_no_proxy(hma_config *config,
-                             const char *hosts);
+void hma_config_set_no_proxy(hma_config *config, const char *hosts);
 
 /**
- * Returns the URL that a send will POST to, for logs: it holds no secret.
+ * Returns the URL that a send POSTs to. It contains no secret, so it can be
+ * logged.
  *
- * NULL while a setting is wrong, and for NULL. Good until the next setter or
- * hma_config_free().
+ * Returns NULL while a setting is missing or invalid, and for NULL. The text
+ * is valid until the next setter or hma_config_free().
  */
 const char *hma_config_url(const hma_config *config);
 
 /**
- * Returns the secret for hma_webhook_verify(): WEBHOOK_HMAC_SECRET, where the
- * configuration was read from the environment or a file. NULL if it was not
- * there, and for NULL. Sending does not need it.
+ * Returns the secret for hma_webhook_verify(): the value of
+ * WEBHOOK_HMAC_SECRET, if the configuration was read from the environment or a
+ * file and contains it. Returns NULL otherwise, and for NULL. A send does not
+ * need it.
  *
- * Older setups sign with VERIFY_TOKEN. It is never taken instead: a receiver
- * tells it to everybody who asks with a GET, and who knows the key can forge
- * deliveries. Good until hma_config_free().
+ * Older setups sign with VERIFY_TOKEN. It is never used as a fallback: a
+ * receiver returns it to anyone who sends a GET, and anyone who knows the key
+ * can forge deliveries. The text is valid until hma_config_free().
  */
 const char *hma_config_webhook_secret(const hma_config *config);
 
 /**
- * Returns what in the environment is probably not what was meant, one warning a
- * line: both base URLs are set, or both account ids, and they differ.
+ * Returns the settings in the environment that are probably unintended, one
+ * warning per line: both base URLs are set, or both account ids are set and
+ * differ.
  *
- * NULL if there is nothing to warn of, and for NULL. Good until
+ * Returns NULL if there is no warning, and for NULL. The text is valid until
  * hma_config_free().
  */
 const char *hma_config_warnings(const hma_config *config);
 
 /**
- * Frees a configuration; clients that were made of it are not touched. NULL is
+ * Frees a configuration. Clients that were created from it stay valid. NULL is
  * allowed and does nothing.
  */
 void hma_config_free(hma_config *config);
 
 /**
- * Makes a client. Nothing is connected yet, and the configuration is copied.
+ * Creates a client. Opens no connection, and copies the configuration.
  *
- * On success `*client_out` is yours; free it with hma_client_free(). On failure
- * it is NULL: `HMA_ERROR_CONFIG` names everything that is wrong with the
- * configuration, `HMA_ERROR_ARGUMENT` a NULL `config` or `client_out`.
+ * On success you own `*client_out`; free it with hma_client_free(). On failure
+ * it is NULL. `HMA_ERROR_CONFIG` names every setting that is missing or
+ * invalid. `HMA_ERROR_ARGUMENT` is a NULL `config` or `client_out`.
  *
- * Reads the environment: the HTTP library inside looks at ALL_PROXY,
- * HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in small letters. What it finds is
- * not used: the proxy is that of the configuration. As with getenv(), no other
- * thread may change the environment meanwhile.
+ * The HTTP library inside reads the environment variables ALL_PROXY,
+ * HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in lower case. hookmyapp ignores
+ * the result and uses the proxy of the configuration. No other thread may
+ * change the environment at the same time, as with getenv().
  */
 hma_status hma_client_new(const hma_config *config,
                           hma_client **client_out,
                           char **error_out);
 
 /**
- * Makes a client from the environment: hma_config_from_env() and
- * hma_client_new() in one call. As there, no other thread may change the
- * environment meanwhile.
+ * Creates a client from the environment: hma_config_from_env() and
+ * hma_client_new() in one call. No other thread may change the environment at
+ * the same time.
  */
 hma_status hma_client_from_env(hma_client **client_out, char **error_out);
 
 /**
- * Ends all sends of this client, in whatever thread they block, and lets none
- * begin: for a daemon that stops. Does nothing on NULL.
+ * Ends all calls of this client, in all threads, and rejects new ones. For a
+ * daemon that stops. Does nothing on NULL.
  *
- * A send whose request had left ends as `HMA_ERROR_LOST`, every other one as
- * `HMA_ERROR_CONNECT`, as do all later ones. A connection that is being opened
- * ends at once on Linux, and within 250 milliseconds elsewhere. Free the client
- * once the sends have returned.
+ * A send whose request had left ends as `HMA_ERROR_LOST`. Every other send
+ * ends as `HMA_ERROR_CONNECT`, and so does every later one. A connection that
+ * is being opened ends at once on Linux, and within 250 milliseconds
+ * elsewhere. Free the client after the sends have returned.
  */
 void hma_client_shutdown(const hma_client *client);
 
 /**
- * Lets no call of this client begin, waits until those under way have ended by
- * themselves, and after this many milliseconds does what hma_client_shutdown()
- * does. For a daemon that stops: with as long a limit as that of a send no
- * verdict is lost. Later calls are `HMA_ERROR_CONNECT`.
+ * Rejects new calls of this client and waits until the running ones end. After
+ * this many milliseconds it does what hma_client_shutdown() does. For a daemon
+ * that stops: with a limit of at least the timeout of a send, the outcome of
+ * every send is known. Later calls are `HMA_ERROR_CONNECT`.
  *
- * Do not call it from a signal handler. Let a thread wait for the signal with
- * sigwait(), and call it there:
+ * Do not call it from a signal handler. Instead, let a thread wait for the
+ * signal with sigwait() and call it there:
  *
  *     static void *stop_on_sigterm(void *client)
  *     {
@@ -654,43 +684,44 @@ void hma_client_shutdown(const hma_client *client);
  *
  * main() blocks the signal with pthread_sigmask() before it starts any thread.
  *
- * Returns how many calls ended as possibly delivered because the limit was over;
- * 0 means that every verdict is known. 0 for NULL.
+ * Returns how many calls ended as possibly delivered because the limit was
+ * over; 0 means that every outcome is known. Returns 0 for NULL.
  */
-size_t hma_client_drain(const hma_client *client,
-                        uint32_t milliseconds);
+size_t hma_client_drain(const hma_client *client, uint32_t milliseconds);
 
 /**
- * Makes a client that shares the connections of this one and differs in the
- * limit of its calls alone. Free it with hma_client_free(). The two may be freed
- * in any order.
+ * Creates a client that differs from this one only in the timeout of its
+ * calls. It shares the connections. Free it with hma_client_free(). The two
+ * may be freed in any order.
  *
- * Connecting ends at this limit too, if the connect timeout is longer. With 0
- * every call is `HMA_ERROR_ARGUMENT`. With too short a limit more sends end as
+ * The timeout also limits connecting, if the connect timeout is longer. With 0
+ * every call is `HMA_ERROR_ARGUMENT`. A short timeout makes more sends end as
  * `HMA_ERROR_LOST`: Meta may take 75 seconds to fetch a video.
- * hma_client_shutdown() and hma_client_drain() on either act on both. NULL gives
- * NULL, and a send through NULL is `HMA_ERROR_ARGUMENT`.
+ * hma_client_shutdown() and hma_client_drain() on either client apply to both.
+ * Returns NULL for NULL; a send through NULL is `HMA_ERROR_ARGUMENT`.
  */
 hma_client *hma_client_with_timeout(const hma_client *client,
                                     uint32_t milliseconds);
 
 /**
- * Frees a client and closes its connections. No other thread may be using it.
- * NULL is allowed and does nothing.
+ * Frees a client and closes its connections. No other thread may use it at the
+ * same time. NULL is allowed and does nothing.
  */
 void hma_client_free(hma_client *client);
 
 /**
- * Sends a text to a user and waits for the answer.
+ * Sends a text to a user and waits for the response.
  *
- * `recipient_id` is the Instagram-scoped id (IGSID) of the user, the sender.id
- * of a webhook. `text` has 1 to 1000 bytes of UTF-8. Neither may be NULL.
+ * `recipient_id` is the Instagram-scoped id (IGSID) of the user: the sender.id
+ * of a webhook. `text` has 1 to 1000 bytes of UTF-8; for a longer text see
+ * hma_text_part_length(). Neither may be NULL.
  *
- * Returns `HMA_OK` once the gateway has accepted the message. `*response_out` is
- * what the gateway answered, set whether it accepted or refused; NULL if no
- * answer came. `*error_out` is NULL on success, else a one-line text. Both are
- * yours: free them with hma_response_free() and hma_string_free(). Either
- * argument may be NULL. hma_status_delivery() says what became of the message.
+ * Returns `HMA_OK` if the gateway has accepted the message. `*response_out` is
+ * the response, whether the gateway accepted or rejected the message; NULL if
+ * no response arrived. `*error_out` is NULL on success, else a one-line text.
+ * You own both: free them with hma_response_free() and hma_string_free().
+ * Either argument may be NULL. hma_status_delivery() states whether the
+ * message was delivered.
  */
 hma_status hma_send_text(const hma_client *client,
                          const char *recipient_id,
@@ -699,10 +730,10 @@ hma_status hma_send_text(const hma_client *client,
                          char **error_out);
 
 /**
- * Sends a message to a user and waits for the answer.
+ * Sends a message to a user and waits for the response.
  *
- * `recipient_id` is the Instagram-scoped id (IGSID) of the user. No input may be
- * NULL. A mistake that `message` remembers is `HMA_ERROR_ARGUMENT`, and nothing
+ * `recipient_id` is the Instagram-scoped id (IGSID) of the user. No input may
+ * be NULL. An error stored in `message` is `HMA_ERROR_ARGUMENT`, and nothing
  * is sent. The message is not changed and may be sent again. Results as with
  * hma_send_text().
  */
@@ -713,10 +744,10 @@ hma_status hma_send(const hma_client *client,
                     char **error_out);
 
 /**
- * Answers a comment with a message to its author (Meta's private reply) and
- * waits for the answer. Meta allows one for each comment, within 7 days.
+ * Sends a message to the author of a comment (Meta's private reply) and waits
+ * for the response. Meta allows one for each comment, within 7 days.
  *
- * `comment_id` is the id of the comment; sender actions and reactions need a
+ * `comment_id` is the id of the comment. Sender actions and reactions need a
  * user and are `HMA_ERROR_ARGUMENT`. No input may be NULL. Results as with
  * hma_send_text().
  */
@@ -727,11 +758,11 @@ hma_status hma_send_private_reply(const hma_client *client,
                                   char **error_out);
 
 /**
- * Sends a request body as it is, byte for byte, for what hma_message does not
- * say, and waits for the answer.
+ * Sends a request body unmodified and waits for the response. For content that
+ * hma_message does not support.
  *
- * `body` is a JSON object; anything else is `HMA_ERROR_ARGUMENT` with line and
- * column. No input may be NULL. Results as with hma_send_text().
+ * `body` must be a JSON object. Anything else is `HMA_ERROR_ARGUMENT` with
+ * line and column. No input may be NULL. Results as with hma_send_text().
  */
 hma_status hma_send_json(const hma_client *client,
                          const char *body,
@@ -739,14 +770,14 @@ hma_status hma_send_json(const hma_client *client,
                          char **error_out);
 
 /**
- * Uploads media for later use and waits for the answer:
- * hma_response_attachment_id() then gives the id for
+ * Uploads media for later use and waits for the response.
+ * hma_response_attachment_id() then returns the id for
  * hma_message_attachment_id().
  *
- * `url` is absolute, http or https, and must not be NULL; Meta fetches it. Meta
- * documents this call; that the gateway passes it on is not proven. No message
- * is sent: after a 3x status repeating the call is harmless, and at worst Meta
- * keeps the media twice. Results as with hma_send_text().
+ * `url` is absolute, http or https, and must not be NULL. Meta fetches it.
+ * Meta documents this call; whether the gateway supports it is not confirmed.
+ * The call sends no message, so repeating it after a 3x status is harmless: at
+ * worst Meta stores the media twice. Results as with hma_send_text().
  */
 hma_status hma_upload(const hma_client *client,
                       hma_attachment_kind kind,
@@ -755,21 +786,22 @@ hma_status hma_upload(const hma_client *client,
                       char **error_out);
 
 /**
- * Reads something of Meta's through the gateway, by a GET of the base URL, a
- * slash and `path`, and waits for the answer.
+ * Reads an object of the Graph API through the gateway and waits for the
+ * response. Sends a GET to the base URL, a slash and `path`.
  *
- * Such paths are "me?fields=user_id,username",
+ * Examples: "me?fields=user_id,username",
  * "8123456789012345?fields=name,username" and
  * "17841450000000017/conversations?platform=instagram&user_id=8123456789012345".
- * The query is part of the path, percent-encoded where it needs to be. A path has
- * 1 to 4096 bytes of visible ASCII, without a leading slash, an empty segment, a
- * backslash, a #, the segments . and .., and the parameter access_token; anything
- * else, and NULL, is `HMA_ERROR_ARGUMENT`.
+ * The path includes the query, percent-encoded where necessary.
  *
- * hma_response_body() has the answer's JSON, up to 1 MiB. A GET changes nothing:
- * after any error it may be repeated. Meta documents these paths; of the gateway
- * only the name of a user was seen. Meta allows 2 calls a second for
- * conversations. Results as with hma_send_text().
+ * It has 1 to 4096 bytes of visible ASCII. It must not contain a leading
+ * slash, an empty segment, a backslash, a #, the segments . and .., or the
+ * parameter access_token. Any other path, and NULL, is `HMA_ERROR_ARGUMENT`.
+ *
+ * hma_response_body() returns the JSON, up to 1 MiB. A GET changes nothing, so
+ * it may be repeated after any error. Meta documents these paths; only the
+ * name of a user is confirmed for the gateway. Meta allows 2 calls a second
+ * for conversations. Results as with hma_send_text().
  */
 hma_status hma_get(const hma_client *client,
                    const char *path,
@@ -777,8 +809,8 @@ hma_status hma_get(const hma_client *client,
                    char **error_out);
 
 /**
- * Makes a text of 1 to 1000 bytes of UTF-8. With quick replies it asks a
- * question; with buttons it becomes Meta's button template, whose text has at
+ * Creates a text of 1 to 1000 bytes of UTF-8. It accepts quick replies or
+ * buttons. With buttons it becomes Meta's button template, whose text has at
  * most 640 characters.
  *
  * Never returns NULL. Free it with hma_message_free().
@@ -786,7 +818,7 @@ hma_status hma_get(const hma_client *client,
 hma_message *hma_message_text(const char *text);
 
 /**
- * Makes a message of media that Meta fetches from `url`: absolute, https or
+ * Creates a message of media that Meta fetches from `url`: absolute, https or
  * http.
  *
  * Never returns NULL. Free it with hma_message_free().
@@ -794,7 +826,7 @@ hma_message *hma_message_text(const char *text);
 hma_message *hma_message_attachment(hma_attachment_kind kind, const char *url);
 
 /**
- * Makes a message of media that were uploaded before, or sent with
+ * Creates a message of media that were uploaded before, or sent with
  * hma_message_set_reusable().
  *
  * Never returns NULL. Free it with hma_message_free().
@@ -803,39 +835,39 @@ hma_message *hma_message_attachment_id(hma_attachment_kind kind,
                                        const char *attachment_id);
 
 /**
- * Makes a message of several images: add 1 to 10 with hma_message_add_image()
- * and hma_message_add_image_id().
+ * Creates a message of several images. Add 1 to 10 with
+ * hma_message_add_image() and hma_message_add_image_id().
  *
  * Never returns NULL. Free it with hma_message_free().
  */
 hma_message *hma_message_images(void);
 
 /**
- * Makes the heart sticker.
+ * Creates the heart sticker.
  *
  * Never returns NULL. Free it with hma_message_free().
  */
 hma_message *hma_message_heart(void);
 
 /**
- * Makes a message of a post that belongs to the account, by its media id.
+ * Creates a message of a post that belongs to the account, by its media id.
  *
  * Never returns NULL. Free it with hma_message_free().
  */
 hma_message *hma_message_post(const char *media_id);
 
 /**
- * Makes a message of cards side by side (Meta's generic template): add 1 to 10
- * with hma_message_add_card(). Not shown on desktop.
+ * Creates a message of cards side by side (Meta's generic template). Add 1 to
+ * 10 with hma_message_add_card(). Instagram does not show them on desktop.
  *
  * Never returns NULL. Free it with hma_message_free().
  */
 hma_message *hma_message_cards(void);
 
 /**
- * Makes a reaction to the message `message_id`: the word "love" or an emoji.
- * A NULL `reaction_or_null` takes the reaction back; another one replaces it.
- * After a 3x status repeating it is harmless.
+ * Creates a reaction to the message `message_id`: the word "love" or an emoji.
+ * A NULL `reaction_or_null` removes the reaction; another one replaces it.
+ * Repeating it is harmless, also after a 3x status.
  *
  * Never returns NULL. Free it with hma_message_free().
  */
@@ -843,8 +875,8 @@ hma_message *hma_message_reaction(const char *message_id,
                                   const char *reaction_or_null);
 
 /**
- * Makes a sender action: typing on, typing off, or mark seen. After a 3x status
- * repeating it is harmless.
+ * Creates a sender action: typing on, typing off, or mark seen. Repeating it
+ * is harmless, also after a 3x status.
  *
  * Never returns NULL. Free it with hma_message_free().
  */
@@ -862,17 +894,17 @@ void hma_message_add_image(hma_message *message, const char *url);
 void hma_message_add_image_id(hma_message *message, const char *attachment_id);
 
 /**
- * Adds a quick reply to a text without buttons: at most 13, each with a title of
- * 1 to 20 characters. The payload comes back in the webhook when the user taps
- * it; it may be empty, but not NULL.
+ * Adds a quick reply to a text without buttons: at most 13, each with a title
+ * of 1 to 20 characters. When the user taps it, the webhook delivers the
+ * payload, which may be empty, but not NULL.
  */
 void hma_message_add_quick_reply(hma_message *message,
                                  const char *title,
                                  const char *payload);
 
 /**
- * Adds a quick reply that offers the user's own phone number or e-mail address;
- * it counts among the 13. Title and payload may be NULL.
+ * Adds a quick reply that offers the user's own phone number or email address.
+ * It counts among the 13. Title and payload may be NULL.
  */
 void hma_message_add_contact_reply(hma_message *message,
                                    hma_contact_kind kind,
@@ -881,9 +913,9 @@ void hma_message_add_contact_reply(hma_message *message,
 
 /**
  * Adds a card to hma_message_cards(). `title` and `subtitle` have at most 80
- * characters each; `link_url` is opened by a tap on the card; both URLs are
- * absolute, https or http. The last three may be NULL, but a card with nothing
- * but a title needs a button.
+ * characters each. A tap on the card opens `link_url`. Both URLs are absolute,
+ * https or http. The last three may be NULL, but a card with a title only
+ * needs a button.
  */
 void hma_message_add_card(hma_message *message,
                           const char *title,
@@ -893,45 +925,45 @@ void hma_message_add_card(hma_message *message,
 
 /**
  * Adds a button that opens `url`, to the text or to the last card: at most 3
- * buttons each. The title is not empty.
+ * buttons each. The title must not be empty.
  */
 void hma_message_add_link_button(hma_message *message,
                                  const char *title,
                                  const char *url);
 
 /**
- * Adds a button whose payload comes back in the webhook, to the text or to the
- * last card: at most 3 buttons each. The title is not empty; the payload may be
- * empty, but not NULL.
+ * Adds a button whose payload the webhook delivers, to the text or to the last
+ * card: at most 3 buttons each. The title must not be empty. The payload may
+ * be empty, but not NULL.
  */
 void hma_message_add_postback_button(hma_message *message,
                                      const char *title,
                                      const char *payload);
 
 /**
- * Sets Meta's message tag. "HUMAN_AGENT" is the only one on Instagram: a person
- * may answer with it up to 7 days after the user's last message, if the app was
- * granted that. Not for reactions and sender actions.
+ * Sets Meta's message tag. "HUMAN_AGENT" is the only one on Instagram: a
+ * person may reply with it up to 7 days after the user's last message, if Meta
+ * granted that to the app. Not for reactions and sender actions.
  */
 void hma_message_set_tag(hma_message *message, const char *tag);
 
 /**
- * Sets Meta's messaging type, such as "RESPONSE" or "MESSAGE_TAG". Left out
- * unless set. Not for reactions and sender actions.
+ * Sets Meta's messaging type, such as "RESPONSE" or "MESSAGE_TAG". By default
+ * it is not sent. Not for reactions and sender actions.
  */
 void hma_message_set_messaging_type(hma_message *message,
                                     const char *messaging_type);
 
 /**
  * Shows the message as an inline reply to the message `message_id`. Meta
- * documents it for accounts that are connected through Facebook. Not for
+ * documents this for accounts that are connected through Facebook. Not for
  * reactions and sender actions.
  */
 void hma_message_set_reply_to(hma_message *message, const char *message_id);
 
 /**
- * Asks Meta to keep an attachment by URL: hma_response_attachment_id() of the
- * answer then gives the id to send it again.
+ * Asks Meta to store an attachment by URL. hma_response_attachment_id() of the
+ * response then returns the id to send it again.
  */
 void hma_message_set_reusable(hma_message *message);
 
@@ -941,14 +973,17 @@ void hma_message_set_reusable(hma_message *message);
 void hma_message_free(hma_message *message);
 
 /**
- * Makes the request body that hma_send() would send to this user: for a queue or
- * a log. It contains neither token nor address. Nothing is sent.
+ * Returns the request body that hma_send() would send to this user: for a
+ * queue or a log. The body contains neither token nor URL. This function sends
+ * nothing.
  *
- * On success `*json_out` is yours: free it with hma_string_free(). NULL for
- * `json_out` only checks the message. A mistake is `HMA_ERROR_ARGUMENT` with the
- * text that the send would give. hma_send_json() sends the body later, byte for
- * byte what hma_send() would have sent. A queue must remember which bodies it had
- * begun to send: after a crash those may have been delivered.
+ * On success you own `*json_out`: free it with hma_string_free(). A NULL
+ * `json_out` only checks the message. An error is `HMA_ERROR_ARGUMENT` with
+ * the text of the send.
+ *
+ * hma_send_json() sends the body later, byte for byte what hma_send() would
+ * have sent. A queue must record which bodies it has begun to send: after a
+ * crash those may have been delivered.
  */
 hma_status hma_message_json(const hma_message *message,
                             const char *recipient_id,
@@ -956,8 +991,8 @@ hma_status hma_message_json(const hma_message *message,
                             char **error_out);
 
 /**
- * Makes the request body that hma_send_private_reply() would send in answer to
- * this comment; see hma_message_json().
+ * Returns the request body that hma_send_private_reply() would send for this
+ * comment; see hma_message_json().
  */
 hma_status hma_message_private_reply_json(const hma_message *message,
                                           const char *comment_id,
@@ -965,8 +1000,8 @@ hma_status hma_message_private_reply_json(const hma_message *message,
                                           char **error_out);
 
 /**
- * Returns how many bytes of a long text fit the first message: 1 to 1000. 0 for
- * NULL, for an empty text and for one that is not UTF-8.
+ * Returns how many bytes of a long text fit the first message: 1 to 1000.
+ * Returns 0 for NULL, for an empty text and for one that is not UTF-8.
  *
  *     while ((n = hma_text_part_length(text)) > 0) {
  *         memcpy(part, text, n);
@@ -974,12 +1009,12 @@ hma_status hma_message_private_reply_json(const hma_message *message,
  *         text += n;
  *     }
  *
- * Called again on the rest, it cuts the whole text into parts; the parts, one
- * after the other, are the text. A part ends after a blank line, else after a
- * line break, else after a space, if there is one in its second half. Else it
- * ends between two characters, but not inside an emoji of several characters,
- * inside a flag, or before an accent. Each part is a send of its own: stop at the
- * first that is not accepted.
+ * Called again on the rest, it splits the whole text into parts; the
+ * concatenated parts are the text. A part ends after an empty line, else after
+ * a line break, else after a space, if there is one in its second half.
+ * Otherwise it ends between two characters, but not inside an emoji of several
+ * characters, inside a flag, or before an accent. Each part needs its own
+ * send: stop at the first that is not accepted.
  */
 size_t hma_text_part_length(const char *text);
 
@@ -989,8 +1024,8 @@ size_t hma_text_part_length(const char *text);
 int32_t hma_response_http_status(const hma_response *response);
 
 /**
- * Returns the id of the message that was sent, or NULL: sender actions,
- * reactions and uploads have none. Opaque, of any length.
+ * Returns the id of the message that was sent, or NULL. Sender actions,
+ * reactions and uploads have none. It is opaque and of any length.
  */
 const char *hma_response_message_id(const hma_response *response);
 
@@ -1000,7 +1035,7 @@ const char *hma_response_message_id(const hma_response *response);
 const char *hma_response_recipient_id(const hma_response *response);
 
 /**
- * Returns the id under which uploaded or reusable media can be sent again, or
+ * Returns the id with which uploaded or reusable media can be sent again, or
  * NULL.
  */
 const char *hma_response_attachment_id(const hma_response *response);
@@ -1022,13 +1057,12 @@ int32_t hma_response_meta_subcode(const hma_response *response);
 const char *hma_response_gateway_code(const hma_response *response);
 
 /**
- * Returns Meta's or the gateway's own words about an error, or NULL.
+ * Returns Meta's or the gateway's error message, unmodified, or NULL.
  */
 const char *hma_response_error_message(const hma_response *response);
 
 /**
- * Returns Meta's words about an error that are meant for people
- * (error_user_msg), or NULL.
+ * Returns Meta's human-readable error message (error_user_msg), or NULL.
  */
 const char *hma_response_user_message(const hma_response *response);
 
@@ -1038,52 +1072,54 @@ const char *hma_response_user_message(const hma_response *response);
 const char *hma_response_trace_id(const hma_response *response);
 
 /**
- * Returns how many seconds to wait before the next call, 0 to INT32_MAX, or -1
- * if nobody said: what Retry-After says, else the longest time that Meta's usage
- * headers name.
+ * Returns how many seconds to wait before the next call, 0 to INT32_MAX: the
+ * value of Retry-After, else the longest time in Meta's usage headers. Returns
+ * -1 if the response contains neither.
  */
 int32_t hma_response_retry_after(const hma_response *response);
 
 /**
- * Returns how much of Meta's limits is used up, in percent: the highest figure
- * of all usage headers, or -1 if there is none.
+ * Returns how much of Meta's limits is used, in percent: the highest value of
+ * all usage headers, or -1 if there is none.
  */
 int32_t hma_response_usage_percent(const hma_response *response);
 
 /**
- * Returns the body exactly as it came, with a NUL behind it, or NULL for NULL.
- * It may hold a NUL itself and need not be UTF-8; see
- * hma_response_body_length(). Of a body longer than 64 KiB it is the first 64
- * KiB.
+ * Returns the body, unmodified and followed by a NUL, or NULL for NULL. It may
+ * contain a NUL itself and may not be UTF-8; see hma_response_body_length(). A
+ * body longer than 64 KiB, or 1 MiB for hma_get(), is truncated to that
+ * length.
  */
 const char *hma_response_body(const hma_response *response);
 
 /**
- * Returns the length of the body in bytes, without the NUL behind it, or 0.
+ * Returns the length of the body in bytes, without the final NUL, or 0.
  */
 size_t hma_response_body_length(const hma_response *response);
 
 /**
- * Frees a response and every text that it handed out. NULL is allowed and does
+ * Frees a response and every text that it returned. NULL is allowed and does
  * nothing.
  */
 void hma_response_free(hma_response *response);
 
 /**
- * Checks the X-HookMyApp-Signature-256 header of a webhook delivery:
- * HMAC-SHA-256 over the body, byte for byte as it came.
+ * Verifies the X-HookMyApp-Signature-256 header of a webhook delivery:
+ * HMAC-SHA-256 over the unmodified bytes of the body.
  *
  * `secret` is the value of WEBHOOK_HMAC_SECRET, see
  * hma_config_webhook_secret(). `signature` is the value of the header, or NULL
  * if the delivery has none: 64 hexadecimal digits in either case, with or
- * without sha256= in front. `body` may be NULL if `body_length` is 0.
+ * without the prefix sha256=. `body` may be NULL if `body_length` is 0.
  *
- * Returns `HMA_OK` if the signature fits. If not, it is `HMA_ERROR_SIGNATURE`,
- * also for a missing or empty secret or header: answer 401 and do not read the
- * body. A NULL `body` with a length, and a secret that is not UTF-8, are
- * `HMA_ERROR_ARGUMENT`. The comparison takes the same time wherever a wrong
- * signature differs. On failure `*error_out` is a one-line text that is yours:
- * free it with hma_string_free(). `error_out` may be NULL.
+ * Returns `HMA_OK` if the signature matches, else `HMA_ERROR_SIGNATURE`, also
+ * for a missing or empty secret or header. Then respond 401 and do not read
+ * the body. A NULL `body` with a length, and a secret that is not UTF-8, are
+ * `HMA_ERROR_ARGUMENT`.
+ *
+ * The comparison takes the same time for every invalid signature of valid
+ * length. On failure `*error_out` is a one-line text that you own: free it
+ * with hma_string_free(). `error_out` may be NULL.
  */
 hma_status hma_webhook_verify(const char *secret,
                               const char *signature,
@@ -1092,12 +1128,14 @@ hma_status hma_webhook_verify(const char *secret,
                               char **error_out);
 
 /**
- * Makes the value of the X-HookMyApp-Signature-256 header for a body: sha256= and
- * 64 hexadecimal digits. For tests of receivers; HookMyApp signs what it delivers.
+ * Returns the value of the X-HookMyApp-Signature-256 header for a body:
+ * sha256= and 64 hexadecimal digits. It is for tests of receivers; HookMyApp
+ * signs the real deliveries.
  *
- * On success `*signature_out` is yours: free it with hma_string_free(). It may be
- * NULL. `body` may be NULL if `body_length` is 0. A NULL or empty `secret`, one
- * that is not UTF-8, and a NULL `body` with a length are `HMA_ERROR_ARGUMENT`.
+ * On success you own `*signature_out`: free it with hma_string_free(). It may
+ * be NULL. `body` may be NULL if `body_length` is 0. A NULL or empty `secret`,
+ * one that is not UTF-8, and a NULL `body` with a length are
+ * `HMA_ERROR_ARGUMENT`.
  */
 hma_status hma_webhook_sign(const char *secret,
                             const void *body,
@@ -1109,31 +1147,34 @@ hma_status hma_webhook_sign(const char *secret,
  * Returns when the 24-hour window closes that the user's last message opened, in
  * milliseconds since 1970.
  *
- * `last_inbound_ms` is the time of that message, see hma_events_timestamp_ms().
- * Below zero, for an unknown time, gives -1. This is a plain addition: Instagram
- * has the last word, and a send after the end is `HMA_ERROR_WINDOW_CLOSED`.
+ * `last_inbound_ms` is the time of that message, see
+ * hma_events_timestamp_ms(). Returns -1 for a time below zero, which is
+ * unknown. The function only adds. Instagram decides, and a send after the end
+ * is `HMA_ERROR_WINDOW_CLOSED`.
  */
 int64_t hma_window_closes_at(int64_t last_inbound_ms);
 
 /**
- * Returns when the 7 days end in which a person, not a program, may answer with
+ * Returns when the 7 days end in which a person, not a program, may reply with
  * the tag HUMAN_AGENT, in milliseconds since 1970; see hma_message_set_tag().
  *
- * `last_inbound_ms` is the time of the user's last message. Below zero, for an
- * unknown time, gives -1. Instagram has the last word.
+ * `last_inbound_ms` is the time of the user's last message. Returns -1 for a
+ * time below zero, which is unknown. Instagram decides.
  */
 int64_t hma_window_human_agent_closes_at(int64_t last_inbound_ms);
 
 /**
- * Reads the body of a webhook delivery. Check its signature first, see
+ * Parses the body of a webhook delivery. Verify its signature first, see
  * hma_webhook_verify().
  *
- * `body` may be NULL if `body_length` is 0. On success `*events_out` is yours;
- * free it with hma_events_free(). On failure it is NULL: a body that is not JSON
- * is `HMA_ERROR_ARGUMENT` with line and column, and so is a NULL `events_out`.
- * What is not known becomes `HMA_EVENT_OTHER`. A delivery that is not about
- * Instagram gives no events, see hma_events_object(). A message in which no user
- * can be read is left out.
+ * `body` may be NULL if `body_length` is 0. On success you own `*events_out`;
+ * free it with hma_events_free(). On failure it is NULL. A body that is not
+ * JSON is `HMA_ERROR_ARGUMENT` with line and column, and so is a NULL
+ * `events_out`.
+ *
+ * An unknown event becomes `HMA_EVENT_OTHER`. A delivery that is not about
+ * Instagram contains no events, see hma_events_object(). A message without a
+ * readable user is left out.
  */
 hma_status hma_events_parse(const void *body,
                             size_t body_length,
@@ -1141,12 +1182,14 @@ hma_status hma_events_parse(const void *body,
                             char **error_out);
 
 /**
- * Answers the event at `index` with a message, to the user or to a comment's
- * author by private reply, and waits for the gateway's answer.
+ * Sends a message in reply to the event at `index` and waits for the response.
+ * The message goes to the user, or to the author of a comment by private
+ * reply.
  *
- * No input may be NULL. An event that may not be answered, see
- * hma_events_reply_user_id(), is `HMA_ERROR_ARGUMENT` with the reason, and so is
- * an index out of range; nothing is sent then. Results as with hma_send_text().
+ * No input may be NULL. An event that allows no reply, see
+ * hma_events_reply_user_id(), is `HMA_ERROR_ARGUMENT` with the reason, and so
+ * is an index out of range. Nothing is sent then. Results as with
+ * hma_send_text().
  */
 hma_status hma_reply(const hma_client *client,
                      const hma_events *events,
@@ -1157,56 +1200,54 @@ hma_status hma_reply(const hma_client *client,
 
 /**
  * Returns what the delivery is about: "instagram", or for example
- * "whatsapp_business_account", which gives no events. NULL if it does not say.
+ * "whatsapp_business_account", which has no events. Returns NULL if the
+ * delivery does not contain it.
  */
 const char *hma_events_object(const hma_events *events);
 
 /**
- * Returns how many events there are.
+ * Returns the number of events.
  */
 size_t hma_events_count(const hma_events *events);
 
 /**
- * Returns what happened: one of the `HMA_EVENT_*` constants.
+ * Returns the kind of the event: one of the `HMA_EVENT_*` constants.
  */
 hma_event_kind hma_events_kind(const hma_events *events, size_t index);
 
 /**
- * Returns 1 if another app holds the chat (Meta's standby), so that it must not
- * be answered, else 0.
+ * Returns 1 if another app controls the chat (Meta's standby), so that the
+ * event allows no reply, else 0.
  */
 int32_t hma_events_is_standby(const hma_events *events, size_t index);
 
 /**
- * Returns 1 if the account wrote the message, by this program or any other, else
- * 0.
+ * Returns 1 if the account sent the message, from this program or any other,
+ * else 0.
  */
-int32_t hma_events_is_echo(const hma_events *events,
-                           size_t index);
+int32_t hma_events_is_echo(const hma_events *events, size_t index);
 
 /**
- * Returns 1 if the account is the user, too: a message to itself, or a comment of
- * its own; else 0.
+ * Returns 1 if the account is also the user: a message to itself, or its own
+ * comment; else 0.
  *
- * Meta does not mark all own comments: compare hma_events_username() with the
- * account's name where that matters.
+ * Meta does not mark all own comments. If that matters, compare
+ * hma_events_username() with the account's name.
  */
-int32_t hma_events_is_own(const hma_events *events,
-                          size_t index);
+int32_t hma_events_is_own(const hma_events *events, size_t index);
 
 /**
- * Returns the id of the Instagram account that it happened to, or NULL.
+ * Returns the id of the Instagram account that received the event, or NULL.
  */
 const char *hma_events_account_id(const hma_events *events, size_t index);
 
 /**
  * Returns the Instagram-scoped id (IGSID) of the user, or NULL.
  *
- * The user is always the other party: the sender, or for an echo the recipient. A
- * comment may come without it.
+ * The user is always the other party: the sender, or the recipient of an echo.
+ * A comment may not contain it.
  */
-const char *hma_events_user_id(const hma_events *events,
-                               size_t index);
+const char *hma_events_user_id(const hma_events *events, size_t index);
 
 /**
  * Returns the name of a comment's author, without @, or NULL.
@@ -1214,18 +1255,17 @@ const char *hma_events_user_id(const hma_events *events,
 const char *hma_events_username(const hma_events *events, size_t index);
 
 /**
- * Returns the id of the user to whom an answer may go, or NULL; see hma_reply().
+ * Returns the id of the user that a reply goes to, or NULL; see hma_reply().
  *
- * NULL where hma_events_reply_comment_id() says whom to answer, and where nobody
- * may be answered: echoes, the account's own messages and comments, standby,
- * deleted messages, read receipts, mentions, and kinds that are not known.
+ * Returns NULL if the reply goes to hma_events_reply_comment_id(), and if the
+ * event allows no reply: echoes, the account's own messages and comments,
+ * standby, deleted messages, read receipts, mentions, and unknown kinds.
  */
-const char *hma_events_reply_user_id(const hma_events *events,
-                                     size_t index);
+const char *hma_events_reply_user_id(const hma_events *events, size_t index);
 
 /**
- * Returns the id of the comment that may be answered by private reply, or NULL;
- * see hma_reply().
+ * Returns the id of the comment that a private reply goes to, or NULL; see
+ * hma_reply().
  */
 const char *hma_events_reply_comment_id(const hma_events *events, size_t index);
 
@@ -1237,8 +1277,8 @@ const char *hma_events_message_id(const hma_events *events,
                                   size_t index);
 
 /**
- * Returns the id (mid) of the message that a reaction or a read receipt is about,
- * or NULL.
+ * Returns the id (mid) of the message that a reaction or a read receipt refers
+ * to, or NULL.
  */
 const char *hma_events_target_message_id(const hma_events *events,
                                          size_t index);
@@ -1249,7 +1289,7 @@ const char *hma_events_target_message_id(const hma_events *events,
 const char *hma_events_comment_id(const hma_events *events, size_t index);
 
 /**
- * Returns the id of the comment that this comment answers, or NULL.
+ * Returns the id of the comment that this comment replies to, or NULL.
  */
 const char *hma_events_parent_id(const hma_events *events, size_t index);
 
@@ -1265,34 +1305,34 @@ const char *hma_events_media_id(const hma_events *events, size_t index);
 const char *hma_events_text(const hma_events *events, size_t index);
 
 /**
- * Returns the words on the tapped button, or NULL.
+ * Returns the title of the tapped button, or NULL.
  */
 const char *hma_events_title(const hma_events *events, size_t index);
 
 /**
- * Returns what the tapped quick reply or button carries, or NULL.
+ * Returns the payload of the tapped quick reply or button, or NULL.
  */
 const char *hma_events_payload(const hma_events *events, size_t index);
 
 /**
- * Returns how many attachments a message has.
+ * Returns the number of attachments of a message.
  */
 size_t hma_events_attachment_count(const hma_events *events, size_t index);
 
 /**
- * Returns what an attachment is, in Meta's word, or NULL.
+ * Returns Meta's name of the type of an attachment, or NULL.
  *
- * Words so far: image, video, audio, file, ig_post, ig_reel, reel, story_mention,
- * ig_story, share, template, ephemeral, like_heart. `attachment_index` counts from
- * 0 up to hma_events_attachment_count().
+ * Names so far: image, video, audio, file, ig_post, ig_reel, reel,
+ * story_mention, ig_story, share, template, ephemeral, like_heart.
+ * `attachment_index` is from 0 to hma_events_attachment_count() - 1.
  */
 const char *hma_events_attachment_type(const hma_events *events,
                                        size_t index,
                                        size_t attachment_index);
 
 /**
- * Returns where to fetch an attachment, or NULL: disappearing media and the heart
- * have no address. The link is signed and runs out.
+ * Returns the URL of an attachment, or NULL: disappearing media and the heart
+ * have none. The URL is signed and expires.
  */
 const char *hma_events_attachment_url(const hma_events *events,
                                       size_t index,
@@ -1306,36 +1346,37 @@ const char *hma_events_attachment_media_id(const hma_events *events,
                                            size_t attachment_index);
 
 /**
- * Returns the title of what was shared, or NULL.
+ * Returns the title of the shared content, or NULL.
  */
 const char *hma_events_attachment_title(const hma_events *events,
                                         size_t index,
                                         size_t attachment_index);
 
 /**
- * Returns the id (mid) of the message that this one answers inline, or NULL.
+ * Returns the id (mid) of the message that this one replies to inline, or
+ * NULL.
  */
 const char *hma_events_reply_to_message_id(const hma_events *events,
                                            size_t index);
 
 /**
- * Returns the id of the story that the message answers, or NULL.
+ * Returns the id of the story that the message replies to, or NULL.
  */
 const char *hma_events_story_id(const hma_events *events, size_t index);
 
 /**
- * Returns where to fetch the picture or film of the story that the message
- * answers, or NULL. The link is signed and runs out.
+ * Returns the URL of the image or video of the story that the message replies
+ * to, or NULL. The URL is signed and expires.
  */
 const char *hma_events_story_url(const hma_events *events, size_t index);
 
 /**
- * Returns where the link sticker of that story leads, or NULL.
+ * Returns the URL of the link sticker of that story, or NULL.
  */
 const char *hma_events_story_link_url(const hma_events *events, size_t index);
 
 /**
- * Returns "react", or "unreact" where a reaction was taken back, or NULL.
+ * Returns "react", or "unreact" if a reaction was removed, or NULL.
  */
 const char *hma_events_reaction_action(const hma_events *events, size_t index);
 
@@ -1355,7 +1396,7 @@ const char *hma_events_reaction_emoji(const hma_events *events, size_t index);
 const char *hma_events_referral_ref(const hma_events *events, size_t index);
 
 /**
- * Returns where the user came from, in Meta's word, such as "ADS" or "IGME", or
+ * Returns Meta's name of the source of the user, such as "ADS" or "IGME", or
  * NULL.
  */
 const char *hma_events_referral_source(const hma_events *events, size_t index);
@@ -1377,21 +1418,22 @@ const char *hma_events_referral_product_id(const hma_events *events,
                                            size_t index);
 
 /**
- * Returns how often the message was edited, or -1.
+ * Returns how many times the message was edited, or -1.
  */
 int32_t hma_events_edit_count(const hma_events *events, size_t index);
 
 /**
  * Returns 1 if the event is an echo of this text to this user, at or after
- * `since_ms`: milliseconds since 1970, the caller's clock just before the send,
- * less what the clocks may differ. Else 0, also for NULL, an index out of range
- * and `since_ms` below zero. Spaces and line breaks at the ends of the texts do
- * not count.
+ * `since_ms`. Returns 0 otherwise, also for NULL, an index out of range and a
+ * `since_ms` below zero. White space at the ends of the texts is ignored.
  *
- * It is evidence that a send with an unknown outcome did arrive, not proof: the
- * same text from another program looks the same. That no such echo comes proves
- * nothing. 0 for media and templates, for an edit, and for an echo without a
- * time.
+ * `since_ms` is in milliseconds since 1970: the caller's clock just before the
+ * send, minus the largest expected difference of the clocks.
+ *
+ * A match is evidence that a send with an unknown outcome was delivered, not
+ * proof: another program may have sent the same text. A missing echo proves
+ * nothing. Returns 0 for media and templates, for an edit, and for an echo
+ * without a time.
  */
 int32_t hma_events_echoes(const hma_events *events,
                           size_t index,
@@ -1400,21 +1442,20 @@ int32_t hma_events_echoes(const hma_events *events,
                           int64_t since_ms);
 
 /**
- * Returns when it happened, in milliseconds since 1970, or -1.
+ * Returns the time of the event, in milliseconds since 1970, or -1.
  *
- * Some senders write seconds: values below 10 to the 11th are taken as such.
+ * Some senders write seconds: values below 10 to the 11th are read as seconds.
  */
 int64_t hma_events_timestamp_ms(const hma_events *events, size_t index);
 
 /**
  * Returns 1 if the event opens or renews the 24-hour window, 0 if not, and -1
- * where no source says.
+ * if that is not documented.
  *
- * A comment does not: it allows one private reply, and the user's answer to that
- * opens the window.
+ * A comment does not. It allows one private reply, and the user's reply to
+ * that opens the window.
  */
-int32_t hma_events_opens_window(const hma_events *events,
-                                size_t index);
+int32_t hma_events_opens_window(const hma_events *events, size_t index);
 
 /**
  * Returns when the 24-hour window closes that this event opens, in milliseconds
@@ -1424,26 +1465,26 @@ int64_t hma_events_window_closes_at(const hma_events *events,
                                     size_t index);
 
 /**
- * Returns what tells this event from every other one, and is the same when it
- * comes again: keep it to drop repeats. NULL for an index out of range.
+ * Returns the deduplication key: unique to the event, and the same when it is
+ * delivered again. Store it to discard repeats. Returns NULL for an index out
+ * of range.
  *
- * It belongs to the event, not to the delivery, since a repeat may come in another
- * batch. The kinds of events about one message have keys of their own, and so has
- * each reaction. To be compared, not read; of any length.
+ * The key belongs to the event, not to the delivery: a repeat may arrive in
+ * another batch. Events of different kinds about one message have different
+ * keys, and so has each reaction. Compare keys, do not parse them. They may
+ * have any length.
  */
-const char *hma_events_key(const hma_events *events,
-                           size_t index);
+const char *hma_events_key(const hma_events *events, size_t index);
 
 /**
- * Returns the event's JSON as it came, for what has no accessor: the item of
- * messaging, standby or changes, or the entry where a comment stands in it. NULL
- * for an index out of range.
+ * Returns the unmodified JSON of the event, for values without an accessor:
+ * the item of messaging, standby or changes, or the entry if it is itself the
+ * change. Returns NULL for an index out of range.
  */
-const char *hma_events_json(const hma_events *events,
-                            size_t index);
+const char *hma_events_json(const hma_events *events, size_t index);
 
 /**
- * Frees events and every text that they handed out. NULL is allowed and does
+ * Frees events and every text that they returned. NULL is allowed and does
  * nothing.
  */
 void hma_events_free(hma_events *events);

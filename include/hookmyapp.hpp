@@ -1,16 +1,21 @@
-// hookmyapp.hpp - the C++11 face of hookmyapp.h: objects free themselves, failures throw.
+// hookmyapp.hpp - the C++11 API of hookmyapp.h: objects free themselves, failures throw.
 //
-//     auto client = hma::client::from_env();
-//     auto sent = client.send("8123456789012345", "Hello from my app");
-//     std::cout << sent.message_id << '\n';
+//     try {
+//         auto client = hma::client::from_env();
+//         auto sent = client.send("8123456789012345", "Hello from my app");
+//         std::cout << sent.message_id << '\n';
+//     } catch (const hma::error &error) {
+//         std::cerr << error.what() << '\n'; // error.delivery() states whether a retry is safe
+//     }
 //
-// Header only; everything goes through the C functions, whose manual is hookmyapp.h. Limits, units and what each
-// status means stand there. Texts are const char *, std::string or, from C++17 on, std::string_view. One with a NUL byte
-// inside is HMA_ERROR_ARGUMENT: nothing is ever cut.
-// Threads: one client may send from any number of threads at once; every const function of every class may run on one
-// object in any number of threads.
+// Header only; every call goes through the C functions. hookmyapp.h is their manual: it documents limits, units and the
+// meaning of each status. Settings come from the environment, see hma_config_from_env(), or from hma::config.
+//
+// Texts: const char *, std::string or, since C++17, std::string_view. A text that contains a NUL byte is
+// HMA_ERROR_ARGUMENT: nothing is ever truncated.
+// Threads: any number of threads may send through one client at once, and call const functions on one object.
 // Exceptions: with -fno-exceptions the functions that throw are left out. Those with std::nothrow stay.
-// Versions: one program may hold libraries that were built with several versions of this header.
+// Versions: one program may contain libraries that were built with different versions of this header.
 #ifndef HOOKMYAPP_HPP
 #define HOOKMYAPP_HPP
 
@@ -36,7 +41,7 @@
 #define HMA_HAS_EXCEPTIONS
 #endif
 
-// An exception is caught across shared objects by its type, also where -fvisibility=hidden hides all others.
+// A shared object catches an exception by its type only if the type is visible, also with -fvisibility=hidden.
 #if defined(__GNUC__) && !defined(_WIN32)
 #define HMA_VISIBLE __attribute__((visibility("default")))
 #else
@@ -44,10 +49,11 @@
 #endif
 
 namespace hma {
-// The version of the interface, as in the shared library's name.
+// The version of the ABI, as in the name of the shared library.
 inline namespace v0_1 {
 
-/// What the gateway answered, as plain values. Numbers are 0 or -1 and texts empty where nothing was said.
+/// The response of the gateway, as plain values. If the response does not contain a value, numbers are 0 or -1, and
+/// texts are empty.
 struct response {
     int http_status = 0;
     std::string message_id{};
@@ -61,16 +67,16 @@ struct response {
     std::string trace_id{};
     int retry_after = -1; ///< seconds
     int usage_percent = -1;
-    std::string body{}; ///< byte for byte as it came
+    std::string body{}; ///< unmodified
 
     response() = default;
 
-    /// Copies a C response; NULL gives an empty one.
+    /// Copies a C response. NULL gives an empty response.
     explicit response(const hma_response *raw);
 };
 
 #ifdef HMA_HAS_EXCEPTIONS
-/// Thrown by every call that does not end in HMA_OK. what() is the error string.
+/// Thrown by every call that does not return HMA_OK. what() is the error string.
 class HMA_VISIBLE error : public std::runtime_error {
 public:
     error(hma_status status, const std::string &what, hma::response response = hma::response())
@@ -79,13 +85,14 @@ public:
 
     hma_status status() const noexcept { return status_; }
 
-    /// Whether the message may have been delivered: one of the HMA_DELIVERY_* constants.
+    /// Returns whether the message may have been delivered: one of the HMA_DELIVERY_* constants. HMA_DELIVERY_NOT_SENT:
+    /// a retry is safe.
     hma_delivery delivery() const noexcept { return hma_status_delivery(status_); }
 
     /// What the failure is about: one of the HMA_SCOPE_* constants.
     hma_scope scope() const noexcept { return hma_status_scope(status_); }
 
-    /// What the gateway answered; empty if no answer came.
+    /// Returns the response of the gateway; empty if none arrived.
     const hma::response &response() const noexcept { return *response_; }
 
 private:
@@ -94,7 +101,7 @@ private:
 };
 #endif
 
-/// What became of a call that does not throw.
+/// The result of a call that does not throw.
 struct result {
     hma_status status = HMA_OK;
     hma::response response{};
@@ -120,7 +127,7 @@ struct deleter {
 
 template <typename T> using owner = std::unique_ptr<T, deleter>;
 
-/// A text that a caller hands in, in whatever form it has; good during the call alone. A null pointer stays one.
+/// A text argument of any accepted type, valid during the call only. A null pointer stays null.
 class text_in {
 public:
     text_in() noexcept : text_in("") {}
@@ -131,7 +138,7 @@ public:
 #ifdef HMA_HAS_STRING_VIEW
     text_in(std::string_view text) : owned_(text), is_owned_(true), length_(text.size()) {}
 #endif
-    /// What turns into a text, such as a path.
+    /// Anything that converts to a string, such as a path.
     template <typename Text,
               typename = typename std::enable_if<std::is_convertible<const Text &, std::string>::value &&
                                                  !std::is_convertible<const Text &, const char *>::value>::type>
@@ -148,7 +155,8 @@ private:
     std::size_t length_ = 0;
 };
 
-/// The names of the arguments that hold a NUL byte, which C would take for the end.
+/// Converts arguments to C strings. Stores an error for the first that contains a NUL byte, which C would read as the
+/// end.
 class c_strings {
 public:
     const char *operator()(const char *name, const text_in &text) {
@@ -165,7 +173,7 @@ private:
     std::string first_error_{};
 };
 
-/// What a mistake gives instead of a call.
+/// Returns the result for an invalid argument, instead of a call.
 inline result refused(const std::string &reason) {
     result done;
     done.status = HMA_ERROR_ARGUMENT;
@@ -181,7 +189,7 @@ template <typename T> T throw_on_error(T done) {
 }
 #endif
 
-/// Calls what hands out a string, and copies that into `made`; empty on failure.
+/// Calls a function that returns a string through an argument, and copies the string to `made`; empty on failure.
 template <typename Call> result string_result(std::string &made, Call call) {
     result done;
     char *raw_string = nullptr;
@@ -195,10 +203,10 @@ template <typename Call> result string_result(std::string &made, Call call) {
     return done;
 }
 
-/// What was said; empty if nothing was.
+/// Returns a borrowed text as a string; empty for NULL.
 inline std::string to_string(const char *borrowed) { return borrowed ? std::string(borrowed) : std::string(); }
 
-/// Whole milliseconds, rounded up; below zero is zero, and what does not fit is the longest time.
+/// Returns whole milliseconds, rounded up. A negative time is 0, and a time that does not fit is the longest one.
 template <typename Rep, typename Period> uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) {
     const double exact = std::chrono::duration<double, std::milli>(duration).count();
     if (!(exact > 0))
@@ -215,15 +223,14 @@ inline response::response(const hma_response *raw)
     : http_status(hma_response_http_status(raw)), message_id(detail::to_string(hma_response_message_id(raw))),
       recipient_id(detail::to_string(hma_response_recipient_id(raw))),
       attachment_id(detail::to_string(hma_response_attachment_id(raw))), meta_code(hma_response_meta_code(raw)),
-      meta_subcode(hma_response_meta_subcode(raw)),
-      gateway_code(detail::to_string(hma_response_gateway_code(raw))),
+      meta_subcode(hma_response_meta_subcode(raw)), gateway_code(detail::to_string(hma_response_gateway_code(raw))),
       error_message(detail::to_string(hma_response_error_message(raw))),
       user_message(detail::to_string(hma_response_user_message(raw))),
       trace_id(detail::to_string(hma_response_trace_id(raw))), retry_after(hma_response_retry_after(raw)),
       usage_percent(hma_response_usage_percent(raw)),
       body(raw ? std::string(hma_response_body(raw), hma_response_body_length(raw)) : std::string()) {}
 
-/// A message to send. Setters can be chained, or called in a loop; the first mistake is reported by the send.
+/// A message to send. Setters can be chained or called in a loop. The send reports the first error.
 class message {
 public:
     static message text(const detail::text_in &text) {
@@ -247,14 +254,14 @@ public:
     static message cards() {
         return message([](detail::c_strings &) { return hma_message_cards(); });
     }
-    /// A reaction: the word "love" or an emoji.
+    /// Creates a reaction: the word "love" or an emoji.
     static message reaction(const detail::text_in &message_id, const detail::text_in &reaction) {
         return message([&](detail::c_strings &in) {
             const char *id = in("message_id", message_id);
             return hma_message_reaction(id, in("reaction", reaction));
         });
     }
-    /// Takes the reaction to a message back.
+    /// Removes the reaction to a message.
     static message no_reaction(const detail::text_in &message_id) {
         return message(
             [&](detail::c_strings &in) { return hma_message_reaction(in("message_id", message_id), nullptr); });
@@ -275,14 +282,14 @@ public:
         hma_message_add_quick_reply(raw_.get(), c_strings_("title", title), c_strings_("payload", payload));
         return *this;
     }
-    /// An empty title or payload is left out.
+    /// An empty title or payload is not sent.
     message &contact_reply(hma_contact_kind kind, const detail::text_in &title = detail::text_in(),
                            const detail::text_in &payload = detail::text_in()) & {
         hma_message_add_contact_reply(raw_.get(), kind, c_strings_.or_null("title", title),
                                       c_strings_.or_null("payload", payload));
         return *this;
     }
-    /// An empty subtitle or URL is left out.
+    /// An empty subtitle or URL is not sent.
     message &card(const detail::text_in &title, const detail::text_in &subtitle = detail::text_in(),
                   const detail::text_in &image_url = detail::text_in(),
                   const detail::text_in &link_url = detail::text_in()) & {
@@ -315,7 +322,8 @@ public:
         return *this;
     }
 
-    // The same for a message without a name, so that message::text("?").quick_reply("Yes", "YES") can be passed on.
+    // The same setters for temporaries, so that message::text("?").quick_reply("Yes", "YES") can be passed to a
+    // function.
     message &&image(const detail::text_in &url) && { return std::move(image(url)); }
     message &&image_id(const detail::text_in &attachment_id) && { return std::move(image_id(attachment_id)); }
     message &&quick_reply(const detail::text_in &title, const detail::text_in &payload) && {
@@ -341,11 +349,11 @@ public:
     message &&reply_to(const detail::text_in &message_id) && { return std::move(reply_to(message_id)); }
     message &&reusable() && { return std::move(reusable()); }
 
-    /// The request body that a send to this user would send. Nothing is sent.
+    /// Returns in `made` the request body that a send to this user would send. This function sends nothing.
     result json(const detail::text_in &recipient_id, std::string &made, const std::nothrow_t &) const {
         return to_json(hma_message_json, "recipient_id", recipient_id, made);
     }
-    /// The request body that a private reply to this comment would send.
+    /// Returns in `made` the request body that a private reply to this comment would send.
     result private_reply_json(const detail::text_in &comment_id, std::string &made, const std::nothrow_t &) const {
         return to_json(hma_message_private_reply_json, "comment_id", comment_id, made);
     }
@@ -374,9 +382,8 @@ private:
         const char *to = in(name, id);
         if (!in.first_error().empty())
             return detail::refused(in.first_error());
-        return detail::string_result(made, [&](char **json, char **error) {
-            return make(raw_.get(), to, json, error);
-        });
+        return detail::string_result(made,
+                                     [&](char **json, char **error) { return make(raw_.get(), to, json, error); });
     }
 
     template <typename Make> explicit message(Make make) : raw_(make(c_strings_)) {}
@@ -385,7 +392,7 @@ private:
     detail::owner<hma_message> raw_{};
 };
 
-/// Settings for a client. What is wrong is reported when the client is made.
+/// Settings for a client. The constructor of hma::client reports invalid settings.
 class config {
 public:
     config(const detail::text_in &base_url, const detail::text_in &account_id, const detail::text_in &access_token)
@@ -424,7 +431,7 @@ public:
         hma_config_set_proxy(raw_.get(), proxy_.or_null("proxy", url));
         return *this;
     }
-    /// Which hosts are connected to directly, separated by commas; empty means none.
+    /// Sets the hosts that are connected to directly, separated by commas. Empty means none.
     config &no_proxy(const detail::text_in &hosts) & {
         no_proxy_ = detail::c_strings();
         hma_config_set_no_proxy(raw_.get(), no_proxy_("no_proxy", hosts));
@@ -444,15 +451,16 @@ public:
     config &&proxy(const detail::text_in &url) && { return std::move(proxy(url)); }
     config &&no_proxy(const detail::text_in &hosts) && { return std::move(no_proxy(hosts)); }
 
-    /// What a send will POST to; empty while a setting is wrong.
+    /// Returns the URL that a send POSTs to; empty while a setting is missing or invalid.
     std::string url() const {
         return first_error().empty() ? detail::to_string(hma_config_url(raw_.get())) : std::string();
     }
 
-    /// The secret for webhook_verify(): WEBHOOK_HMAC_SECRET, from_env() and from_env_file() alone; empty if not there.
+    /// Returns the secret for webhook_verify(): WEBHOOK_HMAC_SECRET, if from_env() or from_env_file() found it; else
+    /// empty.
     std::string webhook_secret() const { return detail::to_string(hma_config_webhook_secret(raw_.get())); }
 
-    /// What in the environment is probably not what was meant, one a line; empty if nothing.
+    /// Returns the settings in the environment that are probably unintended, one per line; empty if there are none.
     std::string warnings() const { return detail::to_string(hma_config_warnings(raw_.get())); }
 
     const hma_config *get() const noexcept { return raw_.get(); }
@@ -462,7 +470,7 @@ private:
 
     explicit config(hma_config *raw) : raw_(raw) {}
 
-    /// What C cannot see: a NUL byte. Setting the same thing again rightly forgets it.
+    /// Returns the error of a NUL byte, which the C functions cannot see. Setting the value again clears it.
     const std::string &first_error() const noexcept {
         for (const detail::c_strings *one : {&c_strings_, &ca_file_, &proxy_})
             if (!one->first_error().empty())
@@ -477,8 +485,8 @@ private:
     detail::owner<hma_config> raw_{};
 };
 
-/// Checks the X-HookMyApp-Signature-256 header over the bytes of a webhook's body as they came. Throws hma::error if it
-/// does not fit: answer 401. An empty signature stands for a missing header.
+/// Verifies the X-HookMyApp-Signature-256 header over the unmodified bytes of a webhook's body. Fails with
+/// HMA_ERROR_SIGNATURE if it does not match: respond 401. An empty signature means a missing header.
 inline result webhook_verify(const detail::text_in &secret, const detail::text_in &signature,
                              const detail::text_in &body, const std::nothrow_t &) {
     detail::c_strings in;
@@ -500,7 +508,7 @@ inline void webhook_verify(const detail::text_in &secret, const detail::text_in 
 }
 #endif
 
-/// Makes the value of the X-HookMyApp-Signature-256 header for a body, for tests of receivers.
+/// Returns in `made` the value of the X-HookMyApp-Signature-256 header for a body, for tests of receivers.
 inline result webhook_sign(const detail::text_in &secret, const detail::text_in &body, std::string &made,
                            const std::nothrow_t &) {
     made.clear();
@@ -521,8 +529,8 @@ inline std::string webhook_sign(const detail::text_in &secret, const detail::tex
 #endif
 
 #ifdef HMA_HAS_EXCEPTIONS
-/// Cuts a long text into parts that each fit one message, see hma_text_part_length(). A text with a NUL byte inside or
-/// one that is not UTF-8 throws hma::error with HMA_ERROR_ARGUMENT.
+/// Splits a long text into parts that each fit one message, see hma_text_part_length(). A text that contains a NUL byte
+/// or is not UTF-8 throws hma::error with HMA_ERROR_ARGUMENT.
 inline std::vector<std::string> text_parts(const detail::text_in &text) {
     std::vector<std::string> parts;
     if (text.has_nul())
@@ -541,25 +549,26 @@ inline std::vector<std::string> text_parts(const detail::text_in &text) {
 }
 #endif
 
-/// One event of a webhook: a look into hma::events, good for as long as those are. Copying it copies no text.
+/// One event of a webhook: a view into hma::events, valid as long as they are. A copy copies no text.
 ///
-/// Texts are empty and numbers 0 or -1 where nothing was said; what each means stands in hookmyapp.h.
+/// If the delivery does not contain a value, texts are empty and numbers 0 or -1. hookmyapp.h documents each value.
 class event {
 public:
     hma_event_kind kind() const noexcept { return hma_events_kind(events_, index_); }
     bool is_standby() const noexcept { return hma_events_is_standby(events_, index_) == 1; }
     bool is_echo() const noexcept { return hma_events_is_echo(events_, index_) == 1; }
     bool is_own() const noexcept { return hma_events_is_own(events_, index_) == 1; }
-    /// Whether this is an echo of this text to this user, at or after `since_ms`: evidence that a send with an unknown
-    /// outcome did arrive, see hma_events_echoes().
-    bool echoes(const detail::text_in &recipient_id, const detail::text_in &text, std::int64_t since_ms) const noexcept {
+    /// Returns whether this is an echo of this text to this user, at or after `since_ms`: evidence that a send with an
+    /// unknown outcome was delivered, see hma_events_echoes().
+    bool echoes(const detail::text_in &recipient_id, const detail::text_in &text,
+                std::int64_t since_ms) const noexcept {
         return !recipient_id.has_nul() && !text.has_nul() &&
                hma_events_echoes(events_, index_, recipient_id.c_str(), text.c_str(), since_ms) == 1;
     }
     std::string account_id() const { return text(hma_events_account_id); }
     std::string user_id() const { return text(hma_events_user_id); }
     std::string username() const { return text(hma_events_username); }
-    /// Whom an answer may go to; both are empty if nobody may be answered.
+    /// Returns the recipient of a reply. Both ids are empty if the event allows no reply.
     std::string reply_user_id() const { return text(hma_events_reply_user_id); }
     std::string reply_comment_id() const { return text(hma_events_reply_comment_id); }
     bool can_reply() const noexcept {
@@ -593,11 +602,11 @@ public:
     int edit_count() const noexcept { return hma_events_edit_count(events_, index_); }
     /// Milliseconds since 1970, or -1.
     int64_t timestamp_ms() const noexcept { return hma_events_timestamp_ms(events_, index_); }
-    /// 1 yes, 0 no, -1 where no source says.
+    /// 1 yes, 0 no, -1 if that is not documented.
     int opens_window() const noexcept { return hma_events_opens_window(events_, index_); }
     /// Milliseconds since 1970, or -1.
     int64_t window_closes_at() const noexcept { return hma_events_window_closes_at(events_, index_); }
-    /// The same when the event comes again: keep it to drop repeats.
+    /// Returns the deduplication key: the same when the event is delivered again. Store it to discard repeats.
     std::string key() const { return text(hma_events_key); }
     std::string json() const { return text(hma_events_json); }
 
@@ -622,7 +631,7 @@ private:
 class events {
 public:
     class iterator {
-        /// Holds the event during `->`.
+        /// Stores the event during `->`.
         class arrow {
         public:
             explicit arrow(const event &at) noexcept : at_(at) {}
@@ -633,7 +642,7 @@ public:
         };
 
     public:
-        // <string> brings the tag. <iterator> is not asked for it: it cannot be read where `min` is a macro.
+        // <string> defines the tag. <iterator> is not included, because it does not compile where `min` is a macro.
         using iterator_category = std::input_iterator_tag;
         using value_type = event;
         using difference_type = std::ptrdiff_t;
@@ -663,14 +672,14 @@ public:
     };
 
 #ifdef HMA_HAS_EXCEPTIONS
-    /// Reads the body of a delivery; check its signature first. Throws hma::error if it is not JSON.
+    /// Parses the body of a delivery. Verify its signature first. Throws hma::error if it is not JSON.
     static events parse(const detail::text_in &body) {
         events made;
         detail::throw_on_error(parse(body, made, std::nothrow));
         return made;
     }
 #endif
-    /// The same without throwing: what was read stands in `made`.
+    /// Does the same without throwing: stores the events in `made`.
     static result parse(const detail::text_in &body, events &made, const std::nothrow_t &) {
         result done;
         hma_events *raw = nullptr;
@@ -682,15 +691,17 @@ public:
         return done;
     }
 
-    /// None.
+    /// No events.
     events() = default;
 
-    /// What the delivery is about: "instagram", or for example "whatsapp_business_account", which gives no events.
+    /// Returns what the delivery is about: "instagram", or for example "whatsapp_business_account", which has no
+    /// events.
     std::string object() const { return detail::to_string(hma_events_object(raw_.get())); }
 
     std::size_t size() const noexcept { return hma_events_count(raw_.get()); }
     bool empty() const noexcept { return size() == 0; }
-    /// An index out of range gives an event that says nothing. Not for a temporary, which the event would outlive.
+    /// Returns an event. If the index is out of range, all its values are empty. Deleted for a temporary, which the
+    /// event would outlive.
     event operator[](std::size_t index) const &noexcept { return event(raw_.get(), index); }
     event operator[](std::size_t index) const && = delete;
     iterator begin() const noexcept { return iterator(raw_.get(), 0); }
@@ -702,15 +713,16 @@ private:
     detail::owner<hma_events> raw_{};
 };
 
-/// Sends messages as one Instagram account. Make one and share it.
+/// Sends messages as one Instagram account. Create one and share it.
 ///
-/// Each send throws hma::error on failure; the overload with std::nothrow returns hma::result instead.
+/// Each send returns the response to an accepted message and throws hma::error on failure. The overload with
+/// std::nothrow returns hma::result instead.
 class client {
 public:
-    /// None: every send through it is HMA_ERROR_ARGUMENT.
+    /// No client: every send through it is HMA_ERROR_ARGUMENT.
     client() = default;
 
-    /// Makes a client into `made`, which is none on failure.
+    /// Creates a client in `made`. On failure `made` is empty.
     static result make(const config &settings, client &made, const std::nothrow_t &) {
         made.raw_.reset();
         if (!settings.first_error().empty())
@@ -780,8 +792,8 @@ public:
         });
     }
 
-    /// Answers an event of a webhook: the user, or a comment's author by private reply. One that may not be answered is
-    /// HMA_ERROR_ARGUMENT with the reason, and nothing is sent.
+    /// Sends a message in reply to an event of a webhook: to the user, or to the author of a comment by private reply.
+    /// Fails with HMA_ERROR_ARGUMENT and the reason if the event allows no reply. Nothing is sent then.
     result reply(const event &event, const message &message, const std::nothrow_t &) const {
         return finish(message.c_strings_, [&](hma_response **response, char **error) {
             return hma_reply(raw_.get(), event.events_, event.index_, message.get(), response, error);
@@ -804,7 +816,8 @@ public:
         });
     }
 
-    /// Reads something of Meta's through the gateway, see hma_get(): the name of a user, conversations.
+    /// Reads an object of the Graph API through the gateway, such as the name of a user or conversations; see
+    /// hma_get().
     result get(const detail::text_in &path, const std::nothrow_t &) const {
         detail::c_strings in;
         const char *behind_base = in("path", path);
@@ -813,20 +826,21 @@ public:
         });
     }
 
-    /// The same client with another limit for its calls, rounded up to milliseconds. Connections and shutdown are shared.
+    /// Returns a client with another timeout for its calls, rounded up to milliseconds. It shares connections and
+    /// shutdown.
     template <typename Rep, typename Period> client with_timeout(std::chrono::duration<Rep, Period> limit) const {
         client made;
         made.raw_.reset(hma_client_with_timeout(raw_.get(), detail::milliseconds(limit)));
         return made;
     }
 
-    /// Lets no call begin, waits until those under way have ended or the limit is over, then shuts down. How many ended as
-    /// possibly delivered because of the limit.
+    /// Rejects new calls and waits until the running ones end or the limit is over. Then shuts down. Returns how many
+    /// calls ended as possibly delivered because the limit was over.
     template <typename Rep, typename Period> std::size_t drain(std::chrono::duration<Rep, Period> limit) const {
         return hma_client_drain(raw_.get(), detail::milliseconds(limit));
     }
 
-    /// Ends all sends of this client, in whatever thread they block, and lets none begin.
+    /// Ends all calls of this client, in all threads, and rejects new ones.
     void shutdown() const { hma_client_shutdown(raw_.get()); }
 
     const hma_client *get() const noexcept { return raw_.get(); }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes an archive of Rust's the archive of a library: hide-symbols.sh ARCHIVE, with CC from the Makefile.
+# Hides all symbols of a Rust static library but its C functions: hide-symbols.sh ARCHIVE, with CC from the Makefile.
 #
-# As rustc makes it, an archive holds the standard library with names that every program can see, so that two such
-# archives in one program clash as soon as one was made with LTO or with another version of Rust. What is left here is
-# one object that defines the functions of hookmyapp.h and nothing else that can be seen, without what they do not use.
+# An archive from rustc contains the standard library with global symbols. Two such archives in one program clash as
+# soon as one was built with LTO or with another version of Rust. The result contains one object whose only global
+# symbols are the functions of hookmyapp.h. Unused code is removed.
 set -eu
 
 archive=$1
@@ -11,7 +11,7 @@ work=$(mktemp -d "$archive.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The compiler's own tool, which may be one for another machine; else the one of the system.
+# The compiler's own tool, which may be for another target; else the tool of the system.
 tool() {
     found=$($CC -print-prog-name="$1" 2>/dev/null) || found=$1
     command -v "$found" >/dev/null 2>&1 || found=$1
@@ -25,7 +25,7 @@ objcopy=$(tool objcopy)
 nm=$(tool nm)
 ar=$(tool ar)
 
-# Bitcode of Rust's, which makes the linker's plugins stumble.
+# Rust's bitcode, which the linker's plugins cannot read.
 "$objcopy" --remove-section=.llvmbc --remove-section=.llvmcmd "$archive" "$work/plain.a"
 functions=$("$nm" --defined-only "$work/plain.a" 2>/dev/null | sed -n 's/.* T \(hma_[a-z0-9_]*\)$/-Wl,-u,\1/p')
 # shellcheck disable=SC2086 # several words each

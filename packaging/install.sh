@@ -2,8 +2,8 @@
 # Installs what `make` has made, removes it, or says what it is: install.sh install|uninstall|print-config, with
 # variables from the Makefile.
 #
-# Every file is first written under a temporary name beside its place. They are renamed when all of them are there, so
-# that a failure leaves nothing behind and no program ever meets half a file.
+# Each file is first written under a temporary name next to its destination. All are renamed when all are written. So a
+# failure leaves nothing behind, and no program sees an incomplete file.
 set -eu
 umask 022
 
@@ -14,7 +14,7 @@ fail() {
 
 # ---- Where everything goes
 
-# An absolute path without a slash at its end; a relative one is meant from $2.
+# Prints an absolute path without a trailing slash. A relative path is relative to $2.
 absolute() {
     case $1 in
         /*) path=$1 ;;
@@ -34,8 +34,8 @@ stage=${DESTDIR:+$(absolute "$DESTDIR" "$PWD")}
 
 # ---- What the .pc and the CMake files say
 
-# The way to $2 from a file in the folder $1, which the words $3 stand for: relative, so that the whole can be moved, as
-# long as both are below the prefix.
+# The path to $2 from a file in the folder $1, whose name in that file is $3: relative, so that the installed tree can be
+# moved, if both are below the prefix.
 relative_path() {
     case $1/ in
         "$prefix"/*) ;;
@@ -48,7 +48,7 @@ relative_path() {
     printf '%s' "$3$(printf '%s' "${1#"$prefix"}" | sed 's,/[^/]*,/..,g')${2#"$prefix"}"
 }
 
-# A folder below the prefix, as a .pc file says it.
+# Prints a folder below the prefix in the syntax of a .pc file.
 from_prefix() {
     case $1/ in
         "$prefix"/*) printf '%s' "\${prefix}${1#"$prefix"}" ;;
@@ -65,7 +65,7 @@ for word in $PRIVATE_LIBS; do
     esac
 done
 
-# The same as a CMake list.
+# Prints the same libraries as a CMake list.
 private_list() {
     list=''
     for word in $private; do
@@ -85,7 +85,7 @@ expand() {
         -e "s|@SHARED_NAME@|$SHARED_NAME|g" -e "s|@SHARED_SONAME@|$SHARED_SONAME|g" "$6"
 }
 
-# With the shared library, only `pkg-config --static` names what the archive needs; without it, everybody needs that.
+# With the shared library, only `pkg-config --static` names the private libraries. Without it, every program needs them.
 pkg_config() {
     libs='' libs_private=$private
     if [ -z "$SHARED" ]; then libs=" $private" libs_private=''; fi
@@ -111,6 +111,9 @@ man_page() {
     awk -v version="$VERSION" -f packaging/manual.awk include/hookmyapp.h
 }
 
+# `man hma_send_text` finds the page, too.
+functions=$(sed -n 's/^[a-z].*[ *]\(hma_[a-z0-9_]*\)(.*/\1/p' include/hookmyapp.h)
+
 # ---- Every file of the package: the action, what it is made of, where it goes
 
 each_file() {
@@ -128,6 +131,9 @@ each_file() {
     "$1" text cmake_config "$cmakedir/hookmyapp-config.cmake"
     "$1" text cmake_version "$cmakedir/hookmyapp-config-version.cmake"
     "$1" text man_page "$mandir/man3/hookmyapp.3"
+    for function in $functions; do
+        "$1" link hookmyapp.3 "$mandir/man3/$function.3"
+    done
     "$1" copy LICENSE-MIT "$docdir/LICENSE-MIT"
     "$1" copy LICENSE-APACHE "$docdir/LICENSE-APACHE"
     # The licences of what is built in.
@@ -141,7 +147,7 @@ made_folders=''
 nl='
 '
 
-# Makes a folder and those above it, and remembers them.
+# Creates a folder and its parents, and records those that it created.
 make_folder() {
     [ ! -d "$1" ] || return 0
     make_folder "$(dirname "$1")"
@@ -166,7 +172,7 @@ put_in_place() {
     mv -f "$stage$3$suffix" "$stage$3" || fail "cannot write $stage$3"
 }
 
-# Nothing of what was begun stays; folders that were there before, and those that are not empty, do.
+# Removes everything that was written. Folders that existed before, and those that are not empty, stay.
 clean_up() {
     each_file drop_beside
     printf '%s' "$made_folders" | while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || :; done
@@ -195,7 +201,7 @@ remove() {
     rm -f "$stage$3" 2>/dev/null || fail "cannot remove $stage$3: use sudo"
 }
 
-# Whether a folder goes once it is empty: its own always, others below the prefix unless they belong to the system.
+# Whether to remove an empty folder: its own always, others below the prefix unless they belong to the system.
 may_go() {
     case $1 in */hookmyapp) return 0 ;; esac
     if [ -n "$stage" ]; then return 0; fi

@@ -1,16 +1,23 @@
 # Makes the man page hookmyapp(3) of the header: awk -v version=VERSION -f manual.awk hookmyapp.h
 
-function roff(text) {
+function roff(text,    parts, count, i) {
     gsub(/\\/, "\\e", text)
     gsub(/-/, "\\-", text)
     while (match(text, /`[^`]*`/))
         text = substr(text, 1, RSTART - 1) "\\fB" substr(text, RSTART + 1, RLENGTH - 2) "\\fP" substr(text, RSTART + RLENGTH)
     if (text ~ /^[.']/)
         text = "\\&" text
+    # A path with a query may be longer than a line, which then breaks before a parameter.
+    if (text ~ /[?][^ ]*&/) {
+        count = split(text, parts, "&")
+        text = parts[1]
+        for (i = 2; i <= count; i++)
+            text = text "\\:&" parts[i]
+    }
     return text
 }
 
-# The comment in front of a declaration, a blank line of it as `paragraph`.
+# The comment in front of a declaration; an empty line of it becomes `paragraph`.
 function say_comment(paragraph,    i) {
     for (i = 1; i <= lines; i++)
         print comment[i] == "" ? paragraph : roff(comment[i])
@@ -23,11 +30,12 @@ function section(name) {
     last_section = name
 }
 
-function example(on) {
-    if (on == in_example)
-        return
-    print on ? ".RS 4\n.nf" : ".fi\n.RE"
-    in_example = on
+function variable(name, text) {
+    print ".TP\n.B " name "\n" roff(text)
+}
+
+function example(introduction, lines) {
+    printf "%s", ".PP\n" introduction "\n.PP\n.RS 4\n.nf\n" lines ".fi\n.RE\n"
 }
 
 BEGIN {
@@ -38,28 +46,28 @@ BEGIN {
     in_preface = 1
 }
 
-# The preface: one line, an example, and paragraphs that begin with a word of their own.
+# The preface: one line, an example (shown at the end), and paragraphs that begin with a keyword.
 in_preface && /^\/\*/ { next }
 in_preface && /^ \* hookmyapp\.h - / {
     sub(/^ \* hookmyapp\.h - /, "")
     sub(/\.$/, "")
     print "hookmyapp \\- " roff($0)
-    print ".SH SYNOPSIS\n.nf\n.B #include <hookmyapp.h>\n.PP\ncc ... $(pkg\\-config \\-\\-cflags \\-\\-libs hookmyapp)\n.fi"
+    print ".SH SYNOPSIS\n.nf\n.B #include <hookmyapp.h>\n.PP"
+    print "/* the shared library, then the static one */"
+    print "cc ... $(pkg\\-config \\-\\-cflags \\-\\-libs hookmyapp)"
+    print "cc ... $(pkg\\-config \\-\\-static \\-\\-cflags \\-\\-libs hookmyapp |"
+    print "    sed s/\\-lhookmyapp/\\-l:libhookmyapp.a/)\n.fi"
     section("DESCRIPTION")
     next
 }
 in_preface && /^ \* Generated from / { next }
 in_preface && /^ \*\// { in_preface = 0; next }
-in_preface && /^ \*     [^ ]/ && !in_paragraph || in_example && /^ \*     / {
-    if (!in_example)
-        print "A program that sends one message:"
-    example(1)
+in_preface && /^ \*     / && !in_paragraph {
     sub(/^ \*     /, "")
-    print roff($0)
+    send_example = send_example roff($0) "\n"
     next
 }
 in_preface && /^ \* [A-Z][a-z]+  +/ {
-    example(0)
     in_paragraph = 1
     word = $2
     sub(/^ \* [A-Z][a-z]+  +/, "")
@@ -76,7 +84,7 @@ in_comment { sub(/^ \* ?/, ""); comment[++lines] = $0; next }
 
 /^#define HMA_VERSION_STRING / { lines = 0; next }
 /^#define HMA_[A-Z_]+ / && lines {
-    section("CONSTANTS")
+    section($2 ~ /^HMA_(OK|ERROR_)/ ? "ERRORS" : "CONSTANTS")
     print ".TP\n.BR " $2 " \" \" " roff($3)
     say_comment(".IP")
     next
@@ -103,6 +111,30 @@ in_function {
 }
 
 END {
+    print ".SH ENVIRONMENT"
+    print "Read by hma_config_from_env() and hma_client_from_env(). hma_config_from_env_file() reads the same names from"
+    print "its file, and the proxy from the environment if the file names none."
+    variable("INSTAGRAM_API_URL\\fR, else \\fBINSTAGRAM_GRAPH_API_URL", "The base URL, such as https://gateway.hookmyapp.com/meta/v25.0.")
+    variable("INSTAGRAM_ACCOUNT_ID\\fR, else \\fBINSTAGRAM_USER_ID", "The id of the Instagram account that sends.")
+    variable("INSTAGRAM_ACCESS_TOKEN", "The gateway's token for that account.")
+    variable("WEBHOOK_HMAC_SECRET", "The key that signs webhooks, see `hma_webhook_verify()`. Sending does not need it.")
+    variable("HTTPS_PROXY\\fR, else \\fBhttps_proxy", "An HTTP CONNECT proxy, see `hma_config_set_proxy()`.")
+    variable("NO_PROXY\\fR, else \\fBno_proxy", "The hosts that are connected to directly, see `hma_config_set_no_proxy()`.")
+    print ".SH EXAMPLES"
+    example("Sends one message:", send_example)
+    # The same lines as in docs/webhooks.md; a test compares.
+    webhook = "hma_events *events = NULL;\n"
+    webhook = webhook "if (hma_webhook_verify(hma_config_webhook_secret(config), header, body, body_length, NULL) != HMA_OK)\n"
+    webhook = webhook "    return respond(401);\n"
+    webhook = webhook "if (hma_events_parse(body, body_length, &events, NULL) != HMA_OK)\n"
+    webhook = webhook "    return respond(400);\n"
+    webhook = webhook "respond(200); /* first: a send may take longer than HookMyApp waits */\n"
+    webhook = webhook "for (size_t i = 0; i < hma_events_count(events); i++)\n"
+    webhook = webhook "    if (hma_events_kind(events, i) == HMA_EVENT_MESSAGE && hma_events_reply_user_id(events, i) != NULL)\n"
+    webhook = webhook "        if (hma_reply(client, events, i, thanks, NULL, NULL) != HMA_OK)\n"
+    webhook = webhook "            fprintf(stderr, \"not answered\\\\n\");\n"
+    webhook = webhook "hma_events_free(events);\n"
+    example("Checks and answers a webhook delivery; respond() is a function of the program's HTTP server:", webhook)
     print ".SH SEE ALSO"
     print "The header files"
     print ".I hookmyapp.h"

@@ -1,6 +1,6 @@
-//! The request body that a message becomes: JSON written straight into one buffer, with Meta's limits checked.
+//! Encodes a message as a request body: JSON written directly into one buffer, with Meta's limits checked.
 //!
-//! Limits and their sources: `docs/protocol.md`, section 4.
+//! For the limits and their sources see `docs/protocol.md`, section 4.
 
 use crate::error::Error;
 use crate::json::{self, Json};
@@ -16,7 +16,7 @@ const MAX_CARDS: usize = 10;
 const MAX_CARD_TITLE_CHARACTERS: usize = 80;
 const MAX_CARD_SUBTITLE_CHARACTERS: usize = 80;
 
-/// Whom a message goes to.
+/// The recipient of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Recipient<'a> {
     /// The Instagram-scoped id (IGSID) of a user.
@@ -26,35 +26,35 @@ pub(crate) enum Recipient<'a> {
 }
 
 impl Message {
-    /// The request body that [`Client::send`](crate::Client::send) would send to this user: for a queue, a log, or to
-    /// check a message without sending it. It contains neither token nor address.
+    /// Returns the request body that [`Client::send`](crate::Client::send) would send to this user: for a queue, a log,
+    /// or to check a message without sending it. The body contains neither token nor URL.
     ///
-    /// Fails as the send would, with the same text. [`Client::send_json`](crate::Client::send_json) sends it later, byte
-    /// for byte what `send` would have sent. A queue must remember which bodies it had begun to send: after a crash those
-    /// may have been delivered.
+    /// Fails as the send would, with the same text. [`Client::send_json`](crate::Client::send_json) sends the body
+    /// later, byte for byte what `send` would have sent. A queue must record which bodies it has begun to send: after a
+    /// crash those may have been delivered.
     pub fn to_json(&self, recipient_id: &str) -> Result<String, Error> {
         into_text(message_body(Recipient::User(recipient_id), self)?)
     }
 
-    /// The request body that [`Client::send_private_reply`](crate::Client::send_private_reply) would send in answer to this
-    /// comment; see [`Message::to_json`].
+    /// Returns the request body that [`Client::send_private_reply`](crate::Client::send_private_reply) would send for
+    /// this comment; see [`Message::to_json`].
     pub fn to_private_reply_json(&self, comment_id: &str) -> Result<String, Error> {
         into_text(message_body(Recipient::Comment(comment_id), self)?)
     }
 }
 
 fn into_text(body: Vec<u8>) -> Result<String, Error> {
-    // It is made of texts.
+    // The body consists of UTF-8 texts, so this cannot fail.
     String::from_utf8(body).map_err(|error| Error::argument(format!("message: {error}")))
 }
 
-/// The body that sends `message` to `recipient`.
+/// Returns the body that sends `message` to `recipient`.
 pub(crate) fn message_body(recipient: Recipient<'_>, message: &Message) -> Result<Vec<u8>, Error> {
     message.check()?;
     encode(|writer| writer.message(recipient, message))
 }
 
-/// The body that sends a plain text.
+/// Returns the body that sends a plain text.
 pub(crate) fn text_body(recipient: Recipient<'_>, text: &str) -> Result<Vec<u8>, Error> {
     encode(|writer| {
         writer.raw("{").recipient(recipient)?;
@@ -64,7 +64,7 @@ pub(crate) fn text_body(recipient: Recipient<'_>, text: &str) -> Result<Vec<u8>,
     })
 }
 
-/// The body that uploads media for later use.
+/// Returns the body that uploads media for later use.
 pub(crate) fn upload_body(kind: AttachmentKind, url: &str) -> Result<Vec<u8>, Error> {
     encode(|writer| {
         writer.raw("{\"message\":{").attachment(kind, &Source::Url(url.to_owned()), true)?;
@@ -73,14 +73,14 @@ pub(crate) fn upload_body(kind: AttachmentKind, url: &str) -> Result<Vec<u8>, Er
     })
 }
 
-/// Checks a body that the caller wrote; it is sent as it is.
+/// Checks a body that the caller wrote. It is sent unmodified.
 pub(crate) fn check_json_body(body: &str) -> Result<(), Error> {
     match Json::parse(body) {
         Ok(json) if json.is_object() => {}
         Ok(_) => return Err(Error::argument("body: must be a JSON object")),
         Err(error) => return Err(Error::argument(format!("body: not JSON: {error}")).with_source(error)),
     }
-    // Meta would refuse it.
+    // Meta would reject it.
     match json::escapes(body).find(|(_, meaning)| meaning.is_err()) {
         Some((escape, _)) => Err(Error::argument(format!("body: half of a surrogate pair at byte {}", escape.start))),
         None => Ok(()),
@@ -93,8 +93,7 @@ fn encode(write: impl FnOnce(&mut JsonWriter) -> Result<(), String>) -> Result<V
     Ok(writer.0)
 }
 
-/// JSON being written. What can be wrong is checked where it is written; the mistake names the field, the limit and
-/// what was given.
+/// Writes JSON and checks each value where it is written. An error names the field, the limit and the value.
 struct JsonWriter(Vec<u8>);
 
 type Validation = Result<(), String>;
@@ -179,7 +178,7 @@ impl JsonWriter {
         Ok(())
     }
 
-    /// The members of `message`.
+    /// Writes the members of `message`.
     fn content(&mut self, content: &Content) -> Validation {
         match content {
             Content::Text { text, quick_replies, buttons } if buttons.is_empty() => {
@@ -227,7 +226,7 @@ impl JsonWriter {
                 self.raw("\"attachment\":{\"type\":\"like_heart\"}");
                 Ok(())
             }
-            // These have no `message`.
+            // These have no `message` member.
             Content::Reaction { .. } | Content::Action(_) => Ok(()),
         }
     }
@@ -332,7 +331,7 @@ fn check_not_empty(name: &str, text: &str) -> Validation {
     if text.is_empty() { Err(format!("{name}: must not be empty")) } else { Ok(()) }
 }
 
-/// A character is a Unicode scalar value.
+/// Checks a length in characters, that is, Unicode scalar values.
 fn check_characters(name: &str, text: &str, max: usize) -> Validation {
     match text.chars().count() {
         count if count > max => Err(format!("{name}: at most {max} characters, not {count}")),
@@ -344,10 +343,10 @@ fn check_count(name: &str, count: usize, max: usize) -> Validation {
     if (1..=max).contains(&count) { Ok(()) } else { Err(format!("{name}: 1 to {max}, not {count}")) }
 }
 
-/// An id is opaque, but visible ASCII. A message id may hold slashes.
+/// Checks an id: opaque, but visible ASCII. A message id may contain slashes.
 fn check_id(name: &str, id: &str) -> Validation {
     check_not_empty(name, id)?;
-    // What comes before is ASCII, so that a character begins there.
+    // All bytes before it are ASCII, so a character begins there.
     let invalid = id.bytes().position(|byte| !byte.is_ascii_graphic());
     match invalid.and_then(|index| id[index..].chars().next()) {
         Some(c) if c.is_whitespace() => Err(format!("{name}: must not hold a blank or line break")),
@@ -356,7 +355,7 @@ fn check_id(name: &str, id: &str) -> Validation {
     }
 }
 
-/// Ids of users, comments, posts and attachments: never a handle or a piece of a URL.
+/// Checks the id of a user, comment, post or attachment: never a handle or a part of a URL.
 fn check_object_id(name: &str, id: &str) -> Validation {
     check_id(name, id)?;
     if id.starts_with('@') {
@@ -365,7 +364,7 @@ fn check_object_id(name: &str, id: &str) -> Validation {
     if id.bytes().any(|byte| byte == b'/') { Err(format!("{name}: must be an id, without a slash")) } else { Ok(()) }
 }
 
-/// Meta fetches or opens it, so that it must be absolute.
+/// Checks a URL. Meta fetches or opens it, so it must be absolute.
 fn check_url(name: &str, url: &str) -> Validation {
     let rest = ["https://", "http://"].iter().find_map(|scheme| {
         let start = url.get(..scheme.len())?;

@@ -1,4 +1,4 @@
-//! What went wrong: `Error`, its kind, what it is about, and whether the message may have been delivered.
+//! `Error`: why a call failed, what the failure is about, and whether the message may have been delivered.
 
 use std::error::Error as StdError;
 use std::ffi::CStr;
@@ -9,76 +9,79 @@ use std::time::Duration;
 use crate::nul_string::NulString;
 use crate::response::Response;
 
-/// What became of a message whose send failed.
+/// Whether a message whose send failed may have been delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Delivery {
-    /// The message surely never reached the gateway: sending it again is safe.
+    /// The message never reached the gateway. A retry is safe.
     NotSent,
-    /// The gateway or Meta refused the message: it was not delivered.
+    /// The gateway or Meta rejected the message. It was not delivered.
     Rejected,
-    /// The message may have been delivered: sending it again may deliver it twice.
+    /// The message may have been delivered. A retry may deliver it twice.
     Unknown,
 }
 
 /// Why a call failed. The number of each kind is its C status code; the tens digit is the [`Delivery`].
+///
+/// The `Display` form is a sentence that states what failed and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum ErrorKind {
-    /// An argument breaks a rule of the API or a limit that Meta documents. Nothing was sent.
+    /// Not sent: an argument is invalid or exceeds a limit that Meta documents. Correct it.
     Argument = 10,
-    /// A setting is missing or malformed. Nothing was sent.
+    /// Not sent: a setting is missing or invalid. Correct the configuration.
     Config = 11,
-    /// No connection to the gateway: name look-up, TCP, proxy or TLS, or it closed before the first byte. Nothing
-    /// was sent.
+    /// Not sent: no connection to the gateway (name lookup, TCP, proxy or TLS), or it closed before the first byte of
+    /// the request. Retry later.
     Connect = 12,
-    /// A webhook's signature does not fit its body. No send was involved.
+    /// The signature of a webhook does not match its body. No send was involved. Respond 401 and discard the body.
     Signature = 13,
-    /// The gateway or Meta refused the message for a reason that is not one of those below.
+    /// Rejected for a reason that is not one of those below. Change the message.
     Rejected = 20,
-    /// The gateway refused the access token.
+    /// Rejected: the access token is invalid. Set the current one.
     Auth = 21,
-    /// The account or app has sent too much: pause first, see [`Error::retry_after`].
+    /// Rejected: too many messages. Wait before the next send, see [`Error::retry_after`].
     RateLimited = 22,
-    /// The 24-hour window is closed: the user must write first.
+    /// Rejected: the 24-hour window is closed. The user must write first, see [`window`](crate::window).
     WindowClosed = 23,
-    /// The user does not exist, cannot be reached, or is not the sandbox's own user.
+    /// Rejected: the user does not exist, cannot be reached, or is not the user of the sandbox. Check the recipient id.
     Recipient = 24,
-    /// The account's link to Instagram, its permissions or its standing with Meta must be put right first.
+    /// Rejected: the account may not send. Check its link to Instagram, its permissions and its standing with Meta.
     Account = 25,
-    /// Meta could not fetch or use the media.
+    /// Rejected: Meta could not fetch or use the media. Check URL, type and size.
     Media = 26,
-    /// What refused is no gateway: the base URL or the account id is wrong, or something stands in between. The error
+    /// Rejected: not by a gateway. Correct the base URL and the account id, or check what is in between. The error
     /// names the URL.
     Endpoint = 27,
-    /// The gateway or Meta failed midway: the message may have been delivered.
+    /// Unknown: the gateway or Meta failed. The message may have been delivered. Do not repeat it blindly.
     Server = 30,
-    /// The request left, but no usable answer came back: the message may have been delivered.
+    /// Unknown: the request left, but no usable response arrived. The message may have been delivered. Do not repeat it
+    /// blindly.
     Lost = 31,
-    /// A bug in this library: the message may have been delivered. Please report it.
+    /// Unknown: a bug in this library. The message may have been delivered. Please report it.
     Internal = 32,
 }
 
-/// What a failure is about, so that a run over many messages knows what to do with the rest. The number of each scope is
+/// What a failure is about, so that a program with many messages can decide about the rest. The number of each scope is
 /// its C constant.
 ///
-/// [`Delivery`] says what became of this message; the scope says what to do with the others.
+/// [`Delivery`] is about this message, the scope about the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum Scope {
-    /// This message: others may well be accepted.
+    /// This message. Other messages may be accepted.
     Message = 1,
-    /// This user: other messages to the same user will fail too, until something changes on their side.
+    /// This user. Other messages to the same user fail too, until something changes on their side.
     Recipient = 2,
-    /// The account, its token or the settings: nothing is accepted until a person acts. Stop.
+    /// The account, its token or the settings. No message is accepted until a person corrects this. Stop.
     Account = 3,
-    /// The moment: the network, the gateway, Meta or a limit. Wait, then go on with the rest. If it lasts, stop: it may
-    /// be a certificate that nobody renewed.
+    /// The moment: the network, the gateway, Meta or a limit. Wait, then continue with the rest. If it lasts, stop: the
+    /// cause may be permanent, such as an expired certificate.
     Moment = 4,
 }
 
-/// What is known of a kind: what it is about, its name, and the sentence that says what happened and what to do.
+/// The facts about a kind: its scope, its name, and a sentence that states what failed and what to do.
 pub(crate) struct KindFacts {
     pub(crate) kind: ErrorKind,
     scope: Scope,
@@ -170,17 +173,17 @@ pub(crate) static KINDS: [KindFacts; 15] = [
 ];
 
 impl ErrorKind {
-    /// What became of a message whose send failed with this kind.
+    /// Returns whether a message whose send failed with this kind may have been delivered.
     pub fn delivery(self) -> Delivery {
         Delivery::of(self as i32)
     }
 
-    /// What a failure of this kind is about.
+    /// Returns what a failure of this kind is about.
     pub fn scope(self) -> Scope {
         Scope::of(self as i32)
     }
 
-    /// One word for logs and databases, such as `WINDOW_CLOSED`. It never changes.
+    /// Returns a name for logs and databases, such as `WINDOW_CLOSED`. It never changes.
     pub fn name(self) -> &'static str {
         self.facts().and_then(|facts| facts.name.to_str().ok()).unwrap_or_default()
     }
@@ -191,7 +194,8 @@ impl ErrorKind {
 }
 
 impl Scope {
-    /// What this version does not know is about the message if it was not sent or refused, else about the moment.
+    /// Returns the scope of a status. An unknown status is about the message if it was not sent or rejected, else about
+    /// the moment.
     pub(crate) fn of(status: i32) -> Scope {
         match KINDS.iter().find(|facts| facts.kind as i32 == status) {
             Some(facts) => facts.scope,
@@ -202,7 +206,7 @@ impl Scope {
 }
 
 impl Delivery {
-    /// The tens digit is the answer; whatever this version does not know is unknown.
+    /// Returns the delivery of a status: the tens digit decides, and any other status is unknown.
     pub(crate) fn of(status: i32) -> Delivery {
         match status {
             10..=19 => Delivery::NotSent,
@@ -212,20 +216,45 @@ impl Delivery {
     }
 }
 
-/// A sentence for people that also says what to do.
+/// A human-readable sentence that states what failed and what to do.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.facts().and_then(|facts| facts.description.to_str().ok()).unwrap_or_default())
     }
 }
 
-/// Why a call failed and what became of the message.
+/// Why a call failed and whether the message may have been delivered.
 ///
-/// Displays as one line without a trailing full stop. For a refusal that line is
-/// `Instagram API error {HTTP status}: {reply}`, with the reply as compact JSON: line breaks and other characters below
-/// U+0020 are escaped in it as `JSON.stringify` does, and the others stand there as they came. In every other line a
-/// blank stands for each control character and line separator. The access token and a proxy's password never appear in
-/// either, nor in the `Debug` form, however the reply spells the token: `[token]` stands in its place.
+/// [`kind`](Error::kind) is the reason, [`delivery`](Error::delivery) states whether a retry is safe, and
+/// [`scope`](Error::scope) states what to do with other messages:
+///
+/// | [`ErrorKind`] | [`Delivery`] | [`Scope`] | What to do |
+/// |---|---|---|---|
+/// | `Argument` | `NotSent` | `Message` | correct the argument |
+/// | `Config` | `NotSent` | `Account` | correct the configuration |
+/// | `Connect` | `NotSent` | `Moment` | retry later |
+/// | `Signature` | `NotSent` | `Message` | respond 401, discard the webhook |
+/// | `Rejected` | `Rejected` | `Message` | change the message |
+/// | `Auth` | `Rejected` | `Account` | set the current access token |
+/// | `RateLimited` | `Rejected` | `Moment` | wait, see [`retry_after`](Error::retry_after) |
+/// | `WindowClosed` | `Rejected` | `Recipient` | wait until the user writes |
+/// | `Recipient` | `Rejected` | `Recipient` | check the recipient id |
+/// | `Account` | `Rejected` | `Account` | check the account at Meta |
+/// | `Media` | `Rejected` | `Message` | check URL, type and size of the media |
+/// | `Endpoint` | `Rejected` | `Account` | correct base URL and account id |
+/// | `Server` | `Unknown` | `Moment` | do not repeat it blindly |
+/// | `Lost` | `Unknown` | `Moment` | do not repeat it blindly |
+/// | `Internal` | `Unknown` | `Message` | report the bug; do not repeat it blindly |
+///
+/// # Text
+///
+/// The `Display` form is one line without a trailing full stop. For a rejection it is `Instagram API error {HTTP
+/// status}: {reply}`, with the reply as compact JSON. There, characters below U+0020 are escaped as in
+/// `JSON.stringify`, and all others are unmodified. In every other text a space replaces each control character and
+/// line separator.
+///
+/// The access token and the proxy's password never appear in the `Display` or `Debug` form. If the reply repeats the
+/// token, in any spelling, `[token]` replaces it.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -235,7 +264,7 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-// An error does not change once it is made; of the cause, which may be any library's, it only shows the words.
+// An error is immutable. Of its cause, which may belong to any library, it only shows the text.
 impl UnwindSafe for Error {}
 impl RefUnwindSafe for Error {}
 
@@ -244,7 +273,7 @@ impl Error {
         Error::verbatim(kind, one_line(message.into()))
     }
 
-    /// For a message with a printed reply in it, which is one line as `JSON.stringify` makes it.
+    /// Creates an error from a text with a printed reply, which is already one line as in `JSON.stringify`.
     pub(crate) fn verbatim(kind: ErrorKind, message: impl AsRef<str>) -> Error {
         Error(Box::new(Inner { kind, message: NulString::new(message), response: None, source: None }))
     }
@@ -272,27 +301,27 @@ impl Error {
         self.0.response.take()
     }
 
-    /// Why the call failed.
+    /// Returns why the call failed.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What became of the message: not sent, refused, or possibly delivered.
+    /// Returns whether the message was not sent, rejected, or possibly delivered.
     pub fn delivery(&self) -> Delivery {
         self.0.kind.delivery()
     }
 
-    /// What the failure is about: this message, this user, the account, or the moment.
+    /// Returns what the failure is about: this message, this user, the account, or the moment.
     pub fn scope(&self) -> Scope {
         self.0.kind.scope()
     }
 
-    /// What the gateway answered, if at least the head of its answer came.
+    /// Returns the response of the gateway, if at least its head arrived.
     pub fn response(&self) -> Option<&Response> {
         self.0.response.as_ref()
     }
 
-    /// How long the gateway or Meta asks to wait before the next call, if they said so.
+    /// Returns how long the gateway or Meta asks to wait before the next call, if they state it.
     pub fn retry_after(&self) -> Option<Duration> {
         self.response().and_then(Response::retry_after)
     }
@@ -321,7 +350,8 @@ impl StdError for Error {
     }
 }
 
-/// Messages of other libraries and of people's files may hold what breaks a line or controls a terminal; ours never do.
+/// Replaces what breaks a line or controls a terminal. Texts of other libraries and of files may contain it; the
+/// library's own never do.
 fn one_line(message: String) -> String {
     message.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }

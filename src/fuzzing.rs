@@ -1,4 +1,4 @@
-//! Doors to the parsers for the fuzz targets of `tests/fuzz/`, which are compiled with `--cfg fuzzing`.
+//! Makes the parsers accessible to the fuzz targets of `tests/fuzz/`, which are compiled with `--cfg fuzzing`.
 
 use crate::config::Config;
 use crate::decode;
@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::response::Response;
 use crate::transport::HttpReply;
 
-/// Judges an answer as a send would.
+/// Interprets a reply as a send would.
 pub fn interpret(
     status: u16,
     retry_after: Option<String>,
@@ -35,7 +35,7 @@ pub fn config_of_env_file(text: &str) -> Config {
     Config::from_vars(|name| file.get(name))
 }
 
-/// Makes the body that `Client::send` would send.
+/// Returns the body that `Client::send` would send.
 pub fn message_body(recipient_id: &str, message: &Message) -> Result<Vec<u8>, Error> {
     encode::message_body(Recipient::User(recipient_id), message)
 }

@@ -1,7 +1,7 @@
-//! Reading JSON without building a tree: `serde_json` decides what is JSON, then the text itself is walked.
+//! Reads JSON without building a tree: `serde_json` validates the text, then the text itself is walked.
 //!
-//! A tree would lose the digits of long numbers and the order of members, and it refuses what JavaScript reads: half of
-//! a surrogate pair, a number beyond a double, deep nesting. Nothing here recurses.
+//! A tree would lose the digits of long numbers and the order of members. It would also reject input that JavaScript
+//! accepts: half of a surrogate pair, a number beyond a double, deep nesting. Nothing here recurses.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -10,11 +10,11 @@ use std::ops::Range;
 use memchr::memchr;
 use serde_core::de::IgnoredAny;
 
-/// One value inside a text that is known to be JSON, without blanks around it.
+/// One value inside a text that is valid JSON, without surrounding white space.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Json<'a>(&'a str);
 
-/// What is missing is null.
+/// A missing value is null.
 impl Default for Json<'_> {
     fn default() -> Self {
         Json("null")
@@ -22,7 +22,7 @@ impl Default for Json<'_> {
 }
 
 impl<'a> Json<'a> {
-    /// Takes a text that is JSON as a whole, however deep it nests; the error names line and column.
+    /// Parses a text that is one JSON value, nested to any depth. The error names line and column.
     pub(crate) fn parse(text: &'a str) -> Result<Json<'a>, serde_json::Error> {
         serde_json::from_str::<IgnoredAny>(text).map(|_| Json(text.trim_matches(WHITESPACE)))
     }
@@ -43,17 +43,17 @@ impl<'a> Json<'a> {
         self.0 == "true"
     }
 
-    /// The value as it came, without blanks around it.
+    /// Returns the unmodified text of the value, without surrounding white space.
     pub(crate) fn raw(self) -> &'a str {
         self.0
     }
 
-    /// The member of an object; the last one where a name comes twice. `None` in anything but an object.
+    /// Returns a member of an object, the last one of that name. Returns `None` for any other value.
     pub(crate) fn get(self, name: &str) -> Option<Json<'a>> {
         self.members().filter(|(key, _)| key.is_text(name)).last().map(|(_, value)| value)
     }
 
-    /// Several members of an object in one walk; of each the last one where a name comes twice.
+    /// Returns several members of an object in one pass, each the last one of its name.
     pub(crate) fn get_all<const N: usize>(self, names: [&str; N]) -> [Option<Json<'a>>; N] {
         let mut found = [None; N];
         self.find(&names, &mut found);
@@ -69,7 +69,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The names and values of an object; nothing for any other value.
+    /// Iterates over the names and values of an object. Empty for any other value.
     pub(crate) fn members(self) -> impl Iterator<Item = (Json<'a>, Json<'a>)> {
         let mut rest = if self.is_object() { self.inside() } else { "" };
         std::iter::from_fn(move || {
@@ -78,13 +78,13 @@ impl<'a> Json<'a> {
         })
     }
 
-    /// The items of an array; nothing for any other value.
+    /// Iterates over the items of an array. Empty for any other value.
     pub(crate) fn items(self) -> impl Iterator<Item = Json<'a>> {
         let mut rest = if self.0.starts_with('[') { self.inside() } else { "" };
         std::iter::from_fn(move || take_value(&mut rest))
     }
 
-    /// The text of a string. Half of a surrogate pair is U+FFFD.
+    /// Returns the text of a string. Half of a surrogate pair becomes U+FFFD.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
         if memchr(b'\\', inner.as_bytes()).is_none() {
@@ -97,13 +97,13 @@ impl<'a> Json<'a> {
         Some(Cow::Owned(text))
     }
 
-    /// The text of a string, or the digits of a number exactly as they came.
+    /// Returns the text of a string, or the unmodified digits of a number.
     pub(crate) fn text_or_number(self) -> Option<Cow<'a, str>> {
         let is_number = self.0.starts_with(|c: char| c == '-' || c.is_ascii_digit());
         if is_number { Some(Cow::Borrowed(self.0)) } else { self.text() }
     }
 
-    /// An integer, or a string of digits, that fits 32 bits.
+    /// Returns an integer, or a string of digits, that fits 32 bits.
     pub(crate) fn integer(self) -> Option<i32> {
         match self.text() {
             Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
@@ -112,13 +112,13 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Any number, as near as a double comes; none beyond that.
+    /// Returns the nearest double to a number, or `None` beyond its range.
     pub(crate) fn number(self) -> Option<f64> {
         serde_json::from_str(self.0).ok()
     }
 
-    /// The value on one line: no blanks outside strings, strings escaped as `JSON.stringify` escapes them,
-    /// members, their order and numbers as they came.
+    /// Returns the value on one line: no white space outside strings, strings escaped as in `JSON.stringify`. Members,
+    /// their order and numbers are unmodified.
     pub(crate) fn to_compact_string(self) -> String {
         let mut out = String::with_capacity(self.0.len());
         let mut rest = self.0;
@@ -144,12 +144,12 @@ impl<'a> Json<'a> {
     }
 }
 
-/// What JSON calls white space.
+/// White space as defined by JSON.
 const WHITESPACE: &[char] = &[' ', '\t', '\n', '\r'];
 
-/// Appends a text as a JSON string, escaped as `JSON.stringify` escapes it.
+/// Appends a text as a JSON string, escaped as in `JSON.stringify`.
 pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Without a branch for each byte, a whole register of them is looked at in one go.
+    // Without a branch per byte, the compiler checks a whole register at once.
     let is_plain = text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
     if is_plain {
         out.reserve(text.len() + 2);
@@ -162,11 +162,11 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// What an escape says: a character, or half of a surrogate pair without the other half. JavaScript's texts may hold such
-/// a half; UTF-8 cannot say it.
+/// The meaning of an escape: a character, or half of a surrogate pair without the other half. A JavaScript string may
+/// contain such a half, UTF-8 may not.
 type Unescaped = Result<char, u16>;
 
-/// Where escapes stand in a text of JSON, and what each says.
+/// Iterates over the escapes in a JSON text: their ranges and their meanings.
 pub(crate) fn escapes(text: &str) -> impl Iterator<Item = (Range<usize>, Unescaped)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -177,8 +177,7 @@ pub(crate) fn escapes(text: &str) -> impl Iterator<Item = (Range<usize>, Unescap
     })
 }
 
-/// Reads the escape at the front, which is two of them where they make a surrogate pair. What JSON does not know stands
-/// for itself.
+/// Reads the escape at the start; a surrogate pair is two of them. An unknown escape means its own character.
 fn read_escape(text: &str) -> (Unescaped, usize) {
     let unit = |at: usize| u16::from_str_radix(text.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
     match char::decode_utf16([0, 6].into_iter().map_while(unit)).next() {
@@ -196,7 +195,7 @@ fn read_escape(text: &str) -> (Unescaped, usize) {
     }
 }
 
-/// Appends a text to `out`, with something else in place of each escape.
+/// Appends a text to `out`, with each escape replaced.
 fn replace_escapes(text: &str, out: &mut String, replace: impl Fn(Unescaped, &mut String)) {
     let mut done = 0;
     for (range, unescaped) in escapes(text) {
@@ -207,7 +206,7 @@ fn replace_escapes(text: &str, out: &mut String, replace: impl Fn(Unescaped, &mu
     out.push_str(&text[done..]);
 }
 
-/// Appends what `JSON.stringify` writes for it.
+/// Appends the form that `JSON.stringify` writes.
 fn write_escape(unescaped: Unescaped, out: &mut String) {
     // Writing to memory cannot fail.
     let _ = match unescaped {
@@ -224,7 +223,7 @@ fn write_escape(unescaped: Unescaped, out: &mut String) {
     };
 }
 
-/// Takes the next value off a list of values with commas, colons and blanks between them.
+/// Takes the next value from a list of values that are separated by commas, colons and white space.
 fn take_value<'a>(rest: &mut &'a str) -> Option<Json<'a>> {
     let start = rest.bytes().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':'))?;
     let text = &rest[start..];
@@ -257,14 +256,14 @@ fn value_length(text: &str) -> usize {
     }
 }
 
-/// The length of the string literal at the front, with both quotes.
+/// Returns the length of the string literal at the start, including both quotes.
 fn string_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 1;
     while let Some(inside) = memchr(b'"', &bytes[at..]) {
         let quote = at + inside;
         let backslashes = bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
-        // An odd number of them escapes the quote.
+        // An odd number of backslashes escapes the quote.
         if backslashes % 2 == 0 {
             return quote + 1;
         }

@@ -1,4 +1,4 @@
-//! Send Instagram direct messages through the HookMyApp gateway, one blocking call a message.
+//! Send Instagram direct messages through the HookMyApp gateway. One blocking call sends one message.
 //!
 //! ```no_run
 //! use hookmyapp::{Client, Delivery, Message};
@@ -11,41 +11,49 @@
 //! let question = Message::text("Track it?").quick_reply("Yes", "TRACK");
 //! if let Err(error) = client.send("8123456789012345", &question) {
 //!     match error.delivery() {
-//!         Delivery::NotSent => println!("safe to try again: {error}"),
-//!         Delivery::Rejected => println!("refused ({:?}): {error}", error.kind()),
-//!         Delivery::Unknown => println!("it may have arrived, do not repeat blindly: {error}"),
+//!         Delivery::NotSent => println!("not sent, a retry is safe: {error}"),
+//!         Delivery::Rejected => println!("rejected ({:?}): {error}", error.kind()),
+//!         Delivery::Unknown => println!("possibly delivered, a retry may deliver it twice: {error}"),
 //!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # The promise
+//! # Delivery
 //!
-//! After every call the program knows what became of the message: accepted (`Ok`), surely not sent, refused,
-//! or possibly delivered ([`Delivery`]). Neither the gateway nor Meta knows an idempotency key, so this library
-//! never repeats a send by itself; [`Error::delivery`] says whether repeating is safe.
+//! Every call returns the delivery of the message: accepted (`Ok`), not sent, rejected, or possibly delivered
+//! ([`Error::delivery`]). The gateway and Meta support no idempotency key, so this library never repeats a send by itself.
+//! [`Delivery`] states whether a retry is safe, and [`Error::scope`] states which other messages are affected.
 //!
-//! # Answering
+//! # Configuration
 //!
-//! Whom to write to comes in a webhook: [`webhook`] checks its signature and reads its events, [`Client::reply`] answers
-//! one, and [`window`] knows until when.
+//! [`Client::from_env`] reads `INSTAGRAM_API_URL` (else `INSTAGRAM_GRAPH_API_URL`), `INSTAGRAM_ACCOUNT_ID` (else
+//! `INSTAGRAM_USER_ID`) and `INSTAGRAM_ACCESS_TOKEN`. [`Config`] has all settings. The features `capi`, `header` and
+//! `quiet` are for the C library; a Rust program needs none of them.
 //!
-//! # Limits
+//! # Webhooks
 //!
-//! A send blocks the calling thread until the answer is there or the time is up ([`Config::timeout`], 80 seconds
-//! unless set). Nothing is printed, and no signal handler, panic hook or logger is installed. The environment is read by
-//! [`Config::from_env`], [`Config::from_env_file`], [`Client::from_env`] and [`Client::new`], and by the system when it
-//! looks up a name. `Client::new` looks at the proxy variables, because ureq does, and uses nothing of them. A program that installs a
-//! logger for the `log` crate and turns on its *trace* level for `ureq_proto` gets the bytes of every request in its
-//! log, the access token among them: leave that target at *debug* or above. The feature `quiet` takes all messages of the
-//! `log` crate out of a release build, those of the program, too; it is meant for the library that C links.
+//! The recipient's id comes from a webhook. [`webhook`] checks its signature and reads its events. [`Client::reply`] answers
+//! an event, and [`window`] calculates until when that is allowed.
+//!
+//! # Behaviour in your process
+//!
+//! - A send blocks the calling thread until the response is complete or the timeout is over ([`Config::timeout`], 80 seconds
+//!   by default). [`Client::drain`] and [`Client::shutdown`] end the sends of a program that stops.
+//! - The library prints nothing and installs no signal handler, panic hook or logger.
+//! - [`Config::from_env`], [`Config::from_env_file`] and [`Client::from_env`] read the environment. [`Client::new`] reads the
+//!   proxy variables, because ureq does, and ignores the result. The system reads the environment in a name lookup.
+//! - A program that installs a logger and enables the *trace* level of `ureq_proto` gets every request in its log, with the
+//!   access token. Leave that target at *debug* or above.
+//! - The feature `quiet` removes all messages of the `log` crate from a release build, those of the program included.
 
 #![deny(unsafe_code, missing_docs)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(feature = "capi")]
+// Its documentation has examples in C, which are no tests of Rust.
+#[cfg(all(feature = "capi", not(doctest)))]
 #[doc(hidden)]
 pub mod capi;
 mod client;
@@ -65,6 +73,11 @@ mod text_parts;
 mod transport;
 pub mod webhook;
 pub mod window;
+
+/// Compiles the example of that page.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/settling.md")]
+mod settling {}
 
 pub use client::Client;
 pub use config::{Config, Warning};

@@ -1,15 +1,15 @@
-//! What can be said: `Message` and its parts.
+//! `Message`: what a program can send, and its parts.
 
 use crate::error::{Error, ErrorKind};
 
-/// What kind of media an attachment is.
+/// The kind of media of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum AttachmentKind {
     /// PNG, JPEG or GIF, up to 8 MB.
     Image = 1,
-    /// MP4, OGG, AVI, MOV or WebM, up to 25 MB; Meta gives itself 75 seconds to fetch it.
+    /// MP4, OGG, AVI, MOV or WebM, up to 25 MB. Meta takes up to 75 seconds to fetch it.
     Video = 2,
     /// AAC, M4A, WAV or MP4, up to 25 MB.
     Audio = 3,
@@ -28,7 +28,7 @@ impl AttachmentKind {
     }
 }
 
-/// Something the account does in a chat (Meta calls it a sender action).
+/// An action of the account in a chat (Meta's sender action).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
@@ -51,14 +51,14 @@ impl Action {
     }
 }
 
-/// What a contact quick reply offers to send back.
+/// The contact data that a quick reply offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum ContactKind {
     /// The phone number of the user's profile.
     Phone = 1,
-    /// The e-mail address of the user's profile.
+    /// The email address of the user's profile.
     Email = 2,
 }
 
@@ -71,12 +71,14 @@ impl ContactKind {
     }
 }
 
-/// Something to send, built once and sent to as many people as wanted, from as many threads.
+/// A message, built once and sent to any number of users, from any number of threads.
 ///
-/// Neither the constructors nor the setters fail: the first mistake is remembered and reported by the send, as
-/// [`ErrorKind::Argument`](crate::ErrorKind::Argument), before anything leaves. Limits that Meta documents are checked
-/// then too: a text is counted in bytes of UTF-8, a title in characters (Unicode scalar values). Nothing is ever cut.
-/// Two messages are equal if they say the same, and if their first mistakes are the same.
+/// Constructors and setters never fail. The first error is stored, and the send reports it as
+/// [`ErrorKind::Argument`](crate::ErrorKind::Argument) before anything is sent. The send also checks the limits that
+/// Meta documents. A text is counted in bytes of UTF-8, a title in characters (Unicode scalar values). Nothing is ever
+/// truncated.
+///
+/// Two messages are equal if their content and their first errors are equal.
 ///
 /// ```
 /// use hookmyapp::{AttachmentKind, Message};
@@ -126,7 +128,7 @@ impl Content {
     }
 }
 
-/// Where media come from.
+/// The source of media.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Url(String),
@@ -155,44 +157,45 @@ pub(crate) struct Card {
 }
 
 impl Message {
-    /// A text of 1 to 1000 bytes of UTF-8. With quick replies it asks a question; with buttons it becomes Meta's
+    /// Creates a text of 1 to 1000 bytes of UTF-8. It accepts quick replies or buttons. With buttons it becomes Meta's
     /// button template, whose text has at most 640 characters.
     pub fn text(text: &str) -> Message {
         Message::new(Content::Text { text: text.to_owned(), quick_replies: Vec::new(), buttons: Vec::new() })
     }
 
-    /// Media that Meta fetches from an absolute `https` (or `http`) URL.
+    /// Creates a message of media that Meta fetches from an absolute `https` or `http` URL.
     pub fn attachment(kind: AttachmentKind, url: &str) -> Message {
         Message::new(Content::Attachment { kind, source: Source::Url(url.to_owned()), is_reusable: false })
     }
 
-    /// Media that were uploaded before or sent with [`Message::reusable`].
+    /// Creates a message of media that were uploaded before or sent with [`Message::reusable`].
     pub fn attachment_id(kind: AttachmentKind, attachment_id: &str) -> Message {
         Message::new(Content::Attachment { kind, source: Source::Id(attachment_id.to_owned()), is_reusable: false })
     }
 
-    /// Several images in one message: add 1 to 10 with [`Message::image`] and [`Message::image_id`].
+    /// Creates a message of several images. Add 1 to 10 with [`Message::image`] and [`Message::image_id`].
     pub fn images() -> Message {
         Message::new(Content::Images(Vec::new()))
     }
 
-    /// The heart sticker.
+    /// Creates the heart sticker.
     pub fn heart() -> Message {
         Message::new(Content::Heart)
     }
 
-    /// A post that belongs to the account, by its media id.
+    /// Creates a message of a post that belongs to the account, by its media id.
     pub fn post(media_id: &str) -> Message {
         Message::new(Content::Post(media_id.to_owned()))
     }
 
-    /// Cards side by side (Meta's generic template): add 1 to 10 with [`Message::card`]. Not shown on desktop.
+    /// Creates a message of cards side by side (Meta's generic template). Add 1 to 10 with [`Message::card`]. Instagram
+    /// does not show them on desktop.
     pub fn cards() -> Message {
         Message::new(Content::Cards(Vec::new()))
     }
 
-    /// A reaction to a message: the word `love` or an emoji. `None` takes the reaction back; another one replaces it.
-    /// Repeating it is harmless, also after [`Delivery::Unknown`](crate::Delivery::Unknown).
+    /// Creates a reaction to a message: the word `love` or an emoji. `None` removes the reaction; another one replaces
+    /// it. Repeating it is harmless, also after [`Delivery::Unknown`](crate::Delivery::Unknown).
     pub fn reaction<'a>(message_id: &str, reaction: impl Into<Option<&'a str>>) -> Message {
         Message::new(Content::Reaction {
             message_id: message_id.to_owned(),
@@ -200,7 +203,7 @@ impl Message {
         })
     }
 
-    /// A sender action: typing on, typing off, or mark seen. Repeating it is harmless, also after
+    /// Creates a sender action: typing on, typing off, or mark seen. Repeating it is harmless, also after
     /// [`Delivery::Unknown`](crate::Delivery::Unknown).
     pub fn action(action: Action) -> Message {
         Message::new(Content::Action(action))
@@ -222,15 +225,15 @@ impl Message {
         self
     }
 
-    /// Adds a quick reply to a text without buttons: at most 13, each with a title of 1 to 20 characters. The payload
-    /// comes back in the webhook when the user taps it; it may be empty.
+    /// Adds a quick reply to a text without buttons: at most 13, each with a title of 1 to 20 characters. When the user
+    /// taps it, the webhook delivers the payload, which may be empty.
     pub fn quick_reply(mut self, title: &str, payload: &str) -> Message {
         self.add_quick_reply(title, payload);
         self
     }
 
-    /// Adds a quick reply that offers the user's own phone number or e-mail address; it counts among the 13. Title
-    /// and payload may be left out.
+    /// Adds a quick reply that offers the user's own phone number or email address. It counts among the 13. Title and
+    /// payload are optional.
     pub fn contact_reply<'a>(
         mut self,
         kind: ContactKind,
@@ -242,7 +245,7 @@ impl Message {
     }
 
     /// Adds a card to [`Message::cards`]: a title and a subtitle of at most 80 characters each, an image, and a link
-    /// that a tap on the card opens. A card with nothing but a title needs a button.
+    /// that a tap on the card opens. A card needs at least one of subtitle, image, link or button besides its title.
     pub fn card<'a>(
         mut self,
         title: &str,
@@ -254,41 +257,42 @@ impl Message {
         self
     }
 
-    /// Adds a button that opens a link, to the text or to the last card: at most 3 buttons each.
+    /// Adds a button that opens a link, to the text or to the last card: at most 3 buttons each. The title must not be
+    /// empty.
     pub fn link_button(mut self, title: &str, url: &str) -> Message {
         self.add_link_button(title, url);
         self
     }
 
-    /// Adds a button whose payload comes back in the webhook, to the text or to the last card: at most 3 buttons
-    /// each. The payload may be empty.
+    /// Adds a button whose payload the webhook delivers, to the text or to the last card: at most 3 buttons each. The
+    /// title must not be empty; the payload may be.
     pub fn postback_button(mut self, title: &str, payload: &str) -> Message {
         self.add_postback_button(title, payload);
         self
     }
 
-    /// Sets Meta's message tag. `HUMAN_AGENT` is the only one on Instagram: a person may answer with it up to 7 days
-    /// after the user's last message, if the app was granted that.
+    /// Sets Meta's message tag. `HUMAN_AGENT` is the only one on Instagram: a person may reply with it up to 7 days
+    /// after the user's last message, if Meta granted that to the app.
     pub fn tag(mut self, tag: &str) -> Message {
         self.set_tag(tag);
         self
     }
 
-    /// Sets Meta's messaging type, such as `RESPONSE` or `MESSAGE_TAG`. Left out unless set, as Instagram's own pages
-    /// do.
+    /// Sets Meta's messaging type, such as `RESPONSE` or `MESSAGE_TAG`. By default it is not sent, as on Instagram's
+    /// own pages.
     pub fn messaging_type(mut self, messaging_type: &str) -> Message {
         self.set_messaging_type(messaging_type);
         self
     }
 
-    /// Shows the message as an inline reply to another one. Meta documents it for accounts that are connected
+    /// Shows the message as an inline reply to another message. Meta documents this for accounts that are connected
     /// through Facebook.
     pub fn reply_to(mut self, message_id: &str) -> Message {
         self.set_reply_to(message_id);
         self
     }
 
-    /// Asks Meta to keep an attachment by URL: the answer then has an
+    /// Asks Meta to store an attachment by URL. The response then contains an
     /// [`attachment_id`](crate::Response::attachment_id) to send it again.
     pub fn reusable(mut self) -> Message {
         self.set_reusable();
@@ -409,12 +413,12 @@ impl Message {
         );
     }
 
-    /// The first mistake is the one to report: later ones often follow from it.
+    /// Stores an error. Only the first is reported: later ones often follow from it.
     pub(crate) fn record_error(&mut self, kind: ErrorKind, message: String) {
         self.first_error.get_or_insert((kind, message));
     }
 
-    /// The mistake that keeps the message from being sent.
+    /// Fails with the stored error, if there is one.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.first_error {
             Some((kind, message)) => Err(Error::new(*kind, message.as_str())),

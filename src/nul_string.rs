@@ -1,15 +1,15 @@
-//! A text that Rust and C share: UTF-8 with one NUL behind it and none inside.
+//! A text that Rust and C share: UTF-8 that ends with a NUL and contains no other.
 
 use std::fmt;
 
 use memchr::memchr;
 
-/// Keeps its trailing NUL, so that a C caller can borrow the same memory.
+/// Stores a trailing NUL, so that a C caller can borrow the same memory.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct NulString(String);
 
 impl NulString {
-    /// A NUL inside is shown as U+FFFD, since C would take it for the end.
+    /// Copies a text. U+FFFD replaces each NUL inside, which C would read as the end.
     pub(crate) fn new(text: impl AsRef<str>) -> NulString {
         let text = text.as_ref();
         let mut owned = String::with_capacity(text.len() + 1);
@@ -22,7 +22,7 @@ impl NulString {
         NulString(owned)
     }
 
-    /// Good for as long as the text is.
+    /// The pointer is valid as long as this text.
     #[cfg(feature = "capi")]
     pub(crate) fn as_ptr(&self) -> *const std::ffi::c_char {
         self.0.as_ptr().cast()

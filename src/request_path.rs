@@ -1,11 +1,11 @@
-//! The path of a GET: what may be asked for behind the base URL.
+//! Checks the path of a GET below the base URL.
 
 use crate::error::Error;
 
-/// Servers and proxies reject longer ones at about twice this length.
+/// Servers and proxies reject paths of about twice this length.
 const MAX_PATH: usize = 4096;
 
-/// Refuses what could leave the gateway's own paths, or show the token in a log.
+/// Rejects a path that could leave the gateway's own paths or expose the token in a log.
 pub(crate) fn check_path(path: &str) -> Result<(), Error> {
     let (before_query, query) = path.split_once('?').unwrap_or((path, ""));
     let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");

@@ -1,14 +1,14 @@
-//! What the gateway answered: ids, Meta's words, pauses and the raw body.
+//! `Response`: ids, error details, wait times and the raw body that the gateway returned.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::nul_string::NulString;
 
-/// What the gateway answered, whether it accepted or refused.
+/// The response of the gateway, whether it accepted or rejected the message.
 ///
-/// An answer that accepts has a [`message_id`](Response::message_id), except for sender actions, reactions, uploads
-/// and odd answers. The other accessors say what came and are empty where nothing did.
+/// The response to an accepted message contains a [`message_id`](Response::message_id), except for sender actions,
+/// reactions, uploads and unusual responses. Every accessor returns `None` if the response does not contain the value.
 #[derive(Clone)]
 pub struct Response {
     pub(crate) http_status: u16,
@@ -23,79 +23,80 @@ pub struct Response {
     pub(crate) trace_id: Option<NulString>,
     pub(crate) retry_after: Option<u32>,
     pub(crate) usage_percent: Option<u32>,
-    /// With a NUL behind it, for C.
+    /// Ends with a NUL, for C.
     pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    /// The HTTP status, such as 200.
+    /// Returns the HTTP status, such as 200.
     pub fn http_status(&self) -> u16 {
         self.http_status
     }
 
-    /// The id of the message that was sent. Opaque; of any length.
+    /// Returns the id of the message that was sent. It is opaque and of any length.
     pub fn message_id(&self) -> Option<&str> {
         self.message_id.as_ref().map(NulString::as_str)
     }
 
-    /// The id of the user that it was sent to.
+    /// Returns the id of the user that the message was sent to.
     pub fn recipient_id(&self) -> Option<&str> {
         self.recipient_id.as_ref().map(NulString::as_str)
     }
 
-    /// The id under which uploaded or reusable media can be sent again.
+    /// Returns the id with which uploaded or reusable media can be sent again.
     pub fn attachment_id(&self) -> Option<&str> {
         self.attachment_id.as_ref().map(NulString::as_str)
     }
 
-    /// Meta's error code, such as 10.
+    /// Returns Meta's error code, such as 10.
     pub fn meta_code(&self) -> Option<i32> {
         self.meta_code
     }
 
-    /// Meta's error subcode, such as 2534022.
+    /// Returns Meta's error subcode, such as 2534022.
     pub fn meta_subcode(&self) -> Option<i32> {
         self.meta_subcode
     }
 
-    /// The gateway's own error code, such as `SESSION_WINDOW_CLOSED`.
+    /// Returns the gateway's own error code, such as `SESSION_WINDOW_CLOSED`.
     pub fn gateway_code(&self) -> Option<&str> {
         self.gateway_code.as_ref().map(NulString::as_str)
     }
 
-    /// Meta's or the gateway's own words about an error, as they came.
+    /// Returns Meta's or the gateway's error message, unmodified.
     pub fn error_message(&self) -> Option<&str> {
         self.error_message.as_ref().map(NulString::as_str)
     }
 
-    /// Meta's words about an error that are meant for people (`error_user_msg`).
+    /// Returns Meta's human-readable error message (`error_user_msg`).
     pub fn user_message(&self) -> Option<&str> {
         self.user_message.as_ref().map(NulString::as_str)
     }
 
-    /// The id that Meta's support asks for (`fbtrace_id`).
+    /// Returns the id that Meta's support asks for (`fbtrace_id`).
     pub fn trace_id(&self) -> Option<&str> {
         self.trace_id.as_ref().map(NulString::as_str)
     }
 
-    /// How long to wait before the next call, in whole seconds: what `Retry-After` says, else the longest time that
-    /// the usage headers name.
+    /// Returns how long to wait before the next call, in whole seconds: the value of `Retry-After`, else the longest
+    /// time in Meta's usage headers.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    /// How much of Meta's limits is used up, in percent: the highest figure of all usage headers.
+    /// Returns how much of Meta's limits is used, in percent: the highest value of all usage headers.
     pub fn usage_percent(&self) -> Option<u32> {
         self.usage_percent
     }
 
-    /// The body, byte for byte as it came. Of a body longer than 64 KiB the first 64 KiB.
+    /// Returns the body, unmodified. A body longer than 64 KiB, or 1 MiB for [`Client::get`](crate::Client::get), is
+    /// truncated to that length.
     pub fn body(&self) -> &[u8] {
         &self.body[..self.body.len() - 1]
     }
 }
 
-/// The numbers alone: a text may repeat what was sent, the access token among it.
+/// Shows the numbers only: a text may repeat what was sent, including the access token.
 impl fmt::Debug for Response {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,22 +1,22 @@
-//! `text_parts`: cuts a long text into parts that each fit one message.
+//! `text_parts`: splits a long text into parts that each fit one message.
 
 use std::iter::FusedIterator;
 
 /// The most bytes of UTF-8 that a text message may have (Meta's limit).
 const MAX_PART: usize = 1000;
-/// How many characters a cut may move back to keep characters together that are drawn as one.
+/// How many characters a split may move back to keep characters together that are displayed as one.
 const MAX_STEPS_BACK: usize = 32;
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
 
-/// Cuts a text into parts that each fit one message: 1 to 1000 bytes of UTF-8.
+/// Splits a text into parts that each fit one message: 1 to 1000 bytes of UTF-8.
 ///
-/// Nothing is lost: the parts, one after the other, are the text. A part ends after a blank line, else after a line
-/// break, else after a space, if there is one in its second half. Else it ends between two characters, but not inside
-/// an emoji of several characters, inside a flag, or before an accent. In scripts without spaces (Chinese, Japanese,
-/// Thai) a word may be cut.
+/// Nothing is lost: the concatenated parts are the text. A part ends after an empty line, else after a line break, else
+/// after a space, if there is one in its second half. Otherwise it ends between two characters, but not inside an emoji
+/// of several characters, inside a flag, or before an accent. In scripts without spaces (Chinese, Japanese, Thai) a
+/// word may be split.
 ///
-/// Nothing is sent. Each part is a send of its own with a verdict of its own: stop at the first that is not accepted, and
-/// send from there on later.
+/// This function sends nothing. Each part needs its own send, with its own outcome. Stop at the first part that is not
+/// accepted, and continue from there later.
 ///
 /// ```
 /// let text = "word ".repeat(500);
@@ -43,7 +43,7 @@ impl<'a> Iterator for TextParts<'a> {
 
 impl FusedIterator for TextParts<'_> {}
 
-/// The length of the first part in bytes: 1 to 1000, and 0 for an empty text.
+/// Returns the length of the first part in bytes: 1 to 1000, or 0 for an empty text.
 pub(crate) fn part_length(text: &str) -> usize {
     if text.len() <= MAX_PART {
         return text.len();
@@ -60,19 +60,19 @@ pub(crate) fn part_length(text: &str) -> usize {
     after("\n\n").or_else(|| after("\n")).or_else(after_space).unwrap_or_else(|| between_characters(text, longest))
 }
 
-/// The no-break spaces keep the words around them together.
+/// Returns whether a line may break at this space. No-break spaces keep the words around them together.
 fn is_breaking_space(character: char) -> bool {
     character.is_whitespace() && !matches!(character, '\u{A0}' | '\u{2007}' | '\u{202F}')
 }
 
-/// The last place at or before `longest` where two characters are not drawn as one, within a few steps.
+/// Returns the last position at or before `longest` that does not split a displayed character, within a few steps.
 fn between_characters(text: &str, longest: usize) -> usize {
     let ends = text[..longest].char_indices().rev().map(|(start, _)| start);
     let mut places = std::iter::once(longest).chain(ends).take(MAX_STEPS_BACK + 1).filter(|at| *at > 0);
     places.find(|at| !is_joined(text, *at)).unwrap_or(longest)
 }
 
-/// Whether the characters on both sides of this place are drawn as one.
+/// Returns whether the characters on both sides of this position are displayed as one.
 fn is_joined(text: &str, at: usize) -> bool {
     let (before, after) = text.split_at(at);
     let (Some(last), Some(first)) = (before.chars().next_back(), after.chars().next()) else {
@@ -91,8 +91,9 @@ fn is_flag_letter(character: char) -> bool {
     matches!(character, '\u{1F1E6}'..='\u{1F1FF}')
 }
 
-/// Whether a character is drawn on the one before it: accents, vowel signs, joiners, variation selectors, skin tones and
-/// tags. The commonest blocks of Unicode 16; a mark of a rarer script may begin a part.
+/// Returns whether a character is displayed on the one before it: accents, vowel signs, joiners, variation selectors,
+/// skin tones and tags. The list contains the most common blocks of Unicode 16; a mark of a rarer script may begin a
+/// part.
 fn is_mark(character: char) -> bool {
     matches!(character,
         '\u{300}'..='\u{36F}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5BD}' | '\u{5BF}' | '\u{5C1}' | '\u{5C2}'

@@ -1,17 +1,17 @@
-//! The 24-hour window: until when a user may be answered, in milliseconds since 1970.
+//! Computes the 24-hour window in which a user may be sent messages, in milliseconds since 1970.
 //!
-//! A message from the user, a tap on a button, a reaction or an ig.me link opens the window or renews it
-//! ([`Event::opens_window`](crate::webhook::Event::opens_window)); while it is open, anything may be sent. After it a
-//! person, not a program, may answer with the tag `HUMAN_AGENT` ([`Message::tag`](crate::Message::tag)) for up to
-//! 7 days, if Meta granted that to the app.
+//! A message from the user, a tap on a button, a reaction or an ig.me link opens or renews the window
+//! ([`Event::opens_window`](crate::webhook::Event::opens_window)). While it is open, every kind of message is allowed.
+//! Afterwards a person, not a program, may reply with the tag `HUMAN_AGENT` ([`Message::tag`](crate::Message::tag)) for
+//! up to 7 days, if Meta granted that to the app.
 //!
-//! These are plain additions, for deciding what to try and when. Instagram, not this library, has the last word: its
-//! clock decides, and it knows of messages that never reached this program. A send after the end is refused with
-//! [`ErrorKind::WindowClosed`](crate::ErrorKind::WindowClosed); nothing here keeps a program from trying.
+//! These functions only add; they help to decide what to send and when. Instagram decides by its own clock, and about
+//! messages that never reached this program. It rejects a send after the end with
+//! [`ErrorKind::WindowClosed`](crate::ErrorKind::WindowClosed). The library itself rejects no send for this reason.
 
 const HOUR: u64 = 60 * 60 * 1000;
 
-/// When the 24-hour window closes that the user's last message opened.
+/// Returns when the 24-hour window closes that the user's last message opened.
 ///
 /// ```
 /// use hookmyapp::window;
@@ -22,7 +22,7 @@ pub fn closes_at(last_inbound_ms: u64) -> u64 {
     last_inbound_ms.saturating_add(24 * HOUR)
 }
 
-/// When the 7 days end in which a person may answer with the tag `HUMAN_AGENT`.
+/// Returns when the 7 days end in which a person may reply with the tag `HUMAN_AGENT`.
 ///
 /// ```
 /// use hookmyapp::window;

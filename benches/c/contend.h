@@ -1,7 +1,7 @@
-/* The loop of the C programs: sends once, says "ready", and then sends so often as each line of standard input asks. */
+/* The loop of the C programs: sends once, says "ready", and then sends so often as each line of standard input asks:
+ * "sends N" after one that wakes the server, "one" at once. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,16 +12,17 @@
 struct task {
     char base_url[64];
     const char *ca_file; /* NULL without TLS */
-    char text[1001];
+    char text[101];      /* about the length of a usual message */
 };
 
 static int read_task(struct task *task, int argc, char **argv)
 {
     static const char words[] = "Your parcel leaves tomorrow. ";
-    int length, at;
+    const int length = (int)sizeof task->text - 1;
+    int at;
 
-    if (argc != 4 || (length = atoi(argv[3])) >= (int)sizeof task->text) {
-        fprintf(stderr, "usage: %s ADDRESS CA_FILE TEXT_LENGTH\n", argv[0]);
+    if (argc != 3) {
+        fprintf(stderr, "usage: %s ADDRESS CA_FILE\n", argv[0]);
         return 0;
     }
     task->ca_file = argv[2][0] == '\0' ? NULL : argv[2];
@@ -51,9 +52,9 @@ static int contend(int (*send_one)(void *), void *sender)
     puts("ready");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin) != NULL) {
-        if (sscanf(line, "sends %ld", &sends) != 1)
-            return 1;
-        if (send_one(sender) != 0)
+        if (strcmp(line, "one\n") == 0)
+            sends = 1;
+        else if (sscanf(line, "sends %ld", &sends) != 1 || send_one(sender) != 0)
             return 1;
         start = now();
         while (sends-- > 0)

@@ -1,4 +1,4 @@
-//! A contender's process (`contend NAME ADDRESS CA_FILE TEXT_LENGTH`): sends once, says "ready", and then does what
+//! A contender's process (`contend NAME ADDRESS CA_FILE`): sends once, says "ready", and then does what
 //! standard input asks, one line of answer for each line.
 
 use std::io::{self, Write};
@@ -10,12 +10,8 @@ use super::allocator::count;
 use super::contenders::{Contender, Sender, Task, contender};
 
 pub fn run(arguments: &[String]) {
-    let [name, address, ca_file, text_length] = arguments else { panic!("contend NAME ADDRESS CA_FILE TEXT_LENGTH") };
-    let task = Task {
-        address: address.parse().unwrap(),
-        ca_file: (!ca_file.is_empty()).then(|| ca_file.into()),
-        text_length: text_length.parse().unwrap(),
-    };
+    let [name, address, ca_file] = arguments else { panic!("contend NAME ADDRESS CA_FILE") };
+    let task = Task { address: address.clone(), ca_file: (!ca_file.is_empty()).then(|| ca_file.into()) };
     let contender = contender(name, task.clone());
     let mut sender = contender.sender();
     sender();
@@ -24,7 +20,12 @@ pub fn run(arguments: &[String]) {
         let words: Vec<&str> = line.split(' ').collect();
         let number = |at: usize| words[at].parse::<usize>().unwrap();
         say(match words[0] {
-            "sends" => nanoseconds(time(number(1), &mut sender)),
+            "sends" => {
+                // Wakes the server.
+                sender();
+                nanoseconds(time(number(1), &mut sender))
+            }
+            "one" => nanoseconds(time(1, &mut sender)),
             "threads" => nanoseconds(threads(&*contender, number(1), number(2))),
             "bursts" => nanoseconds(bursts(&*contender, number(1), number(2))),
             "allocations" => {
@@ -32,7 +33,6 @@ pub fn run(arguments: &[String]) {
                 format!("{} {}", count.allocations, count.bytes)
             }
             "connections" => held_connections(name, &task, number(1)).to_string(),
-            "clients" => held_clients(name, &task, number(1)).to_string(),
             other => panic!("cannot do {other}"),
         });
     }
@@ -47,9 +47,7 @@ fn nanoseconds(time: Duration) -> String {
     time.as_nanos().to_string()
 }
 
-/// Time for so many sends, after one that wakes the server.
 fn time(sends: usize, sender: &mut Sender<'_>) -> Duration {
-    sender();
     let start = Instant::now();
     (0..sends).for_each(|_| sender());
     start.elapsed()
@@ -110,20 +108,6 @@ fn held_connections(name: &str, task: &Task, connections: usize) -> i64 {
             }
         });
         senders
-    });
-    count.held
-}
-
-/// Bytes that so many contenders with one connection each hold.
-fn held_clients(name: &str, task: &Task, clients: usize) -> i64 {
-    // A sender borrows from its contender, so that both stay until the process ends.
-    let make = |_| contender(name, task.clone());
-    let (_, count) = count(|| {
-        for _ in 0..clients {
-            let mut sender = Box::leak(make(())).sender();
-            sender();
-            std::mem::forget(sender);
-        }
     });
     count.held
 }

@@ -2,13 +2,13 @@
 
 use std::ffi::{CString, c_char};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookmyapp::capi::client::{hma_client, hma_client_free, hma_client_new, hma_send_json, hma_send_text};
+use hookmyapp::capi::client::{hma_client, hma_client_free, hma_client_new, hma_send_text};
 use hookmyapp::capi::config::{hma_config_new, hma_config_set_ca_file, hma_config_set_keep_alive};
 use hookmyapp::capi::response::{hma_response_free, hma_response_message_id};
 use hookmyapp::capi::status::HMA_OK;
@@ -23,18 +23,18 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 const ACCOUNT: &str = "17841450000000017";
 const TOKEN: &str = "hmat_live_0000EXAMPLE0000";
 const RECIPIENT: &str = "8123456789012345";
-/// The longest text that Instagram takes; what is longer goes as JSON made by the caller.
-const LONGEST_TEXT: usize = 1000;
+/// About the length of a usual message.
+const TEXT_LENGTH: usize = 100;
 /// Between two rounds of one contender all the others have theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(600);
 
-/// Where a contender sends to, and how much.
+/// Where a contender sends to.
 #[derive(Clone)]
 pub struct Task {
-    pub address: SocketAddr,
+    /// Host and port.
+    pub address: String,
     /// TLS if there is one.
     pub ca_file: Option<PathBuf>,
-    pub text_length: usize,
 }
 
 impl Task {
@@ -46,14 +46,10 @@ impl Task {
     fn url(&self) -> String {
         format!("{}/{ACCOUNT}/messages", self.base_url())
     }
+}
 
-    fn text(&self) -> String {
-        "Your parcel leaves tomorrow. ".chars().cycle().take(self.text_length).collect()
-    }
-
-    fn body(&self) -> String {
-        format!(r#"{{"recipient":{{"id":"{RECIPIENT}"}},"message":{{"text":"{}"}}}}"#, self.text())
-    }
+fn text() -> String {
+    "Your parcel leaves tomorrow. ".chars().cycle().take(TEXT_LENGTH).collect()
 }
 
 /// Sends one message and waits for the answer; panics if that is not the one expected.
@@ -67,10 +63,13 @@ pub trait Contender: Sync {
 /// The contender of this name.
 pub fn contender(name: &str, task: Task) -> Box<dyn Contender> {
     match name {
-        "bare" => Box::new(Bare::new(task)),
+        "bare" => Box::new(Bare::new(task, false)),
+        "bare-connecting" => Box::new(Bare::new(task, true)),
         "ureq" => Box::new(PlainUreq::new(task, None)),
         "ureq-timeout" => Box::new(PlainUreq::new(task, Some(Duration::from_secs(80)))),
-        "rust" => Box::new(Ours::new(task)),
+        "rust" => Box::new(Ours::new(task, Some(KEEP_ALIVE))),
+        "rust-defaults" => Box::new(Ours::new(task, None)),
+        "rust-4-seconds" => Box::new(Ours::new(task, Some(Duration::from_secs(4)))),
         "functions" => Box::new(OurFunctions::new(task)),
         other => panic!("there is no contender {other}"),
     }
@@ -79,13 +78,19 @@ pub fn contender(name: &str, task: Task) -> Box<dyn Contender> {
 /// The limit: bytes made before, one write, one read; over rustls where there is TLS.
 struct Bare {
     request: Vec<u8>,
-    address: SocketAddr,
+    address: String,
     tls: Option<Arc<ClientConfig>>,
+    /// Opens a connection for each send.
+    is_connecting: bool,
 }
 
+trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
+
 impl Bare {
-    fn new(task: Task) -> Bare {
-        let body = task.body();
+    fn new(task: Task, is_connecting: bool) -> Bare {
+        let body = format!(r#"{{"recipient":{{"id":"{RECIPIENT}"}},"message":{{"text":"{}"}}}}"#, text());
         let head = format!(
             "POST /meta/v25.0/{ACCOUNT}/messages HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {TOKEN}\r\n\
              content-type: application/json\r\naccept: application/json\r\nuser-agent: hookmyapp/0.1.0\r\n\
@@ -100,20 +105,25 @@ impl Bare {
             let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
             Arc::new(config.with_root_certificates(roots).with_no_client_auth())
         });
-        Bare { request: (head + &body).into_bytes(), address: task.address, tls }
+        Bare { request: (head + &body).into_bytes(), address: task.address, tls, is_connecting }
+    }
+
+    fn connect(&self) -> Box<dyn Stream> {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let Some(config) = &self.tls else { return Box::new(stream) };
+        let name = ServerName::from(stream.peer_addr().unwrap().ip());
+        Box::new(StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), stream))
     }
 }
 
 impl Contender for Bare {
     fn sender(&self) -> Sender<'_> {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_nodelay(true).unwrap();
         let mut answer = vec![0; 16 << 10];
-        let Some(config) = &self.tls else {
-            return Box::new(move || exchange(&mut stream, &self.request, &mut answer));
-        };
-        let name = ServerName::from(self.address.ip());
-        let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), stream);
+        if self.is_connecting {
+            return Box::new(move || exchange(&mut self.connect(), &self.request, &mut answer));
+        }
+        let mut stream = self.connect();
         Box::new(move || exchange(&mut stream, &self.request, &mut answer))
     }
 }
@@ -153,7 +163,7 @@ impl PlainUreq {
 
 impl Contender for PlainUreq {
     fn sender(&self) -> Sender<'_> {
-        let (url, bearer, text) = (self.task.url(), format!("Bearer {TOKEN}"), self.task.text());
+        let (url, bearer, text) = (self.task.url(), format!("Bearer {TOKEN}"), text());
         Box::new(move || {
             let body = json!({"recipient": {"id": RECIPIENT}, "message": {"text": text}}).to_string();
             let mut answer = self
@@ -173,28 +183,26 @@ impl Contender for PlainUreq {
 struct Ours {
     client: Client,
     text: String,
-    body: String,
 }
 
 impl Ours {
-    fn new(task: Task) -> Ours {
-        let mut config = Config::new(&task.base_url(), ACCOUNT, TOKEN).keep_alive(KEEP_ALIVE);
+    fn new(task: Task, keep_alive: Option<Duration>) -> Ours {
+        let mut config = Config::new(&task.base_url(), ACCOUNT, TOKEN);
+        if let Some(keep_alive) = keep_alive {
+            config = config.keep_alive(keep_alive);
+        }
         if let Some(ca_file) = &task.ca_file {
             config = config.ca_file(ca_file);
         }
-        Ours { client: Client::new(&config).unwrap(), text: task.text(), body: task.body() }
+        Ours { client: Client::new(&config).unwrap(), text: text() }
     }
 }
 
 impl Contender for Ours {
     fn sender(&self) -> Sender<'_> {
         Box::new(|| {
-            let sent = if self.text.len() <= LONGEST_TEXT {
-                self.client.send_text(RECIPIENT, &self.text)
-            } else {
-                self.client.send_json(&self.body)
-            };
-            assert!(sent.unwrap().message_id().is_some());
+            let sent = self.client.send_text(RECIPIENT, &self.text).unwrap();
+            assert!(sent.message_id().is_some());
         })
     }
 }
@@ -204,7 +212,6 @@ struct OurFunctions {
     client: *mut hma_client,
     recipient: CString,
     text: CString,
-    body: CString,
 }
 
 // SAFETY: the header promises that any number of threads may send through one client at once.
@@ -224,7 +231,7 @@ impl OurFunctions {
             hma_client_new(Some(&config), &mut client, &mut error)
         };
         assert_eq!(status, HMA_OK);
-        OurFunctions { client, recipient: owned(RECIPIENT), text: owned(&task.text()), body: owned(&task.body()) }
+        OurFunctions { client, recipient: owned(RECIPIENT), text: owned(&text()) }
     }
 
     fn send(&self) {
@@ -232,11 +239,7 @@ impl OurFunctions {
         // SAFETY: the client lives as long as `self`, the texts end with NUL, and the response is freed once.
         unsafe {
             let client = Some(&*self.client);
-            let status = if self.text.as_bytes().len() <= LONGEST_TEXT {
-                hma_send_text(client, self.recipient.as_ptr(), self.text.as_ptr(), &mut response, &mut error)
-            } else {
-                hma_send_json(client, self.body.as_ptr(), &mut response, &mut error)
-            };
+            let status = hma_send_text(client, self.recipient.as_ptr(), self.text.as_ptr(), &mut response, &mut error);
             assert_eq!(status, HMA_OK);
             assert!(!hma_response_message_id(Some(&*response)).is_null());
             hma_response_free(Some(Box::from_raw(response)));

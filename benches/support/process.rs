@@ -38,6 +38,13 @@ impl Running {
         self.ask(order).parse::<f64>().unwrap() / 1000.0 / sends as f64
     }
 
+    /// Sockets that the process has open.
+    pub fn sockets(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().flatten();
+        let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// A line of the kernel's account of the process, in KiB.
     pub fn memory(&self, name: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -131,29 +138,75 @@ pub fn spin() {
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
 }
 
+/// What the server saw since it was last asked.
+pub struct Traffic {
+    pub connections: usize,
+    /// How many of them resumed a TLS session.
+    pub resumed: usize,
+    /// Bytes below TLS.
+    pub received: f64,
+    pub sent: f64,
+}
+
 pub struct Server {
     process: Running,
     plain: String,
     tls: String,
+    /// Resumes no TLS session.
+    fresh_tls: String,
     ca_file: String,
+}
+
+/// What a contender connects to.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Port {
+    Plain,
+    Tls,
+    /// TLS that resumes no session.
+    FreshTls,
+    /// `localhost`, with a first address that may be dead.
+    Name,
+}
+
+impl Port {
+    pub fn is_tls(self) -> bool {
+        matches!(self, Port::Tls | Port::FreshTls)
+    }
+
+    pub fn scheme(self) -> &'static str {
+        if self.is_tls() { "TLS" } else { "plain" }
+    }
 }
 
 impl Server {
     pub fn start(place: Place) -> Server {
         let mut process = Running::start(&mut placed(role("serve"), place));
         let line = process.line();
-        let mut words = line.splitn(3, ' ').map(str::to_owned);
-        let (plain, tls, ca_file) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
-        Server { process, plain, tls, ca_file }
+        let mut words = line.splitn(4, ' ').map(str::to_owned);
+        let mut word = || words.next().unwrap();
+        let (plain, tls, fresh_tls, ca_file) = (word(), word(), word(), word());
+        Server { process, plain, tls, fresh_tls, ca_file }
     }
 
     pub fn delay(&mut self, milliseconds: u64) {
         self.process.ask(&format!("delay {milliseconds}"));
     }
 
-    /// Connections since the last time.
-    pub fn connections(&mut self) -> usize {
-        self.process.ask("connections").parse().unwrap()
+    /// The line that every answer has about the life of its connection; empty for none.
+    pub fn announce(&mut self, line: &str) {
+        self.process.ask(&format!("announce {line}"));
+    }
+
+    pub fn traffic(&mut self) -> Traffic {
+        let line = self.process.ask("traffic");
+        let mut figures = line.split(' ').map(|figure| figure.parse::<usize>().unwrap());
+        let mut figure = || figures.next().unwrap();
+        Traffic { connections: figure(), resumed: figure(), received: figure() as f64, sent: figure() as f64 }
+    }
+
+    /// The port without TLS.
+    pub fn plain_port(&self) -> u16 {
+        self.plain.parse().unwrap()
     }
 }
 
@@ -161,7 +214,10 @@ impl Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     Bare,
+    BareConnecting,
     Rust,
+    RustDefaults,
+    RustFourSeconds,
     Functions,
     Program,
     FastProgram,
@@ -175,7 +231,11 @@ impl Who {
         match self {
             Who::Bare if is_tls => "bare socket with rustls",
             Who::Bare => "bare socket",
+            Who::BareConnecting if is_tls => "bare socket with rustls",
+            Who::BareConnecting => "bare socket",
             Who::Rust => "hookmyapp, Rust",
+            Who::RustDefaults => "hookmyapp, Rust, default settings",
+            Who::RustFourSeconds => "hookmyapp, Rust, keeps connections for 4 s",
             Who::Functions => "hookmyapp, C functions from Rust",
             Who::Program => "hookmyapp, C program",
             Who::FastProgram => "hookmyapp, C program, OPT_LEVEL=3",
@@ -201,11 +261,13 @@ impl Who {
         self.program().is_none_or(|program| program.is_file())
     }
 
-    /// The command that sends texts of this length.
-    pub fn command(self, server: &Server, is_tls: bool, text_length: usize) -> Command {
+    pub fn command(self, server: &Server, port: Port) -> Command {
         let name = match self {
             Who::Bare => "bare",
+            Who::BareConnecting => "bare-connecting",
             Who::Rust => "rust",
+            Who::RustDefaults => "rust-defaults",
+            Who::RustFourSeconds => "rust-4-seconds",
             Who::Functions => "functions",
             Who::Ureq => "ureq",
             Who::UreqTimeout => "ureq-timeout",
@@ -219,15 +281,19 @@ impl Who {
                 command
             }
         };
-        let port = if is_tls { &server.tls } else { &server.plain };
-        let ca_file = if is_tls { server.ca_file.as_str() } else { "" };
-        command.args([format!("127.0.0.1:{port}"), ca_file.to_owned(), text_length.to_string()]);
+        let address = match port {
+            Port::Plain => format!("127.0.0.1:{}", server.plain),
+            Port::Tls => format!("127.0.0.1:{}", server.tls),
+            Port::FreshTls => format!("127.0.0.1:{}", server.fresh_tls),
+            Port::Name => format!("localhost:{}", server.plain),
+        };
+        command.args([address.as_str(), if port.is_tls() { &server.ca_file } else { "" }]);
         command
     }
 
     /// A contender that has its connection.
-    pub fn start(self, server: &Server, is_tls: bool, text_length: usize) -> Running {
-        ready(&mut self.command(server, is_tls, text_length))
+    pub fn start(self, server: &Server, port: Port) -> Running {
+        ready(&mut self.command(server, port))
     }
 }
 
@@ -235,6 +301,22 @@ pub fn ready(command: &mut Command) -> Running {
     let mut process = Running::start(command);
     assert_eq!(process.line(), "ready");
     process
+}
+
+/// The part of all processors, in percent, that other programs take while this one rests for a second.
+pub fn load() -> f64 {
+    // Ticks in which something ran, and all ticks; those in which the processor rested are the fourth and fifth.
+    let ticks = || {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<f64> = line.split_whitespace().skip(1).take(8).filter_map(|word| word.parse().ok()).collect();
+        let all: f64 = ticks.iter().sum();
+        (all - ticks.iter().skip(3).take(2).sum::<f64>(), all)
+    };
+    let before = ticks();
+    thread::sleep(Duration::from_secs(1));
+    let after = ticks();
+    100.0 * (after.0 - before.0) / (after.1 - before.1).max(1.0)
 }
 
 /// Time from the start of the process to its first answer.

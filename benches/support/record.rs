@@ -1,4 +1,4 @@
-//! The machine that was measured on, and the page that keeps the last run.
+//! The machine that was measured on, and the files that keep a run.
 
 use std::env;
 use std::fs;
@@ -7,24 +7,20 @@ use std::process::Command;
 
 use super::picture;
 use super::process::{self, Who};
-use super::report::Report;
-
-const BEGIN: &str = "<!-- What follows is written by HMA_BENCH_RECORD=1 make bench. -->\n";
-const END: &str = "<!-- End of what is written. -->";
+use super::report::{self, Report};
 
 pub fn say_machine(report: &mut Report) {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("an unknown processor");
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     report.say(&format!(
-        "{} x {}, {}, {}; hookmyapp {}, {}; load when it began: {}",
+        "{} x {}, {}, {}; hookmyapp {}, {}; other programs take {} % of the processors",
         process::processors(),
         model.trim_matches(['\t', ':', ' ']),
         said(Command::new("uname").arg("-sr")),
         said(Command::new(env::var_os("RUSTC").unwrap_or("rustc".into())).arg("--version")),
         env!("CARGO_PKG_VERSION"),
         libcurl(),
-        load.split(' ').next().unwrap_or_default(),
+        report::number(process::load()),
     ));
     if !process::can_place() {
         report.say("Server and contenders were not kept apart: that takes two processors and `taskset`.");
@@ -55,13 +51,11 @@ fn libcurl() -> String {
     }
 }
 
-/// Puts the run into `benches/README.md`, and its picture beside that.
-pub fn write(report: &Report) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
-    let page = folder.join("README.md");
-    let text = fs::read_to_string(&page).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the page has a place for the run");
-    let (_, after) = rest.split_once(END).expect("the page has a place for the run");
-    fs::write(&page, format!("{before}{BEGIN}\n{}\n{END}{after}", report.text.trim())).unwrap();
-    fs::write(folder.join("time-a-send.svg"), picture::bars(&report.times)).unwrap();
+/// Writes the run to this file, and its picture beside the benchmarks, if the run has the times for it.
+pub fn write(report: &Report, file: &Path) {
+    fs::write(file, format!("# Results of `make bench`\n\n{}\n", report.text.trim())).unwrap();
+    if !report.times.is_empty() {
+        let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/time-a-send.svg");
+        fs::write(picture, picture::bars(&report.times)).unwrap();
+    }
 }

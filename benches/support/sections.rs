@@ -1,13 +1,11 @@
 //! The measurements, one function each.
 
-use std::collections::HashMap;
-
-use super::process::{self, Place, Running, Server, Who};
+use super::process::{self, Place, Port, Running, Server, Who};
 use super::report::{Report, number, optional};
 use super::statistics::{Ratio, median};
 
-/// About the length of a usual message.
-const USUAL_TEXT: usize = 100;
+/// Both ways to send.
+const PORTS: [Port; 2] = [Port::Plain, Port::Tls];
 const ALL: [Who; 8] =
     [Who::Bare, Who::Rust, Who::Functions, Who::Program, Who::FastProgram, Who::Ureq, Who::UreqTimeout, Who::Libcurl];
 
@@ -18,24 +16,20 @@ pub struct Effort {
 }
 
 impl Effort {
-    fn of(self, quick: usize, full: usize) -> usize {
+    pub fn of(self, quick: usize, full: usize) -> usize {
         if self.is_quick { quick } else { full }
     }
 }
 
-fn there(all: &[Who]) -> Vec<Who> {
+pub fn there(all: &[Who]) -> Vec<Who> {
     all.iter().copied().filter(|who| who.is_there()).collect()
 }
 
-fn scheme(is_tls: bool) -> &'static str {
-    if is_tls { "TLS" } else { "plain" }
-}
-
 /// Values of every contender, one for each round. The contenders take turns.
-struct Rounds(Vec<(Who, Vec<f64>)>);
+pub struct Rounds(Vec<(Who, Vec<f64>)>);
 
 impl Rounds {
-    fn run<C>(contenders: &mut [(Who, C)], rounds: usize, mut measure: impl FnMut(&mut C) -> f64) -> Rounds {
+    pub fn run<C>(contenders: &mut [(Who, C)], rounds: usize, mut measure: impl FnMut(&mut C) -> f64) -> Rounds {
         let mut values: Vec<(Who, Vec<f64>)> = contenders.iter().map(|(who, _)| (*who, Vec::new())).collect();
         for _ in 0..rounds {
             for ((_, contender), (_, values)) in contenders.iter_mut().zip(&mut values) {
@@ -45,7 +39,7 @@ impl Rounds {
         Rounds(values)
     }
 
-    fn of(&self, wanted: Who) -> Option<&[f64]> {
+    pub fn of(&self, wanted: Who) -> Option<&[f64]> {
         self.0.iter().find(|(who, _)| *who == wanted).map(|(_, values)| values.as_slice())
     }
 
@@ -53,7 +47,7 @@ impl Rounds {
         Some(Ratio::of(self.of(who)?, self.of(to)?))
     }
 
-    fn median_ratio(&self, who: Who, to: Who) -> Option<f64> {
+    pub fn median_ratio(&self, who: Who, to: Who) -> Option<f64> {
         self.ratio(who, to).map(|ratio| ratio.median)
     }
 
@@ -79,37 +73,37 @@ impl Rounds {
 
 /// One thread, one kept connection.
 pub fn sequential(report: &mut Report, effort: Effort) {
-    let places: &[Place] = if process::can_place() { &[Place::Server, Place::Contender] } else { &[Place::Server] };
+    let places: &[Place] = if process::can_place() { &[Place::Contender, Place::Server] } else { &[Place::Server] };
     for place in places {
         let server = Server::start(*place);
-        for is_tls in [false, true] {
+        for port in PORTS {
             let place_name = match place {
                 Place::Server if process::can_place() => "server on another processor",
                 Place::Server => "wherever the kernel placed them",
                 _ => "server on the same processor",
             };
-            report.section(&format!("One send after another, {}, {place_name}", scheme(is_tls)));
+            report.timed_section(&format!("One send after another, {}, {place_name}", port.scheme()));
             let mut contenders: Vec<(Who, Running)> =
-                there(&ALL).into_iter().map(|who| (who, who.start(&server, is_tls, USUAL_TEXT))).collect();
+                there(&ALL).into_iter().map(|who| (who, who.start(&server, port))).collect();
             let sends = effort.of(50, 200);
             let order = format!("sends {sends}");
             let rounds = Rounds::run(&mut contenders, effort.of(3, 121), |process| process.microseconds(&order, sends));
-            rounds.print(report, "µs a send", is_tls, Who::Rust);
-            judge_sequential(report, &rounds, is_tls, place_name);
+            rounds.print(report, "µs a send", port.is_tls(), Who::Rust);
+            judge_sequential(report, &rounds, port, place_name);
             if *place != Place::Server || !process::can_place() {
-                keep_times(report, &rounds, is_tls);
+                keep_times(report, &rounds, port.is_tls());
             }
         }
     }
 }
 
-fn judge_sequential(report: &mut Report, rounds: &Rounds, is_tls: bool, place_name: &str) {
-    let (to_bare, to_libcurl) = if is_tls { (1.22, 0.60) } else { (1.25, 0.72) };
-    let scheme = scheme(is_tls);
+fn judge_sequential(report: &mut Report, rounds: &Rounds, port: Port, place_name: &str) {
+    let (to_bare, to_libcurl) = if port.is_tls() { (1.22, 0.60) } else { (1.25, 0.72) };
+    let scheme = port.scheme();
     let mut judge = |what: &str, limit, ratio| {
-        report.at_most(&format!("time of a {scheme} send, {what}; {place_name}"), limit, "", ratio);
+        report.time_at_most(&format!("time of a {scheme} send, {what}; {place_name}"), limit, "", ratio);
     };
-    judge(&format!("to a {}", Who::Bare.title(is_tls)), to_bare, rounds.median_ratio(Who::Rust, Who::Bare));
+    judge(&format!("to a {}", Who::Bare.title(port.is_tls())), to_bare, rounds.median_ratio(Who::Rust, Who::Bare));
     judge("C program, to libcurl and cJSON", to_libcurl, rounds.median_ratio(Who::Program, Who::Libcurl));
     let fast = rounds.median_ratio(Who::FastProgram, Who::Libcurl);
     judge("C program with OPT_LEVEL=3, to libcurl and cJSON", to_libcurl, fast);
@@ -134,12 +128,12 @@ fn keep_times(report: &mut Report, rounds: &Rounds, is_tls: bool) {
 pub fn threads(report: &mut Report, effort: Effort) {
     let whos = [Who::Bare, Who::Rust, Who::Functions, Who::Ureq];
     let mut server = Server::start(Place::Server);
-    let _awake = process::keep_awake();
     let start = |server: &Server, who: Who| {
-        process::ready(&mut process::placed(who.command(server, false, USUAL_TEXT), Place::Threads))
+        process::ready(&mut process::placed(who.command(server, Port::Plain), Place::Threads))
     };
 
-    report.section("Threads on one client: sends a second, plain, answers at once");
+    report.timed_section("Threads on one client: sends a second, plain, answers at once");
+    let awake = process::keep_awake();
     let mut rows = Vec::new();
     for threads in [1, 2, 8, 32] {
         let mut contenders: Vec<_> = whos.iter().map(|who| (*who, start(&server, *who))).collect();
@@ -151,8 +145,10 @@ pub fn threads(report: &mut Report, effort: Effort) {
         rows.push(row_of(threads, &rounds, &whos, &number));
     }
     table_of(report, "threads", &whos, &rows);
+    drop(awake);
 
-    report.section("Threads on one client: part of what answers after 20 ms allow");
+    report.timed_section("Threads on one client: part of what answers after 20 ms allow");
+    let _awake = process::keep_awake();
     server.delay(20);
     let mut rows = Vec::new();
     for threads in [2, 8, 32] {
@@ -164,7 +160,7 @@ pub fn threads(report: &mut Report, effort: Effort) {
         });
         if threads == 32 {
             let ours = rounds.of(Who::Rust).map(median);
-            report.at_least("32 threads, answers after 20 ms: part of the ideal rate", 97.0, " %", ours);
+            report.rate_at_least("32 threads, answers after 20 ms: part of the ideal rate", 97.0, " %", ours);
         }
         rows.push(row_of(threads, &rounds, &whos, &|value| format!("{value:.1} %")));
     }
@@ -178,11 +174,11 @@ pub fn threads(report: &mut Report, effort: Effort) {
         for threads in [2, 8, 32] {
             let mut cells = vec![format!("{threads} threads, {delay} ms")];
             for who in whos {
-                server.connections();
+                server.traffic();
                 let mut process = start(&server, who);
                 process.ask(&format!("bursts {threads} {}", if delay == 0 { 100 } else { effort.of(5, 100) }));
                 drop(process);
-                let opened = server.connections();
+                let opened = server.traffic().connections;
                 if matches!(who, Who::Rust | Who::Functions) {
                     worst = worst.max(opened as f64 / threads as f64);
                 }
@@ -200,7 +196,7 @@ fn row_of(threads: usize, rounds: &Rounds, whos: &[Who], show: &dyn Fn(f64) -> S
     std::iter::once(threads.to_string()).chain(whos.iter().map(figure)).collect()
 }
 
-fn table_of(report: &mut Report, head: &str, whos: &[Who], rows: &[Vec<String>]) {
+pub fn table_of(report: &mut Report, head: &str, whos: &[Who], rows: &[Vec<String>]) {
     let heads: Vec<&str> = std::iter::once(head).chain(whos.iter().map(|who| who.title(false))).collect();
     report.table(&heads, rows);
 }
@@ -208,83 +204,112 @@ fn table_of(report: &mut Report, head: &str, whos: &[Who], rows: &[Vec<String>])
 /// From the start of a process to its first answer.
 pub fn cold_start(report: &mut Report, effort: Effort) {
     let server = Server::start(Place::Server);
-    for is_tls in [false, true] {
-        report.section(&format!("Start of the process to its first answer, {}", scheme(is_tls)));
+    for port in PORTS {
+        report.timed_section(&format!("Start of the process to its first answer, {}", port.scheme()));
         let whos = there(&[Who::Bare, Who::Rust, Who::Program, Who::FastProgram, Who::Ureq, Who::Libcurl]);
         let mut contenders: Vec<(Who, Who)> = whos.into_iter().map(|who| (who, who)).collect();
         let rounds = Rounds::run(&mut contenders, effort.of(2, 41), |who| {
-            process::first_answer(who.command(&server, is_tls, USUAL_TEXT)).as_secs_f64() * 1000.0
+            process::first_answer(who.command(&server, port)).as_secs_f64() * 1000.0
         });
         let ours = if Who::Program.is_there() { Who::Program } else { Who::Rust };
-        rounds.print(report, "ms", is_tls, ours);
-        if is_tls {
+        rounds.print(report, "ms", port.is_tls(), ours);
+        if port.is_tls() {
             let ratio = rounds.median_ratio(Who::Program, Who::Libcurl);
-            report.at_most("start of a C process to its first TLS answer, to libcurl", 0.30, "", ratio);
+            report.time_at_most("start of a C process to its first TLS answer, to libcurl", 0.30, "", ratio);
         }
     }
 }
 
 /// The difference between few and many sends, for each send more.
 fn each(effort: Effort, measure: impl Fn(usize) -> Option<f64>) -> Option<f64> {
-    let (few, many) = if effort.is_quick { (5, 25) } else { (20, 220) };
+    let (few, many) = (effort.of(5, 20), effort.of(25, 220));
     Some((measure(many)? - measure(few)?) / (many - few) as f64)
+}
+
+/// What callgrind counts for each send.
+pub fn instructions(who: Who, server: &Server, port: Port, effort: Effort) -> Option<f64> {
+    each(effort, |sends| process::instructions(who.command(server, port), sends))
 }
 
 /// Work a send that does not depend on the clock: instructions, system calls, allocations.
 pub fn work(report: &mut Report, effort: Effort) {
     let server = Server::start(Place::Server);
     let is_counted = |who: &Who| !effort.is_quick || matches!(who, Who::Bare | Who::Rust | Who::Functions);
-    for is_tls in [false, true] {
-        report.section(&format!("Work for each send on a kept connection, {}", scheme(is_tls)));
-        let mut rows = Vec::new();
-        for who in there(&ALL).into_iter().filter(is_counted) {
-            let command = || who.command(&server, is_tls, USUAL_TEXT);
-            let instructions = each(effort, |sends| process::instructions(command(), sends));
-            let (allocations, bytes) = allocations(who, &server, is_tls, effort);
-            let calls = Calls::of(&command, effort);
-            rows.push(vec![
-                who.title(is_tls).to_owned(),
-                optional(instructions),
-                optional(calls.as_ref().map(|calls| calls.all)),
-                calls.as_ref().map_or_else(|| "-".to_owned(), |calls| calls.names.clone()),
-                optional(allocations),
-                optional(bytes),
-            ]);
-            let scheme = scheme(is_tls);
-            match who {
-                Who::Functions => {
-                    if !is_tls {
-                        report.at_most("instructions of a plain send, C functions", 32_000.0, "", instructions);
-                        report.at_most("allocations of a plain send, C functions", 40.0, "", allocations);
-                    }
-                    let figure = |of: fn(&Calls) -> f64| calls.as_ref().map(of);
-                    report.at_most(&format!("system calls of a {scheme} send"), 6.0, "", figure(|calls| calls.all));
-                    report.at_most(&format!("writes of a {scheme} send"), 1.0, "", figure(|calls| calls.writes));
-                    report.at_most(
-                        &format!("threads started by a {scheme} send"),
-                        0.0,
-                        "",
-                        figure(|calls| calls.threads),
-                    );
-                }
-                Who::Program | Who::FastProgram if !is_tls => {
-                    let claim = format!("instructions of a plain send, {}", who.title(false));
-                    report.at_most(&claim, 32_000.0, "", instructions);
-                }
-                _ => {}
-            }
+    for port in PORTS {
+        let counted: Vec<Work> =
+            there(&ALL).into_iter().filter(is_counted).map(|who| Work::of(who, &server, port, effort)).collect();
+        report.section(&format!("Work for each send on a kept connection, {}", port.scheme()));
+        let rows: Vec<Vec<String>> = counted.iter().map(|work| work.row(port)).collect();
+        report.table(&["", "instructions", "system calls", "allocations", "bytes allocated", "which calls"], &rows);
+        let of = |who| counted.iter().find(|work| work.who == who);
+        // In a quick run there are none.
+        let others: Vec<&Work> = [Who::Ureq, Who::UreqTimeout, Who::Libcurl].into_iter().filter_map(of).collect();
+        if let Some(ours) = of(Who::Program).or(of(Who::Rust)).filter(|_| !others.is_empty()) {
+            report.say(&format!("\nThe work of \"{}\", divided by that of others:\n", ours.who.title(port.is_tls())));
+            let rows: Vec<Vec<String>> = others.into_iter().map(|other| ours.ratios(other, port)).collect();
+            report.table(&["", "instructions", "system calls", "allocations", "bytes allocated"], &rows);
         }
-        report.table(&["", "instructions", "system calls", "which", "allocations", "bytes allocated"], &rows);
+        judge_work(report, of, port);
+    }
+}
+
+fn judge_work<'a>(report: &mut Report, of: impl Fn(Who) -> Option<&'a Work>, port: Port) {
+    let scheme = port.scheme();
+    if port == Port::Plain {
+        for (who, limit) in [(Who::Functions, 32_000.0), (Who::Program, 39_223.0), (Who::FastProgram, 30_882.0)] {
+            let claim = format!("instructions of a plain send, {}", who.title(false));
+            report.at_most(&claim, limit, "", of(who).and_then(|work| work.instructions));
+        }
+        let allocations = of(Who::Functions).and_then(|work| work.allocations);
+        report.at_most("allocations of a plain send, C functions", 40.0, "", allocations);
+    }
+    let figure = |figure: fn(&Calls) -> f64| of(Who::Functions).and_then(|work| work.calls.as_ref()).map(figure);
+    report.at_most(&format!("system calls of a {scheme} send"), 3.0, "", figure(|calls| calls.all));
+    report.at_most(&format!("writes of a {scheme} send"), 1.0, "", figure(|calls| calls.writes));
+    report.at_most(&format!("threads started by a {scheme} send"), 0.0, "", figure(|calls| calls.threads));
+}
+
+/// What one contender does for each send.
+struct Work {
+    who: Who,
+    instructions: Option<f64>,
+    calls: Option<Calls>,
+    allocations: Option<f64>,
+    bytes: Option<f64>,
+}
+
+impl Work {
+    fn of(who: Who, server: &Server, port: Port, effort: Effort) -> Work {
+        let instructions = instructions(who, server, port, effort);
+        let calls = Calls::of(&|| who.command(server, port));
+        let (allocations, bytes) = allocations(who, server, port, effort);
+        Work { who, instructions, calls, allocations, bytes }
+    }
+
+    fn figures(&self) -> [Option<f64>; 4] {
+        [self.instructions, self.calls.as_ref().map(|calls| calls.all), self.allocations, self.bytes]
+    }
+
+    fn row(&self, port: Port) -> Vec<String> {
+        let names = self.calls.as_ref().map_or_else(|| "-".to_owned(), |calls| calls.names.clone());
+        let title = self.who.title(port.is_tls()).to_owned();
+        [title].into_iter().chain(self.figures().map(optional)).chain([names]).collect()
+    }
+
+    fn ratios(&self, other: &Work, port: Port) -> Vec<String> {
+        let ratio = |(ours, theirs): (Option<f64>, Option<f64>)| optional(ours.zip(theirs).map(|(one, two)| one / two));
+        let title = other.who.title(port.is_tls()).to_owned();
+        [title].into_iter().chain(self.figures().into_iter().zip(other.figures()).map(ratio)).collect()
     }
 }
 
 /// Rust contenders count themselves; of C programs valgrind counts.
-fn allocations(who: Who, server: &Server, is_tls: bool, effort: Effort) -> (Option<f64>, Option<f64>) {
-    if matches!(who, Who::Program | Who::FastProgram | Who::Libcurl) {
-        let heap = |sends| process::heap(who.command(server, is_tls, USUAL_TEXT), sends);
+fn allocations(who: Who, server: &Server, port: Port, effort: Effort) -> (Option<f64>, Option<f64>) {
+    if who.program().is_some() {
+        let heap = |sends| process::heap(who.command(server, port), sends);
         return (each(effort, |sends| Some(heap(sends)?.0)), each(effort, |sends| Some(heap(sends)?.1)));
     }
-    let mut process = who.start(server, is_tls, USUAL_TEXT);
+    let mut process = who.start(server, port);
     process.ask("sends 20");
     let counted = process.ask("allocations 200");
     let mut figures = counted.split(' ').map(|figure| figure.parse::<f64>().ok().map(|figure| figure / 200.0));
@@ -300,8 +325,9 @@ struct Calls {
 }
 
 impl Calls {
-    fn of(command: &dyn Fn() -> std::process::Command, effort: Effort) -> Option<Calls> {
-        let (few, many) = if effort.is_quick { (5, 25) } else { (100, 600) };
+    fn of(command: &dyn Fn() -> std::process::Command) -> Option<Calls> {
+        // One call more at the start of one of them must not show.
+        let (few, many) = (100, 600);
         let before = process::system_calls(command(), few)?;
         let after = process::system_calls(command(), many)?;
         let mut each: Vec<(String, f64)> = after
@@ -323,14 +349,14 @@ impl Calls {
     }
 }
 
-/// Memory at its peak, and whether it grows with the number of sends.
+/// Memory at its peak, whether it grows with the number of sends, and what a kept connection holds.
 pub fn memory(report: &mut Report, effort: Effort) {
-    let server = Server::start(Place::Server);
+    let mut server = Server::start(Place::Server);
     let (few, many) = (effort.of(100, 1000), effort.of(1000, 10_000));
     report.section(&format!("Peak memory in MiB over {} TLS sends", number(many as f64)));
     let mut rows = Vec::new();
     for who in there(&ALL) {
-        let mut process = who.start(&server, true, USUAL_TEXT);
+        let mut process = who.start(&server, Port::Tls);
         process.ask(&format!("sends {few}"));
         let early = process.memory("VmHWM") / 1024.0;
         process.ask(&format!("sends {}", many - few));
@@ -344,49 +370,28 @@ pub fn memory(report: &mut Report, effort: Effort) {
     }
     let heads = ["", &format!("after {}", number(few as f64)), "at the end", "of that not backed by a file"];
     report.table(&heads, &rows);
-}
 
-/// How the figures grow: with the size of messages, and with connections.
-pub fn growth(report: &mut Report, effort: Effort) {
-    let mut server = Server::start(Place::Server);
-    for is_tls in [false, true] {
-        report.section(&format!("Growth with the size of the message, {}: µs a send", scheme(is_tls)));
-        let whos = [Who::Bare, Who::Rust, Who::Functions, Who::Ureq];
-        let mut rows = Vec::new();
-        for (length, title) in [(100, "text, 100 B"), (1000, "text, 1 000 B"), (60_000, "`send_json`, 60 KB")] {
-            let mut contenders: Vec<_> = whos.iter().map(|who| (*who, who.start(&server, is_tls, length))).collect();
-            let sends = effort.of(20, 200);
-            let order = format!("sends {sends}");
-            let rounds = Rounds::run(&mut contenders, effort.of(2, 21), |process| process.microseconds(&order, sends));
-            let mut cells = row_of(length, &rounds, &whos, &number);
-            title.clone_into(&mut cells[0]);
-            rows.push(cells);
-        }
-        table_of(report, "", &whos, &rows);
-    }
-
-    report.section("Memory for each kept TLS connection, KiB on the heap");
+    // Plain ureq keeps three connections, and closes all others.
+    let whos = [Who::Bare, Who::Rust, Who::Functions];
+    let connections = effort.of(8, 64);
+    report.section(&format!("Memory for each of {connections} kept connections of one client, KiB on the heap"));
     // Long enough for all connections to be there before the first one is free again.
     server.delay(300);
-    let mut held: HashMap<(Who, &str), f64> = HashMap::new();
     let mut rows = Vec::new();
-    for (order, title) in [("connections", "connections of one client"), ("clients", "clients with one connection")] {
-        for number_of in [1, effort.of(8, 64)] {
-            let mut cells = vec![format!("{number_of} {title}")];
-            for who in [Who::Bare, Who::Rust, Who::Functions, Who::Ureq] {
-                server.delay(if order == "connections" { 300 } else { 0 });
-                let mut process = who.start(&server, true, USUAL_TEXT);
-                server.connections();
-                let bytes: f64 = process.ask(&format!("{order} {number_of}")).parse().unwrap();
-                assert_eq!(server.connections(), number_of, "connections of {who:?}");
-                let each = bytes / 1024.0 / number_of as f64;
-                held.insert((who, order), each);
-                cells.push(number(each));
+    for port in PORTS {
+        let mut cells = vec![port.scheme().to_owned()];
+        for who in whos {
+            let mut process = who.start(&server, port);
+            server.traffic();
+            let bytes: f64 = process.ask(&format!("connections {connections}")).parse().unwrap();
+            assert_eq!(server.traffic().connections, connections, "connections of {who:?}");
+            let each = bytes / 1024.0 / connections as f64;
+            if who == Who::Functions && port == Port::Tls {
+                report.at_most("heap of a kept TLS connection", 48.0, " KiB", Some(each));
             }
-            rows.push(cells);
+            cells.push(number(each));
         }
+        rows.push(cells);
     }
-    table_of(report, "", &[Who::Bare, Who::Rust, Who::Functions, Who::Ureq], &rows);
-    let beyond = held[&(Who::Rust, "connections")] - held[&(Who::Bare, "connections")];
-    report.at_most("memory of a kept TLS connection beyond what rustls needs", 64.0, " KiB", Some(beyond));
+    table_of(report, "", &whos, &rows);
 }

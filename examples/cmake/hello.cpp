@@ -2,7 +2,8 @@
 #include <hookmyapp.hpp>
 #include <iostream>
 
-int main(int argc, char **argv) try {
+int main(int argc, char **argv)
+try {
     if (argc != 2) {
         std::cerr << "usage: hello-cpp RECIPIENT_ID\n";
         return 64;

@@ -47,7 +47,7 @@ impl Default for Settings {
 }
 
 /// An answer as it goes out. The server adds `Content-Length` where HTTP wants it. An answer that
-/// brings a `Content-Length` or `Transfer-Encoding` of its own goes out as it is, and its
+/// brings a `Content-Length` or `Transfer-Encoding` of its own is sent unmodified, and its
 /// connection is closed after it: that is how a cut answer is made.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -88,10 +88,10 @@ impl Answer {
 pub struct Received {
     /// Empty if the request could not be read as HTTP; then `head` is all that is known.
     pub method: String,
-    /// The path with its query, as it came.
+    /// The path with its query, unmodified.
     pub path: String,
     pub headers: Vec<(String, String)>,
-    /// The request line and the headers exactly as they came, up to and with the empty line.
+    /// The request line and the headers, unmodified, up to and including the empty line.
     pub head: String,
     pub body: Vec<u8>,
     pub answer: Answer,
@@ -317,7 +317,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Ends all connections, lets no more in, and gives back the threads to wait for.
+    /// Ends all connections, lets no more in, and returns the threads to wait for.
     fn close(&mut self) -> Vec<JoinHandle<()>> {
         self.closed = true;
         let end = |(stream, thread): (TcpStream, JoinHandle<()>)| {

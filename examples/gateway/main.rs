@@ -11,12 +11,12 @@ use gateway::{Answer, Gateway, Received, Settings, hide_token};
 use serde_json::Value;
 
 const USAGE: &str = "\
-A stand-in for the HookMyApp gateway on this machine. Nothing leaves the machine.
+A local HookMyApp gateway. Nothing leaves the machine.
 
 usage: cargo run --example gateway [-- PORT]
 
 PORT is the port to listen on; without it, or with 0, a free one is taken.
-The program prints the settings that lead a client here, then each message as it comes.
+The program prints the settings that lead a client here, then each message that it receives.
 ";
 const EXIT_USAGE: u8 = 64;
 
@@ -87,7 +87,7 @@ fn on_one_line(json: &[u8]) -> String {
     String::from_utf8_lossy(json).replace(['\r', '\n', '\t'], " ")
 }
 
-/// Goes on when nobody reads the output any more.
+/// Continues when the output is closed.
 fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }

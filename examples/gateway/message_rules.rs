@@ -22,7 +22,7 @@ const MESSAGE_AND_ACTION: u32 = 2018014;
 const NO_SUCH_USER: u32 = 2534014;
 const DATA_NOT_ALLOWED: u32 = 2534015;
 
-/// Whoever wrote a comment: the sender of a private reply learns this id only from the answer.
+/// The author of a comment: the sender of a private reply learns this id only from the answer.
 const COMMENTER_ID: &str = "8123450000000001";
 
 type Fields = Map<String, Value>;
@@ -131,7 +131,7 @@ fn looks_like_account(id: &str) -> bool {
     id.len() == 17 && id.starts_with("17841") && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What may stand beside a message. Fields that nobody knows are left alone.
+/// The fields allowed beside a message. Unknown fields are ignored.
 fn check_delivery(body: &Fields) -> Result<(), Refusal> {
     check_word(body, "tag", &["HUMAN_AGENT"])?;
     check_word(body, "messaging_type", &["RESPONSE", "UPDATE", "MESSAGE_TAG"])?;
@@ -216,7 +216,7 @@ fn check_quick_replies(message: &Fields) -> Result<(), Refusal> {
 
 fn check_images(message: &Fields) -> Result<(), Refusal> {
     let place = "message.attachments";
-    // One image may also stand there without the list.
+    // A single image is also accepted without the list.
     let images = match given(message, "attachments") {
         Some(image @ Value::Object(_)) => slice::from_ref(image),
         _ => list(message, "message", "attachments", IMAGES)?,

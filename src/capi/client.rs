@@ -13,21 +13,21 @@ use crate::config::Config;
 use crate::error::Error;
 
 /// Sends messages as one Instagram account, and keeps connections for the next
-/// send: make one and share it.
+/// send. Create one and share it.
 ///
 /// Threads: any number of threads may send through one client at once.
 pub struct hma_client(pub(super) Client);
 
-/// Makes a client. Nothing is connected yet, and the configuration is copied.
+/// Creates a client. Opens no connection, and copies the configuration.
 ///
-/// On success `*client_out` is yours; free it with hma_client_free(). On failure
-/// it is NULL: `HMA_ERROR_CONFIG` names everything that is wrong with the
-/// configuration, `HMA_ERROR_ARGUMENT` a NULL `config` or `client_out`.
+/// On success you own `*client_out`; free it with hma_client_free(). On failure
+/// it is NULL. `HMA_ERROR_CONFIG` names every setting that is missing or
+/// invalid. `HMA_ERROR_ARGUMENT` is a NULL `config` or `client_out`.
 ///
-/// Reads the environment: the HTTP library inside looks at ALL_PROXY,
-/// HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in small letters. What it finds is
-/// not used: the proxy is that of the configuration. As with getenv(), no other
-/// thread may change the environment meanwhile.
+/// The HTTP library inside reads the environment variables ALL_PROXY,
+/// HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in lower case. hookmyapp ignores
+/// the result and uses the proxy of the configuration. No other thread may
+/// change the environment at the same time, as with getenv().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_client_new(
     config: Option<&hma_config>,
@@ -35,41 +35,41 @@ pub unsafe extern "C" fn hma_client_new(
     error_out: *mut *mut c_char,
 ) -> hma_status {
     let make = || Client::new(&config.ok_or_else(|| Error::argument("config: must not be NULL"))?.0);
-    // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+    // SAFETY: "Outputs" in the header: an *_out argument is NULL or may be written.
     unsafe { make_client(make, client_out, error_out) }
 }
 
-/// Makes a client from the environment: hma_config_from_env() and
-/// hma_client_new() in one call. As there, no other thread may change the
-/// environment meanwhile.
+/// Creates a client from the environment: hma_config_from_env() and
+/// hma_client_new() in one call. No other thread may change the environment at
+/// the same time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_client_from_env(
     client_out: *mut *mut hma_client,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+    // SAFETY: "Outputs" in the header: an *_out argument is NULL or may be written.
     unsafe { make_client(|| Client::new(&Config::from_env()), client_out, error_out) }
 }
 
-/// Ends all sends of this client, in whatever thread they block, and lets none
-/// begin: for a daemon that stops. Does nothing on NULL.
+/// Ends all calls of this client, in all threads, and rejects new ones. For a
+/// daemon that stops. Does nothing on NULL.
 ///
-/// A send whose request had left ends as `HMA_ERROR_LOST`, every other one as
-/// `HMA_ERROR_CONNECT`, as do all later ones. A connection that is being opened
-/// ends at once on Linux, and within 250 milliseconds elsewhere. Free the client
-/// once the sends have returned.
+/// A send whose request had left ends as `HMA_ERROR_LOST`. Every other send
+/// ends as `HMA_ERROR_CONNECT`, and so does every later one. A connection that
+/// is being opened ends at once on Linux, and within 250 milliseconds
+/// elsewhere. Free the client after the sends have returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_shutdown(client: Option<&hma_client>) {
     let _ = catch_panic(|| Ok(client.map(|client| client.0.shutdown())));
 }
 
-/// Lets no call of this client begin, waits until those under way have ended by
-/// themselves, and after this many milliseconds does what hma_client_shutdown()
-/// does. For a daemon that stops: with as long a limit as that of a send no
-/// verdict is lost. Later calls are `HMA_ERROR_CONNECT`.
+/// Rejects new calls of this client and waits until the running ones end. After
+/// this many milliseconds it does what hma_client_shutdown() does. For a daemon
+/// that stops: with a limit of at least the timeout of a send, the outcome of
+/// every send is known. Later calls are `HMA_ERROR_CONNECT`.
 ///
-/// Do not call it from a signal handler. Let a thread wait for the signal with
-/// sigwait(), and call it there:
+/// Do not call it from a signal handler. Instead, let a thread wait for the
+/// signal with sigwait() and call it there:
 ///
 ///     static void *stop_on_sigterm(void *client)
 ///     {
@@ -85,23 +85,23 @@ pub extern "C" fn hma_client_shutdown(client: Option<&hma_client>) {
 ///
 /// main() blocks the signal with pthread_sigmask() before it starts any thread.
 ///
-/// Returns how many calls ended as possibly delivered because the limit was over;
-/// 0 means that every verdict is known. 0 for NULL.
+/// Returns how many calls ended as possibly delivered because the limit was
+/// over; 0 means that every outcome is known. Returns 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_drain(client: Option<&hma_client>, milliseconds: u32) -> usize {
     let limit = Duration::from_millis(milliseconds.into());
     catch_panic(|| Ok(client.map_or(0, |client| client.0.drain(limit)))).unwrap_or_default()
 }
 
-/// Makes a client that shares the connections of this one and differs in the
-/// limit of its calls alone. Free it with hma_client_free(). The two may be freed
-/// in any order.
+/// Creates a client that differs from this one only in the timeout of its
+/// calls. It shares the connections. Free it with hma_client_free(). The two
+/// may be freed in any order.
 ///
-/// Connecting ends at this limit too, if the connect timeout is longer. With 0
-/// every call is `HMA_ERROR_ARGUMENT`. With too short a limit more sends end as
+/// The timeout also limits connecting, if the connect timeout is longer. With 0
+/// every call is `HMA_ERROR_ARGUMENT`. A short timeout makes more sends end as
 /// `HMA_ERROR_LOST`: Meta may take 75 seconds to fetch a video.
-/// hma_client_shutdown() and hma_client_drain() on either act on both. NULL gives
-/// NULL, and a send through NULL is `HMA_ERROR_ARGUMENT`.
+/// hma_client_shutdown() and hma_client_drain() on either client apply to both.
+/// Returns NULL for NULL; a send through NULL is `HMA_ERROR_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_with_timeout(client: Option<&hma_client>, milliseconds: u32) -> Option<Box<hma_client>> {
     let timeout = Duration::from_millis(milliseconds.into());
@@ -109,23 +109,25 @@ pub extern "C" fn hma_client_with_timeout(client: Option<&hma_client>, milliseco
     catch_panic(make).unwrap_or_default()
 }
 
-/// Frees a client and closes its connections. No other thread may be using it.
-/// NULL is allowed and does nothing.
+/// Frees a client and closes its connections. No other thread may use it at the
+/// same time. NULL is allowed and does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_client_free(client: Option<Box<hma_client>>) {
     let _ = catch_panic(|| Ok(drop(client)));
 }
 
-/// Sends a text to a user and waits for the answer.
+/// Sends a text to a user and waits for the response.
 ///
-/// `recipient_id` is the Instagram-scoped id (IGSID) of the user, the sender.id
-/// of a webhook. `text` has 1 to 1000 bytes of UTF-8. Neither may be NULL.
+/// `recipient_id` is the Instagram-scoped id (IGSID) of the user: the sender.id
+/// of a webhook. `text` has 1 to 1000 bytes of UTF-8; for a longer text see
+/// hma_text_part_length(). Neither may be NULL.
 ///
-/// Returns `HMA_OK` once the gateway has accepted the message. `*response_out` is
-/// what the gateway answered, set whether it accepted or refused; NULL if no
-/// answer came. `*error_out` is NULL on success, else a one-line text. Both are
-/// yours: free them with hma_response_free() and hma_string_free(). Either
-/// argument may be NULL. hma_status_delivery() says what became of the message.
+/// Returns `HMA_OK` if the gateway has accepted the message. `*response_out` is
+/// the response, whether the gateway accepted or rejected the message; NULL if
+/// no response arrived. `*error_out` is NULL on success, else a one-line text.
+/// You own both: free them with hma_response_free() and hma_string_free().
+/// Either argument may be NULL. hma_status_delivery() states whether the
+/// message was delivered.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_send_text(
     client: Option<&hma_client>,
@@ -134,17 +136,17 @@ pub unsafe extern "C" fn hma_send_text(
     response_out: *mut *mut hma_response,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (recipient_id, text, out) = unsafe {
         (StrArg::new("recipient_id", recipient_id), StrArg::new("text", text), SendOut::new(response_out, error_out))
     };
     out.finish(|| require_client(client)?.send_text(recipient_id.argument()?, text.argument()?))
 }
 
-/// Sends a message to a user and waits for the answer.
+/// Sends a message to a user and waits for the response.
 ///
-/// `recipient_id` is the Instagram-scoped id (IGSID) of the user. No input may be
-/// NULL. A mistake that `message` remembers is `HMA_ERROR_ARGUMENT`, and nothing
+/// `recipient_id` is the Instagram-scoped id (IGSID) of the user. No input may
+/// be NULL. An error stored in `message` is `HMA_ERROR_ARGUMENT`, and nothing
 /// is sent. The message is not changed and may be sent again. Results as with
 /// hma_send_text().
 #[unsafe(no_mangle)]
@@ -155,16 +157,16 @@ pub unsafe extern "C" fn hma_send(
     response_out: *mut *mut hma_response,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (recipient_id, out) =
         unsafe { (StrArg::new("recipient_id", recipient_id), SendOut::new(response_out, error_out)) };
     out.finish(|| require_client(client)?.send(recipient_id.argument()?, &require_message(message)?.0))
 }
 
-/// Answers a comment with a message to its author (Meta's private reply) and
-/// waits for the answer. Meta allows one for each comment, within 7 days.
+/// Sends a message to the author of a comment (Meta's private reply) and waits
+/// for the response. Meta allows one for each comment, within 7 days.
 ///
-/// `comment_id` is the id of the comment; sender actions and reactions need a
+/// `comment_id` is the id of the comment. Sender actions and reactions need a
 /// user and are `HMA_ERROR_ARGUMENT`. No input may be NULL. Results as with
 /// hma_send_text().
 #[unsafe(no_mangle)]
@@ -175,16 +177,16 @@ pub unsafe extern "C" fn hma_send_private_reply(
     response_out: *mut *mut hma_response,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (comment_id, out) = unsafe { (StrArg::new("comment_id", comment_id), SendOut::new(response_out, error_out)) };
     out.finish(|| require_client(client)?.send_private_reply(comment_id.argument()?, &require_message(message)?.0))
 }
 
-/// Sends a request body as it is, byte for byte, for what hma_message does not
-/// say, and waits for the answer.
+/// Sends a request body unmodified and waits for the response. For content that
+/// hma_message does not support.
 ///
-/// `body` is a JSON object; anything else is `HMA_ERROR_ARGUMENT` with line and
-/// column. No input may be NULL. Results as with hma_send_text().
+/// `body` must be a JSON object. Anything else is `HMA_ERROR_ARGUMENT` with
+/// line and column. No input may be NULL. Results as with hma_send_text().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_send_json(
     client: Option<&hma_client>,
@@ -192,19 +194,19 @@ pub unsafe extern "C" fn hma_send_json(
     response_out: *mut *mut hma_response,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (body, out) = unsafe { (StrArg::new("body", body), SendOut::new(response_out, error_out)) };
     out.finish(|| require_client(client)?.send_json(body.argument()?))
 }
 
-/// Uploads media for later use and waits for the answer:
-/// hma_response_attachment_id() then gives the id for
+/// Uploads media for later use and waits for the response.
+/// hma_response_attachment_id() then returns the id for
 /// hma_message_attachment_id().
 ///
-/// `url` is absolute, http or https, and must not be NULL; Meta fetches it. Meta
-/// documents this call; that the gateway passes it on is not proven. No message
-/// is sent: after a 3x status repeating the call is harmless, and at worst Meta
-/// keeps the media twice. Results as with hma_send_text().
+/// `url` is absolute, http or https, and must not be NULL. Meta fetches it.
+/// Meta documents this call; whether the gateway supports it is not confirmed.
+/// The call sends no message, so repeating it after a 3x status is harmless: at
+/// worst Meta stores the media twice. Results as with hma_send_text().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_upload(
     client: Option<&hma_client>,
@@ -213,26 +215,27 @@ pub unsafe extern "C" fn hma_upload(
     response_out: *mut *mut hma_response,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (url, out) = unsafe { (StrArg::new("url", url), SendOut::new(response_out, error_out)) };
     out.finish(|| require_client(client)?.upload(attachment_kind(kind).map_err(Error::argument)?, url.argument()?))
 }
 
-/// Reads something of Meta's through the gateway, by a GET of the base URL, a
-/// slash and `path`, and waits for the answer.
+/// Reads an object of the Graph API through the gateway and waits for the
+/// response. Sends a GET to the base URL, a slash and `path`.
 ///
-/// Such paths are "me?fields=user_id,username",
+/// Examples: "me?fields=user_id,username",
 /// "8123456789012345?fields=name,username" and
 /// "17841450000000017/conversations?platform=instagram&user_id=8123456789012345".
-/// The query is part of the path, percent-encoded where it needs to be. A path has
-/// 1 to 4096 bytes of visible ASCII, without a leading slash, an empty segment, a
-/// backslash, a #, the segments . and .., and the parameter access_token; anything
-/// else, and NULL, is `HMA_ERROR_ARGUMENT`.
+/// The path includes the query, percent-encoded where necessary.
 ///
-/// hma_response_body() has the answer's JSON, up to 1 MiB. A GET changes nothing:
-/// after any error it may be repeated. Meta documents these paths; of the gateway
-/// only the name of a user was seen. Meta allows 2 calls a second for
-/// conversations. Results as with hma_send_text().
+/// It has 1 to 4096 bytes of visible ASCII. It must not contain a leading
+/// slash, an empty segment, a backslash, a #, the segments . and .., or the
+/// parameter access_token. Any other path, and NULL, is `HMA_ERROR_ARGUMENT`.
+///
+/// hma_response_body() returns the JSON, up to 1 MiB. A GET changes nothing, so
+/// it may be repeated after any error. Meta documents these paths; only the
+/// name of a user is confirmed for the gateway. Meta allows 2 calls a second
+/// for conversations. Results as with hma_send_text().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_get(
     client: Option<&hma_client>,
@@ -240,7 +243,7 @@ pub unsafe extern "C" fn hma_get(
     response_out: *mut *mut hma_response,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (path, out) = unsafe { (StrArg::new("path", path), SendOut::new(response_out, error_out)) };
     out.finish(|| require_client(client)?.get(path.argument()?))
 }

@@ -9,23 +9,27 @@ use crate::error::{Error, ErrorKind};
 
 /// Settings for a client: where to send, as whom, and how long to wait.
 ///
-/// Constructors never return NULL and setters never fail: what is wrong is
-/// remembered and reported by hma_client_new(), and setting the same thing again
-/// rightly forgets it. A NULL or a text that is not UTF-8, where a text is
-/// needed, is such a mistake (`HMA_ERROR_CONFIG`). Setters do nothing on a NULL
+/// Constructors never return NULL and setters never fail. An invalid setting is
+/// stored as an error, which hma_client_new() reports as `HMA_ERROR_CONFIG`. So
+/// is a NULL, or a text that is not UTF-8, where a text is required. Setting it
+/// again to a valid value clears the error. Setters do nothing on a NULL
 /// configuration.
 ///
-/// Threads: reading from many threads is fine; setters need it for themselves.
+/// Threads: any number of threads may read one configuration at once; setters
+/// need exclusive access.
 pub struct hma_config(pub(super) Config);
 
 /// Starts a configuration from the three settings that every client needs.
 ///
-/// `base_url` is the address in front of the account id, with the Graph version,
-/// such as "https://gateway.hookmyapp.com/meta/v25.0". Plain http is taken for
-/// localhost and loopback addresses only; no query, fragment or user name;
-/// trailing slashes are dropped. `account_id` is the id of the Instagram account
-/// that sends: letters, digits and - _ . ~. `access_token` is the gateway's token
-/// for it, visible ASCII. None may be NULL.
+/// `base_url` is the URL before the account id, with the Graph version, such as
+/// "https://gateway.hookmyapp.com/meta/v25.0". It must be https. Plain http is
+/// accepted only for localhost and loopback addresses. It must not contain a
+/// query, a fragment or a user name. Trailing slashes are removed.
+///
+/// `account_id` is the id of the Instagram account that sends: letters, digits
+/// and
+/// - _ . ~. `access_token` is the gateway's token for that account: visible
+///   ASCII. None may be NULL, and each has at most 4096 bytes.
 ///
 /// Never returns NULL. Free it with hma_config_free().
 #[unsafe(no_mangle)]
@@ -57,12 +61,18 @@ pub unsafe extern "C" fn hma_config_new(
 
 /// Starts a configuration from the environment of the process.
 ///
-/// Reads INSTAGRAM_API_URL, else INSTAGRAM_GRAPH_API_URL; INSTAGRAM_ACCOUNT_ID,
-/// else INSTAGRAM_USER_ID; INSTAGRAM_ACCESS_TOKEN; and HTTPS_PROXY or https_proxy
-/// with NO_PROXY or no_proxy. WEBHOOK_HMAC_SECRET is kept for
-/// hma_config_webhook_secret(). Values are trimmed, and an empty one counts as
-/// unset. What is missing is reported by hma_client_new(), all names at once. As
-/// with getenv(), no other thread may change the environment meanwhile.
+/// Reads these variables; where two are named, the first that is set is used:
+///
+///     base URL             INSTAGRAM_API_URL, INSTAGRAM_GRAPH_API_URL
+///     account id           INSTAGRAM_ACCOUNT_ID, INSTAGRAM_USER_ID
+///     token                INSTAGRAM_ACCESS_TOKEN
+///     proxy                HTTPS_PROXY, https_proxy
+///     hosts without proxy  NO_PROXY, no_proxy
+///     webhook secret       WEBHOOK_HMAC_SECRET
+///
+/// Values are trimmed, and an empty value counts as unset. hma_client_new()
+/// reports all missing variables at once. No other thread may change the
+/// environment at the same time, as with getenv().
 ///
 /// Never returns NULL. Free it with hma_config_free().
 #[unsafe(no_mangle)]
@@ -71,17 +81,17 @@ pub extern "C" fn hma_config_from_env() -> Box<hma_config> {
 }
 
 /// Starts a configuration from the file that `hookmyapp sandbox env --write` or
-/// `hookmyapp channels env --write` makes.
+/// `hookmyapp channels env --write` creates.
 ///
-/// The names are those of hma_config_from_env(); the environment itself is only
-/// looked at for the proxy, where the file names none; no other thread may change
-/// it meanwhile. `path` must not be NULL. What cannot be read, is no regular file
-/// (a pipe, say) or is larger than 1 MiB, is a mistake that names the path and
-/// the reason.
+/// The names are those of hma_config_from_env(). The environment is read only
+/// for proxy variables that the file does not contain; no other thread may
+/// change it at the same time. `path` must not be NULL. A file that cannot be
+/// read, is not a regular file or is larger than 1 MiB is an error that names
+/// the path and the reason.
 ///
-/// The file is read as Node's dotenv 16 reads it, with two differences: a #
-/// begins a comment only at the start of a value or behind a blank, so that a#b
-/// stays whole; and a value begins on the line of its name.
+/// The syntax is that of Node's dotenv 16, with two differences. A # begins a
+/// comment only at the start of a value or after a space, so that a#b is kept.
+/// A value begins on the line of its name.
 ///
 /// Never returns NULL. Free it with hma_config_free().
 #[unsafe(no_mangle)]
@@ -94,40 +104,40 @@ pub unsafe extern "C" fn hma_config_from_env_file(path: *const c_char) -> Box<hm
     })
 }
 
-/// Limits how long one send may block, from the name look-up to the last byte of
-/// the answer. Default: 80000 milliseconds, because Meta may take 75 seconds to
-/// fetch a video. 0 is a mistake.
+/// Limits how long one send may block, from the name lookup to the last byte of
+/// the response. Default: 80000 milliseconds, because Meta may take 75 seconds
+/// to fetch a video. 0 is an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_set_timeout(config: Option<&mut hma_config>, milliseconds: u32) {
     set(config, "timeout", |config| Ok(config.set_timeout(Duration::from_millis(milliseconds.into()))));
 }
 
-/// Limits how long a send may take to connect: name look-up, TCP, proxy and TLS.
-/// Default: 10000 milliseconds. 0 is a mistake. The limit of the whole send holds
-/// as well.
+/// Limits how long a send may take to connect: name lookup, TCP, proxy and TLS.
+/// Default: 10000 milliseconds. 0 is an error. The limit of the whole send
+/// applies as well.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_set_connect_timeout(config: Option<&mut hma_config>, milliseconds: u32) {
     set(config, "connect_timeout", |config| Ok(config.set_connect_timeout(Duration::from_millis(milliseconds.into()))));
 }
 
-/// Limits how long an idle connection is kept for the next send; 0 never reuses
-/// a connection.
+/// Limits how long an idle connection is kept for the next send, in
+/// milliseconds. 0 disables reuse.
 ///
 /// Default: one second less than the gateway announces ("Keep-Alive:
-/// timeout=N"), at most 10 minutes, and 4 seconds if it announces nothing. A
-/// longer time set here does not outlive an announced one. If nothing is
-/// announced, a time longer than the gateway's own makes it likelier that a send
-/// meets a connection which is just being closed, and then ends as
-/// `HMA_ERROR_LOST`.
+/// timeout=N"), at most 10 minutes. If it announces nothing, 4 seconds. A time
+/// set here never extends an announced one.
+///
+/// If the gateway announces nothing, do not set more than its own idle timeout.
+/// A send may otherwise meet a connection that is being closed, and then ends
+/// as `HMA_ERROR_LOST`.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_set_keep_alive(config: Option<&mut hma_config>, milliseconds: u32) {
     set(config, "keep_alive", |config| Ok(config.set_keep_alive(Duration::from_millis(milliseconds.into()))));
 }
 
 /// Trusts exactly the certificates in this PEM file. NULL, the default, trusts
-/// Mozilla's set. The file is read by hma_client_new(). One without a
-/// certificate, one that is larger than 16 MiB, and what is no regular file (a
-/// pipe, say) are mistakes.
+/// Mozilla's set. hma_client_new() reads the file. A file that contains no
+/// certificate, is larger than 16 MiB or is not a regular file is an error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_set_ca_file(config: Option<&mut hma_config>, path: *const c_char) {
     // SAFETY: "Strings" in the header.
@@ -135,9 +145,10 @@ pub unsafe extern "C" fn hma_config_set_ca_file(config: Option<&mut hma_config>,
     set(config, "ca_file", |config| Ok(config.set_ca_file(path.optional()?.map(Into::into))));
 }
 
-/// Connects through this HTTP CONNECT proxy: "http://[user:password@]host[:port]"
-/// (port 80 unless given), or the same with https (port 443). NULL means none. A
-/// gateway on localhost or a loopback address is always connected to directly.
+/// Connects through this HTTP CONNECT proxy:
+/// "http://[user:password@]host[:port]" (default port 80), or the same with
+/// https (default port 443). NULL means no proxy. A gateway on localhost or a
+/// loopback address is always connected to directly.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_set_proxy(config: Option<&mut hma_config>, url: *const c_char) {
     // SAFETY: "Strings" in the header.
@@ -145,10 +156,11 @@ pub unsafe extern "C" fn hma_config_set_proxy(config: Option<&mut hma_config>, u
     set(config, "proxy", |config| Ok(config.set_proxy("proxy", url.optional()?)));
 }
 
-/// Names the hosts that are connected to directly although a proxy is set, as the
-/// NO_PROXY variable does: separated by commas; a name stands for itself and all
-/// names below it, an address for itself, each with or without a port; * stands
-/// for every host. NULL, the default, names none.
+/// Sets the hosts that are connected to directly, without the proxy. The syntax
+/// is that of the NO_PROXY variable: names and addresses separated by commas,
+/// each with or without a port. A name matches itself and all subdomains, an
+/// address matches itself, and * matches every host. NULL, the default, matches
+/// none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_config_set_no_proxy(config: Option<&mut hma_config>, hosts: *const c_char) {
     // SAFETY: "Strings" in the header.
@@ -156,38 +168,41 @@ pub unsafe extern "C" fn hma_config_set_no_proxy(config: Option<&mut hma_config>
     set(config, "no_proxy", |config| Ok(config.set_no_proxy(hosts.optional()?.unwrap_or_default())));
 }
 
-/// Returns the URL that a send will POST to, for logs: it holds no secret.
+/// Returns the URL that a send POSTs to. It contains no secret, so it can be
+/// logged.
 ///
-/// NULL while a setting is wrong, and for NULL. Good until the next setter or
-/// hma_config_free().
+/// Returns NULL while a setting is missing or invalid, and for NULL. The text
+/// is valid until the next setter or hma_config_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_url(config: Option<&hma_config>) -> *const c_char {
     str_ptr(config.and_then(|config| config.0.url_text()))
 }
 
-/// Returns the secret for hma_webhook_verify(): WEBHOOK_HMAC_SECRET, where the
-/// configuration was read from the environment or a file. NULL if it was not
-/// there, and for NULL. Sending does not need it.
+/// Returns the secret for hma_webhook_verify(): the value of
+/// WEBHOOK_HMAC_SECRET, if the configuration was read from the environment or a
+/// file and contains it. Returns NULL otherwise, and for NULL. A send does not
+/// need it.
 ///
-/// Older setups sign with VERIFY_TOKEN. It is never taken instead: a receiver
-/// tells it to everybody who asks with a GET, and who knows the key can forge
-/// deliveries. Good until hma_config_free().
+/// Older setups sign with VERIFY_TOKEN. It is never used as a fallback: a
+/// receiver returns it to anyone who sends a GET, and anyone who knows the key
+/// can forge deliveries. The text is valid until hma_config_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_webhook_secret(config: Option<&hma_config>) -> *const c_char {
     str_ptr(config.and_then(|config| config.0.webhook_secret_text()))
 }
 
-/// Returns what in the environment is probably not what was meant, one warning a
-/// line: both base URLs are set, or both account ids, and they differ.
+/// Returns the settings in the environment that are probably unintended, one
+/// warning per line: both base URLs are set, or both account ids are set and
+/// differ.
 ///
-/// NULL if there is nothing to warn of, and for NULL. Good until
+/// Returns NULL if there is no warning, and for NULL. The text is valid until
 /// hma_config_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_warnings(config: Option<&hma_config>) -> *const c_char {
     str_ptr(config.and_then(|config| config.0.warning_lines()))
 }
 
-/// Frees a configuration; clients that were made of it are not touched. NULL is
+/// Frees a configuration. Clients that were created from it stay valid. NULL is
 /// allowed and does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_config_free(config: Option<Box<hma_config>>) {

@@ -1,4 +1,4 @@
-//! The events of a webhook, from C.
+//! The events of a webhook, for C.
 
 use std::ffi::{c_char, c_void};
 
@@ -12,59 +12,61 @@ use crate::error::Error;
 use crate::nul_string::NulString;
 use crate::webhook::{self, Attachment, Event, Events, ReplyTarget};
 
-/// The events of one webhook delivery, in the order in which they came.
+/// The events of one webhook delivery, in its order.
 ///
-/// An event is named by its index, from 0 up to hma_events_count(). Every text
-/// that this object hands out is good until hma_events_free(). The accessors take
-/// NULL and any index, and then return what they return where nothing was said:
-/// NULL, 0 or -1. Ids are opaque, of any length.
+/// An index identifies an event, from 0 to hma_events_count() - 1. Every text
+/// that this object returns is valid until hma_events_free(). If the delivery
+/// does not contain a value, an accessor returns NULL, 0 or -1, and so it does
+/// for NULL and for an index out of range. Ids are opaque, of any length.
 ///
 /// Threads: any number of threads may read the same events at once.
 pub struct hma_events(pub(super) Events);
 
-/// What happened: one of the `HMA_EVENT_*` constants.
+/// The kind of an event: one of the `HMA_EVENT_*` constants.
 ///
-/// A later version may give kinds that this header does not list. Numbers never
-/// change.
+/// A later version may return kinds that this header does not list. Numbers
+/// never change.
 pub type hma_event_kind = i32;
 
-/// Something that this version does not know; hma_events_json() has all of it.
+/// An event that this version does not support. hma_events_json() returns it.
 pub const HMA_EVENT_OTHER: hma_event_kind = 0;
-/// The user wrote: a text, media, a tap on a quick reply.
+/// The user sent a message: a text, media, a tap on a quick reply.
 pub const HMA_EVENT_MESSAGE: hma_event_kind = 1;
-/// The account itself wrote, by this program or any other. The message id tells
-/// whether a send whose outcome is unknown did arrive.
+/// The account itself sent a message, from this program or any other. The
+/// message id shows whether a send with an unknown outcome was delivered.
 pub const HMA_EVENT_ECHO: hma_event_kind = 2;
-/// A message was taken back.
+/// A message was deleted by its sender.
 pub const HMA_EVENT_DELETED: hma_event_kind = 3;
-/// The user wrote something that Instagram does not hand on.
+/// The user sent a message that Instagram does not forward.
 pub const HMA_EVENT_UNSUPPORTED: hma_event_kind = 4;
-/// The user tapped a button, an ice breaker or an entry of the menu.
+/// The user tapped a button, an ice breaker or a menu entry.
 pub const HMA_EVENT_POSTBACK: hma_event_kind = 5;
-/// The user reacted to a message or took the reaction back.
+/// The user reacted to a message or removed the reaction.
 pub const HMA_EVENT_REACTION: hma_event_kind = 6;
 /// The user has seen a message.
 pub const HMA_EVENT_READ: hma_event_kind = 7;
-/// The user came through an ig.me link into a chat that was there already.
+/// The user opened an existing chat through an ig.me link.
 pub const HMA_EVENT_REFERRAL: hma_event_kind = 8;
 /// A message was edited.
 pub const HMA_EVENT_EDIT: hma_event_kind = 9;
-/// Somebody commented on a post or a reel.
+/// A user commented on a post or a reel.
 pub const HMA_EVENT_COMMENT: hma_event_kind = 10;
-/// Somebody commented on a live broadcast.
+/// A user commented on a live broadcast.
 pub const HMA_EVENT_LIVE_COMMENT: hma_event_kind = 11;
-/// Somebody mentioned the account in a comment or a caption.
+/// A user mentioned the account in a comment or a caption.
 pub const HMA_EVENT_MENTION: hma_event_kind = 12;
 
-/// Reads the body of a webhook delivery. Check its signature first, see
+/// Parses the body of a webhook delivery. Verify its signature first, see
 /// hma_webhook_verify().
 ///
-/// `body` may be NULL if `body_length` is 0. On success `*events_out` is yours;
-/// free it with hma_events_free(). On failure it is NULL: a body that is not JSON
-/// is `HMA_ERROR_ARGUMENT` with line and column, and so is a NULL `events_out`.
-/// What is not known becomes `HMA_EVENT_OTHER`. A delivery that is not about
-/// Instagram gives no events, see hma_events_object(). A message in which no user
-/// can be read is left out.
+/// `body` may be NULL if `body_length` is 0. On success you own `*events_out`;
+/// free it with hma_events_free(). On failure it is NULL. A body that is not
+/// JSON is `HMA_ERROR_ARGUMENT` with line and column, and so is a NULL
+/// `events_out`.
+///
+/// An unknown event becomes `HMA_EVENT_OTHER`. A delivery that is not about
+/// Instagram contains no events, see hma_events_object(). A message without a
+/// readable user is left out.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_events_parse(
     body: *const c_void,
@@ -72,7 +74,7 @@ pub unsafe extern "C" fn hma_events_parse(
     events_out: *mut *mut hma_events,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Owning" in the header, and that `body` has `body_length` bytes.
+    // SAFETY: "Outputs" in the header, and that `body` has `body_length` bytes.
     let (body, events_out, error_out) =
         unsafe { (bytes_arg("body", body, body_length), init_out(events_out), ErrorOut::new(error_out)) };
     error_out.finish(catch_panic(|| {
@@ -82,12 +84,14 @@ pub unsafe extern "C" fn hma_events_parse(
     }))
 }
 
-/// Answers the event at `index` with a message, to the user or to a comment's
-/// author by private reply, and waits for the gateway's answer.
+/// Sends a message in reply to the event at `index` and waits for the response.
+/// The message goes to the user, or to the author of a comment by private
+/// reply.
 ///
-/// No input may be NULL. An event that may not be answered, see
-/// hma_events_reply_user_id(), is `HMA_ERROR_ARGUMENT` with the reason, and so is
-/// an index out of range; nothing is sent then. Results as with hma_send_text().
+/// No input may be NULL. An event that allows no reply, see
+/// hma_events_reply_user_id(), is `HMA_ERROR_ARGUMENT` with the reason, and so
+/// is an index out of range. Nothing is sent then. Results as with
+/// hma_send_text().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_reply(
     client: Option<&hma_client>,
@@ -97,55 +101,56 @@ pub unsafe extern "C" fn hma_reply(
     response_out: *mut *mut hma_response,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Owning" in the header.
+    // SAFETY: "Outputs" in the header.
     let out = unsafe { SendOut::new(response_out, error_out) };
     out.finish(|| require_client(client)?.reply(event_at(events, index)?, &require_message(message)?.0))
 }
 
 /// Returns what the delivery is about: "instagram", or for example
-/// "whatsapp_business_account", which gives no events. NULL if it does not say.
+/// "whatsapp_business_account", which has no events. Returns NULL if the
+/// delivery does not contain it.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_object(events: Option<&hma_events>) -> *const c_char {
     str_ptr(events.and_then(|events| events.0.object.as_ref()))
 }
 
-/// Returns how many events there are.
+/// Returns the number of events.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_count(events: Option<&hma_events>) -> usize {
     events.map_or(0, |events| events.0.len())
 }
 
-/// Returns what happened: one of the `HMA_EVENT_*` constants.
+/// Returns the kind of the event: one of the `HMA_EVENT_*` constants.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_kind(events: Option<&hma_events>, index: usize) -> hma_event_kind {
     event(events, index).map_or(HMA_EVENT_OTHER, |event| event.kind() as hma_event_kind)
 }
 
-/// Returns 1 if another app holds the chat (Meta's standby), so that it must not
-/// be answered, else 0.
+/// Returns 1 if another app controls the chat (Meta's standby), so that the
+/// event allows no reply, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_is_standby(events: Option<&hma_events>, index: usize) -> i32 {
     event(events, index).is_some_and(Event::is_standby).into()
 }
 
-/// Returns 1 if the account wrote the message, by this program or any other, else
-/// 0.
+/// Returns 1 if the account sent the message, from this program or any other,
+/// else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_is_echo(events: Option<&hma_events>, index: usize) -> i32 {
     event(events, index).is_some_and(Event::is_echo).into()
 }
 
-/// Returns 1 if the account is the user, too: a message to itself, or a comment of
-/// its own; else 0.
+/// Returns 1 if the account is also the user: a message to itself, or its own
+/// comment; else 0.
 ///
-/// Meta does not mark all own comments: compare hma_events_username() with the
-/// account's name where that matters.
+/// Meta does not mark all own comments. If that matters, compare
+/// hma_events_username() with the account's name.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_is_own(events: Option<&hma_events>, index: usize) -> i32 {
     event(events, index).is_some_and(Event::is_own).into()
 }
 
-/// Returns the id of the Instagram account that it happened to, or NULL.
+/// Returns the id of the Instagram account that received the event, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_account_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.account_id.as_ref())
@@ -153,8 +158,8 @@ pub extern "C" fn hma_events_account_id(events: Option<&hma_events>, index: usiz
 
 /// Returns the Instagram-scoped id (IGSID) of the user, or NULL.
 ///
-/// The user is always the other party: the sender, or for an echo the recipient. A
-/// comment may come without it.
+/// The user is always the other party: the sender, or the recipient of an echo.
+/// A comment may not contain it.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_user_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.user_id.as_ref())
@@ -166,11 +171,11 @@ pub extern "C" fn hma_events_username(events: Option<&hma_events>, index: usize)
     text(events, index, |event| event.username.as_ref())
 }
 
-/// Returns the id of the user to whom an answer may go, or NULL; see hma_reply().
+/// Returns the id of the user that a reply goes to, or NULL; see hma_reply().
 ///
-/// NULL where hma_events_reply_comment_id() says whom to answer, and where nobody
-/// may be answered: echoes, the account's own messages and comments, standby,
-/// deleted messages, read receipts, mentions, and kinds that are not known.
+/// Returns NULL if the reply goes to hma_events_reply_comment_id(), and if the
+/// event allows no reply: echoes, the account's own messages and comments,
+/// standby, deleted messages, read receipts, mentions, and unknown kinds.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_reply_user_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| match event.reply_target()? {
@@ -179,8 +184,8 @@ pub extern "C" fn hma_events_reply_user_id(events: Option<&hma_events>, index: u
     })
 }
 
-/// Returns the id of the comment that may be answered by private reply, or NULL;
-/// see hma_reply().
+/// Returns the id of the comment that a private reply goes to, or NULL; see
+/// hma_reply().
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_reply_comment_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| match event.reply_target()? {
@@ -196,8 +201,8 @@ pub extern "C" fn hma_events_message_id(events: Option<&hma_events>, index: usiz
     text(events, index, |event| event.message_id.as_ref())
 }
 
-/// Returns the id (mid) of the message that a reaction or a read receipt is about,
-/// or NULL.
+/// Returns the id (mid) of the message that a reaction or a read receipt refers
+/// to, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_target_message_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.target_message_id.as_ref())
@@ -209,7 +214,7 @@ pub extern "C" fn hma_events_comment_id(events: Option<&hma_events>, index: usiz
     text(events, index, |event| event.comment_id.as_ref())
 }
 
-/// Returns the id of the comment that this comment answers, or NULL.
+/// Returns the id of the comment that this comment replies to, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_parent_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.parent_id.as_ref())
@@ -228,29 +233,29 @@ pub extern "C" fn hma_events_text(events: Option<&hma_events>, index: usize) -> 
     text(events, index, |event| event.text.as_ref())
 }
 
-/// Returns the words on the tapped button, or NULL.
+/// Returns the title of the tapped button, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_title(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.title.as_ref())
 }
 
-/// Returns what the tapped quick reply or button carries, or NULL.
+/// Returns the payload of the tapped quick reply or button, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_payload(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.payload.as_ref())
 }
 
-/// Returns how many attachments a message has.
+/// Returns the number of attachments of a message.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_attachment_count(events: Option<&hma_events>, index: usize) -> usize {
     event(events, index).map_or(0, |event| event.attachments().len())
 }
 
-/// Returns what an attachment is, in Meta's word, or NULL.
+/// Returns Meta's name of the type of an attachment, or NULL.
 ///
-/// Words so far: image, video, audio, file, ig_post, ig_reel, reel, story_mention,
-/// ig_story, share, template, ephemeral, like_heart. `attachment_index` counts from
-/// 0 up to hma_events_attachment_count().
+/// Names so far: image, video, audio, file, ig_post, ig_reel, reel,
+/// story_mention, ig_story, share, template, ephemeral, like_heart.
+/// `attachment_index` is from 0 to hma_events_attachment_count() - 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_attachment_type(
     events: Option<&hma_events>,
@@ -260,8 +265,8 @@ pub extern "C" fn hma_events_attachment_type(
     str_ptr(attachment(events, index, attachment_index).and_then(|attachment| attachment.attachment_type.as_ref()))
 }
 
-/// Returns where to fetch an attachment, or NULL: disappearing media and the heart
-/// have no address. The link is signed and runs out.
+/// Returns the URL of an attachment, or NULL: disappearing media and the heart
+/// have none. The URL is signed and expires.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_attachment_url(
     events: Option<&hma_events>,
@@ -281,7 +286,7 @@ pub extern "C" fn hma_events_attachment_media_id(
     str_ptr(attachment(events, index, attachment_index).and_then(|attachment| attachment.media_id.as_ref()))
 }
 
-/// Returns the title of what was shared, or NULL.
+/// Returns the title of the shared content, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_attachment_title(
     events: Option<&hma_events>,
@@ -291,32 +296,33 @@ pub extern "C" fn hma_events_attachment_title(
     str_ptr(attachment(events, index, attachment_index).and_then(|attachment| attachment.title.as_ref()))
 }
 
-/// Returns the id (mid) of the message that this one answers inline, or NULL.
+/// Returns the id (mid) of the message that this one replies to inline, or
+/// NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_reply_to_message_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.reply_to_message_id.as_ref())
 }
 
-/// Returns the id of the story that the message answers, or NULL.
+/// Returns the id of the story that the message replies to, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_story_id(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.story.as_ref()?.id.as_ref())
 }
 
-/// Returns where to fetch the picture or film of the story that the message
-/// answers, or NULL. The link is signed and runs out.
+/// Returns the URL of the image or video of the story that the message replies
+/// to, or NULL. The URL is signed and expires.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_story_url(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.story.as_ref()?.url.as_ref())
 }
 
-/// Returns where the link sticker of that story leads, or NULL.
+/// Returns the URL of the link sticker of that story, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_story_link_url(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.story.as_ref()?.link_url.as_ref())
 }
 
-/// Returns "react", or "unreact" where a reaction was taken back, or NULL.
+/// Returns "react", or "unreact" if a reaction was removed, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_reaction_action(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.reaction.as_ref()?.action.as_ref())
@@ -340,7 +346,7 @@ pub extern "C" fn hma_events_referral_ref(events: Option<&hma_events>, index: us
     text(events, index, |event| event.referral.as_ref()?.reference.as_ref())
 }
 
-/// Returns where the user came from, in Meta's word, such as "ADS" or "IGME", or
+/// Returns Meta's name of the source of the user, such as "ADS" or "IGME", or
 /// NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_referral_source(events: Option<&hma_events>, index: usize) -> *const c_char {
@@ -365,7 +371,7 @@ pub extern "C" fn hma_events_referral_product_id(events: Option<&hma_events>, in
     text(events, index, |event| event.referral.as_ref()?.product_id.as_ref())
 }
 
-/// Returns how often the message was edited, or -1.
+/// Returns how many times the message was edited, or -1.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_edit_count(events: Option<&hma_events>, index: usize) -> i32 {
     let count = event(events, index).and_then(Event::edit_count);
@@ -373,15 +379,16 @@ pub extern "C" fn hma_events_edit_count(events: Option<&hma_events>, index: usiz
 }
 
 /// Returns 1 if the event is an echo of this text to this user, at or after
-/// `since_ms`: milliseconds since 1970, the caller's clock just before the send,
-/// less what the clocks may differ. Else 0, also for NULL, an index out of range
-/// and `since_ms` below zero. Spaces and line breaks at the ends of the texts do
-/// not count.
+/// `since_ms`. Returns 0 otherwise, also for NULL, an index out of range and a
+/// `since_ms` below zero. White space at the ends of the texts is ignored.
 ///
-/// It is evidence that a send with an unknown outcome did arrive, not proof: the
-/// same text from another program looks the same. That no such echo comes proves
-/// nothing. 0 for media and templates, for an edit, and for an echo without a
-/// time.
+/// `since_ms` is in milliseconds since 1970: the caller's clock just before the
+/// send, minus the largest expected difference of the clocks.
+///
+/// A match is evidence that a send with an unknown outcome was delivered, not
+/// proof: another program may have sent the same text. A missing echo proves
+/// nothing. Returns 0 for media and templates, for an edit, and for an echo
+/// without a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_events_echoes(
     events: Option<&hma_events>,
@@ -400,19 +407,19 @@ pub unsafe extern "C" fn hma_events_echoes(
     catch_panic(echoes).is_ok_and(|echoes| echoes).into()
 }
 
-/// Returns when it happened, in milliseconds since 1970, or -1.
+/// Returns the time of the event, in milliseconds since 1970, or -1.
 ///
-/// Some senders write seconds: values below 10 to the 11th are taken as such.
+/// Some senders write seconds: values below 10 to the 11th are read as seconds.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_timestamp_ms(events: Option<&hma_events>, index: usize) -> i64 {
     epoch_ms(event(events, index).and_then(Event::timestamp_ms))
 }
 
 /// Returns 1 if the event opens or renews the 24-hour window, 0 if not, and -1
-/// where no source says.
+/// if that is not documented.
 ///
-/// A comment does not: it allows one private reply, and the user's answer to that
-/// opens the window.
+/// A comment does not. It allows one private reply, and the user's reply to
+/// that opens the window.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_opens_window(events: Option<&hma_events>, index: usize) -> i32 {
     event(events, index).and_then(Event::opens_window).map_or(-1, i32::from)
@@ -425,26 +432,28 @@ pub extern "C" fn hma_events_window_closes_at(events: Option<&hma_events>, index
     epoch_ms(event(events, index).and_then(Event::window_closes_at))
 }
 
-/// Returns what tells this event from every other one, and is the same when it
-/// comes again: keep it to drop repeats. NULL for an index out of range.
+/// Returns the deduplication key: unique to the event, and the same when it is
+/// delivered again. Store it to discard repeats. Returns NULL for an index out
+/// of range.
 ///
-/// It belongs to the event, not to the delivery, since a repeat may come in another
-/// batch. The kinds of events about one message have keys of their own, and so has
-/// each reaction. To be compared, not read; of any length.
+/// The key belongs to the event, not to the delivery: a repeat may arrive in
+/// another batch. Events of different kinds about one message have different
+/// keys, and so has each reaction. Compare keys, do not parse them. They may
+/// have any length.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_key(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.key.as_ref())
 }
 
-/// Returns the event's JSON as it came, for what has no accessor: the item of
-/// messaging, standby or changes, or the entry where a comment stands in it. NULL
-/// for an index out of range.
+/// Returns the unmodified JSON of the event, for values without an accessor:
+/// the item of messaging, standby or changes, or the entry if it is itself the
+/// change. Returns NULL for an index out of range.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_json(events: Option<&hma_events>, index: usize) -> *const c_char {
     text(events, index, |event| event.json.as_ref())
 }
 
-/// Frees events and every text that they handed out. NULL is allowed and does
+/// Frees events and every text that they returned. NULL is allowed and does
 /// nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_events_free(events: Option<Box<hma_events>>) {

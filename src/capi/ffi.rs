@@ -1,4 +1,4 @@
-//! The seam between C and Rust: NULL, text in, results out, and panics.
+//! Converts between C and Rust: NULL, texts, results and panics.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
@@ -17,18 +17,18 @@ pub(super) const PANIC_MESSAGE: &str = concat!(
     ": the call panicked, and what Rust says about it stands on standard error; the message may have been delivered"
 );
 
-/// Runs what may fail, and turns a panic into an error.
+/// Runs a call that may fail, and converts a panic to an error.
 pub(super) fn catch_panic<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(internal_error()))
 }
 
-// Cold functions stay out of the many that they are called from.
+// Cold, so that it is not inlined into its many callers.
 #[cold]
 fn internal_error() -> Error {
     Error::new(ErrorKind::Internal, PANIC_MESSAGE)
 }
 
-/// A text that C hands in, with the name of the argument.
+/// A text argument from C, with the name of the argument.
 #[derive(Clone, Copy)]
 pub(super) struct StrArg<'a> {
     name: &'static str,
@@ -37,25 +37,25 @@ pub(super) struct StrArg<'a> {
 
 impl<'a> StrArg<'a> {
     /// # Safety
-    /// `pointer` is NULL or points to a NUL-terminated text that stays as it is during the call.
+    /// `pointer` is NULL or points to a NUL-terminated text that does not change during the call.
     pub(super) unsafe fn new(name: &'static str, pointer: *const c_char) -> StrArg<'a> {
         // SAFETY: "Strings" in the header: NUL-terminated, and not changed during the call.
         let text = (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) });
         StrArg { name, text }
     }
 
-    /// The text; NULL is a mistake.
+    /// Returns the text. NULL is an error.
     pub(super) fn required(self) -> Result<&'a str, String> {
         self.optional()?.ok_or_else(|| format!("{}: must not be NULL", self.name))
     }
 
-    /// The text; NULL is none.
+    /// Returns the text, or `None` for NULL.
     pub(super) fn optional(self) -> Result<Option<&'a str>, String> {
         let decoded = self.text.map(CStr::to_str).transpose();
         decoded.map_err(|error| format!("{}: not UTF-8 at byte {}", self.name, error.valid_up_to()))
     }
 
-    /// What a stranger sent: NULL is empty, and what is not UTF-8 is shown as U+FFFD.
+    /// Returns a text from an untrusted sender: NULL is empty, and U+FFFD replaces invalid UTF-8.
     pub(super) fn lossy(self) -> Cow<'a, str> {
         self.text.map(CStr::to_string_lossy).unwrap_or_default()
     }
@@ -65,28 +65,28 @@ impl<'a> StrArg<'a> {
     }
 }
 
-/// Bytes that C hands in; NULL is none if the length is 0.
+/// Returns the bytes of an argument from C. NULL is allowed if the length is 0.
 ///
 /// # Safety
-/// `pointer` is NULL or points to `length` bytes that stay as they are during the call.
+/// `pointer` is NULL or points to `length` bytes that do not change during the call.
 pub(super) unsafe fn bytes_arg<'a>(name: &str, pointer: *const c_void, length: usize) -> Result<&'a [u8], Error> {
     match length {
         0 => Ok(&[]),
         _ if pointer.is_null() => Err(Error::argument(format!("{name}: must not be NULL with a length of {length}"))),
         _ if length > isize::MAX as usize => Err(Error::argument(format!("{name}: {length} is no length"))),
-        // SAFETY: not NULL, and the header asks for as many bytes, not changed during the call.
+        // SAFETY: not NULL, and the header requires this many bytes, not changed during the call.
         _ => Ok(unsafe { slice::from_raw_parts(pointer.cast(), length) }),
     }
 }
 
-/// Where C wants an error string.
+/// Where C receives an error string.
 pub(super) struct ErrorOut<'a>(Option<&'a mut *mut c_char>);
 
 impl ErrorOut<'_> {
     /// # Safety
     /// `error_out` is NULL or points to a pointer that may be overwritten.
     pub(super) unsafe fn new<'a>(error_out: *mut *mut c_char) -> ErrorOut<'a> {
-        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        // SAFETY: "Outputs" in the header: an *_out argument is NULL or may be written.
         ErrorOut(unsafe { init_out(error_out) })
     }
 
@@ -105,21 +105,21 @@ pub(super) unsafe fn init_out<'a, T>(out: *mut *mut T) -> Option<&'a mut *mut T>
     if out.is_null() {
         return None;
     }
-    // SAFETY: not NULL, and "Owning" in the header lets an *_out argument be overwritten; it may be uninitialised.
+    // SAFETY: not NULL, and "Outputs" in the header allows overwriting an *_out argument. It may be uninitialised.
     unsafe {
         out.write(ptr::null_mut());
         Some(&mut *out)
     }
 }
 
-/// Where C wants a string of its own.
+/// Where C receives a string that it owns.
 pub(super) struct StringOut<'a>(Option<&'a mut *mut c_char>);
 
 impl StringOut<'_> {
     /// # Safety
     /// `out` is NULL or points to a pointer that may be overwritten.
     pub(super) unsafe fn new<'a>(out: *mut *mut c_char) -> StringOut<'a> {
-        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        // SAFETY: "Outputs" in the header: an *_out argument is NULL or may be written.
         StringOut(unsafe { init_out(out) })
     }
 
@@ -130,7 +130,7 @@ impl StringOut<'_> {
     }
 }
 
-/// A text that C borrows.
+/// Returns a text that C borrows.
 pub(super) fn str_ptr(text: Option<&NulString>) -> *const c_char {
     text.map_or(ptr::null(), NulString::as_ptr)
 }

@@ -1,4 +1,4 @@
-//! Messages, from C.
+//! Messages, for C.
 
 use std::ffi::c_char;
 
@@ -8,33 +8,37 @@ use crate::error::Error;
 use crate::message::{Action, AttachmentKind, ContactKind, Message};
 use crate::text_parts::part_length;
 
-/// Something to send, built once and sent to as many people as wanted.
+/// A message, built once and sent to any number of users.
 ///
-/// Constructors never return NULL and setters never fail: the first mistake is
-/// remembered and reported by the send as `HMA_ERROR_ARGUMENT`, before anything
-/// leaves. Limits that Meta documents are checked then too: a text is counted in
-/// bytes of UTF-8, a title in characters (Unicode scalar values); nothing is ever
-/// cut. A call that does not fit the message, such as a card on a text, is a
-/// mistake, and so is a NULL where it is not allowed. Setters do nothing on a
-/// NULL message.
+/// Constructors never return NULL and setters never fail. The first error is
+/// stored, and the send reports it as `HMA_ERROR_ARGUMENT` before anything is
+/// sent. A call that does not match the message is an error, such as a card on
+/// a text. So is a NULL where it is not allowed. Setters do nothing on a NULL
+/// message.
 ///
-/// Threads: any number of threads may send one message at once; setters need it
-/// for themselves.
+/// The send also checks the limits that Meta documents. A text is counted in
+/// bytes of UTF-8, a title in characters (Unicode scalar values). Nothing is
+/// ever truncated.
+///
+/// Threads: any number of threads may send one message at once; setters need
+/// exclusive access.
 pub struct hma_message(pub(super) Message);
 
-/// What kind of media an attachment is: one of the `HMA_ATTACHMENT_*` constants.
+/// The kind of media of an attachment: one of the `HMA_ATTACHMENT_*` constants.
 pub type hma_attachment_kind = i32;
 
-/// What a contact quick reply offers: one of the `HMA_CONTACT_*` constants.
+/// The contact data that a quick reply offers: one of the `HMA_CONTACT_*`
+/// constants.
 pub type hma_contact_kind = i32;
 
-/// Something the account does in a chat (Meta's sender action): one of the
+/// An action of the account in a chat (Meta's sender action): one of the
 /// `HMA_ACTION_*` constants.
 pub type hma_action = i32;
 
 /// PNG, JPEG or GIF, up to 8 MB.
 pub const HMA_ATTACHMENT_IMAGE: hma_attachment_kind = 1;
-/// MP4, OGG, AVI, MOV or WebM, up to 25 MB, fetched by Meta within 75 seconds.
+/// MP4, OGG, AVI, MOV or WebM, up to 25 MB. Meta takes up to 75 seconds to
+/// fetch it.
 pub const HMA_ATTACHMENT_VIDEO: hma_attachment_kind = 2;
 /// AAC, M4A, WAV or MP4, up to 25 MB.
 pub const HMA_ATTACHMENT_AUDIO: hma_attachment_kind = 3;
@@ -43,7 +47,7 @@ pub const HMA_ATTACHMENT_FILE: hma_attachment_kind = 4;
 
 /// The phone number of the user's profile.
 pub const HMA_CONTACT_PHONE: hma_contact_kind = 1;
-/// The e-mail address of the user's profile.
+/// The email address of the user's profile.
 pub const HMA_CONTACT_EMAIL: hma_contact_kind = 2;
 
 /// Shows the typing indicator.
@@ -53,8 +57,8 @@ pub const HMA_ACTION_TYPING_OFF: hma_action = 2;
 /// Marks the user's messages as seen.
 pub const HMA_ACTION_MARK_SEEN: hma_action = 3;
 
-/// Makes a text of 1 to 1000 bytes of UTF-8. With quick replies it asks a
-/// question; with buttons it becomes Meta's button template, whose text has at
+/// Creates a text of 1 to 1000 bytes of UTF-8. It accepts quick replies or
+/// buttons. With buttons it becomes Meta's button template, whose text has at
 /// most 640 characters.
 ///
 /// Never returns NULL. Free it with hma_message_free().
@@ -65,7 +69,7 @@ pub unsafe extern "C" fn hma_message_text(text: *const c_char) -> Box<hma_messag
     build(|| Ok(Message::text(text.required()?)))
 }
 
-/// Makes a message of media that Meta fetches from `url`: absolute, https or
+/// Creates a message of media that Meta fetches from `url`: absolute, https or
 /// http.
 ///
 /// Never returns NULL. Free it with hma_message_free().
@@ -76,7 +80,7 @@ pub unsafe extern "C" fn hma_message_attachment(kind: hma_attachment_kind, url: 
     build(|| Ok(Message::attachment(attachment_kind(kind)?, url.required()?)))
 }
 
-/// Makes a message of media that were uploaded before, or sent with
+/// Creates a message of media that were uploaded before, or sent with
 /// hma_message_set_reusable().
 ///
 /// Never returns NULL. Free it with hma_message_free().
@@ -90,8 +94,8 @@ pub unsafe extern "C" fn hma_message_attachment_id(
     build(|| Ok(Message::attachment_id(attachment_kind(kind)?, attachment_id.required()?)))
 }
 
-/// Makes a message of several images: add 1 to 10 with hma_message_add_image()
-/// and hma_message_add_image_id().
+/// Creates a message of several images. Add 1 to 10 with
+/// hma_message_add_image() and hma_message_add_image_id().
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]
@@ -99,7 +103,7 @@ pub extern "C" fn hma_message_images() -> Box<hma_message> {
     build(|| Ok(Message::images()))
 }
 
-/// Makes the heart sticker.
+/// Creates the heart sticker.
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]
@@ -107,7 +111,7 @@ pub extern "C" fn hma_message_heart() -> Box<hma_message> {
     build(|| Ok(Message::heart()))
 }
 
-/// Makes a message of a post that belongs to the account, by its media id.
+/// Creates a message of a post that belongs to the account, by its media id.
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]
@@ -117,8 +121,8 @@ pub unsafe extern "C" fn hma_message_post(media_id: *const c_char) -> Box<hma_me
     build(|| Ok(Message::post(media_id.required()?)))
 }
 
-/// Makes a message of cards side by side (Meta's generic template): add 1 to 10
-/// with hma_message_add_card(). Not shown on desktop.
+/// Creates a message of cards side by side (Meta's generic template). Add 1 to
+/// 10 with hma_message_add_card(). Instagram does not show them on desktop.
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]
@@ -126,9 +130,9 @@ pub extern "C" fn hma_message_cards() -> Box<hma_message> {
     build(|| Ok(Message::cards()))
 }
 
-/// Makes a reaction to the message `message_id`: the word "love" or an emoji.
-/// A NULL `reaction_or_null` takes the reaction back; another one replaces it.
-/// After a 3x status repeating it is harmless.
+/// Creates a reaction to the message `message_id`: the word "love" or an emoji.
+/// A NULL `reaction_or_null` removes the reaction; another one replaces it.
+/// Repeating it is harmless, also after a 3x status.
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]
@@ -142,8 +146,8 @@ pub unsafe extern "C" fn hma_message_reaction(
     build(|| Ok(Message::reaction(message_id.required()?, reaction.optional()?)))
 }
 
-/// Makes a sender action: typing on, typing off, or mark seen. After a 3x status
-/// repeating it is harmless.
+/// Creates a sender action: typing on, typing off, or mark seen. Repeating it
+/// is harmless, also after a 3x status.
 ///
 /// Never returns NULL. Free it with hma_message_free().
 #[unsafe(no_mangle)]
@@ -171,9 +175,9 @@ pub unsafe extern "C" fn hma_message_add_image_id(message: Option<&mut hma_messa
     set(message, |message| Ok(message.add_image_id(attachment_id.required()?)));
 }
 
-/// Adds a quick reply to a text without buttons: at most 13, each with a title of
-/// 1 to 20 characters. The payload comes back in the webhook when the user taps
-/// it; it may be empty, but not NULL.
+/// Adds a quick reply to a text without buttons: at most 13, each with a title
+/// of 1 to 20 characters. When the user taps it, the webhook delivers the
+/// payload, which may be empty, but not NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_add_quick_reply(
     message: Option<&mut hma_message>,
@@ -185,8 +189,8 @@ pub unsafe extern "C" fn hma_message_add_quick_reply(
     set(message, |message| Ok(message.add_quick_reply(title.required()?, payload.required()?)));
 }
 
-/// Adds a quick reply that offers the user's own phone number or e-mail address;
-/// it counts among the 13. Title and payload may be NULL.
+/// Adds a quick reply that offers the user's own phone number or email address.
+/// It counts among the 13. Title and payload may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_add_contact_reply(
     message: Option<&mut hma_message>,
@@ -204,9 +208,9 @@ pub unsafe extern "C" fn hma_message_add_contact_reply(
 }
 
 /// Adds a card to hma_message_cards(). `title` and `subtitle` have at most 80
-/// characters each; `link_url` is opened by a tap on the card; both URLs are
-/// absolute, https or http. The last three may be NULL, but a card with nothing
-/// but a title needs a button.
+/// characters each. A tap on the card opens `link_url`. Both URLs are absolute,
+/// https or http. The last three may be NULL, but a card with a title only
+/// needs a button.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_add_card(
     message: Option<&mut hma_message>,
@@ -231,7 +235,7 @@ pub unsafe extern "C" fn hma_message_add_card(
 }
 
 /// Adds a button that opens `url`, to the text or to the last card: at most 3
-/// buttons each. The title is not empty.
+/// buttons each. The title must not be empty.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_add_link_button(
     message: Option<&mut hma_message>,
@@ -243,9 +247,9 @@ pub unsafe extern "C" fn hma_message_add_link_button(
     set(message, |message| Ok(message.add_link_button(title.required()?, url.required()?)));
 }
 
-/// Adds a button whose payload comes back in the webhook, to the text or to the
-/// last card: at most 3 buttons each. The title is not empty; the payload may be
-/// empty, but not NULL.
+/// Adds a button whose payload the webhook delivers, to the text or to the last
+/// card: at most 3 buttons each. The title must not be empty. The payload may
+/// be empty, but not NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_add_postback_button(
     message: Option<&mut hma_message>,
@@ -257,9 +261,9 @@ pub unsafe extern "C" fn hma_message_add_postback_button(
     set(message, |message| Ok(message.add_postback_button(title.required()?, payload.required()?)));
 }
 
-/// Sets Meta's message tag. "HUMAN_AGENT" is the only one on Instagram: a person
-/// may answer with it up to 7 days after the user's last message, if the app was
-/// granted that. Not for reactions and sender actions.
+/// Sets Meta's message tag. "HUMAN_AGENT" is the only one on Instagram: a
+/// person may reply with it up to 7 days after the user's last message, if Meta
+/// granted that to the app. Not for reactions and sender actions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_set_tag(message: Option<&mut hma_message>, tag: *const c_char) {
     // SAFETY: "Strings" in the header.
@@ -267,8 +271,8 @@ pub unsafe extern "C" fn hma_message_set_tag(message: Option<&mut hma_message>, 
     set(message, |message| Ok(message.set_tag(tag.required()?)));
 }
 
-/// Sets Meta's messaging type, such as "RESPONSE" or "MESSAGE_TAG". Left out
-/// unless set. Not for reactions and sender actions.
+/// Sets Meta's messaging type, such as "RESPONSE" or "MESSAGE_TAG". By default
+/// it is not sent. Not for reactions and sender actions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_set_messaging_type(
     message: Option<&mut hma_message>,
@@ -280,7 +284,7 @@ pub unsafe extern "C" fn hma_message_set_messaging_type(
 }
 
 /// Shows the message as an inline reply to the message `message_id`. Meta
-/// documents it for accounts that are connected through Facebook. Not for
+/// documents this for accounts that are connected through Facebook. Not for
 /// reactions and sender actions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_set_reply_to(message: Option<&mut hma_message>, message_id: *const c_char) {
@@ -289,8 +293,8 @@ pub unsafe extern "C" fn hma_message_set_reply_to(message: Option<&mut hma_messa
     set(message, |message| Ok(message.set_reply_to(message_id.required()?)));
 }
 
-/// Asks Meta to keep an attachment by URL: hma_response_attachment_id() of the
-/// answer then gives the id to send it again.
+/// Asks Meta to store an attachment by URL. hma_response_attachment_id() of the
+/// response then returns the id to send it again.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_message_set_reusable(message: Option<&mut hma_message>) {
     set(message, |message| Ok(message.set_reusable()));
@@ -307,7 +311,8 @@ pub(super) fn attachment_kind(kind: hma_attachment_kind) -> Result<AttachmentKin
     from_constant("kind", &all, kind, |kind| *kind as hma_attachment_kind)
 }
 
-/// A C integer is not a Rust enum: one that is out of range is a mistake.
+/// Returns the value of a C constant. A C integer is not a Rust enum: any other
+/// number is an error.
 fn from_constant<T: Copy>(name: &str, all: &[T], number: i32, number_of: impl Fn(&T) -> i32) -> Result<T, String> {
     let found = all.iter().find(|one| number_of(one) == number);
     found.copied().ok_or_else(|| format!("{name}: {number} is none of its constants"))
@@ -336,14 +341,17 @@ fn record_error(message: &mut Message, error: Error) {
     message.record_error(error.kind(), error.to_string());
 }
 
-/// Makes the request body that hma_send() would send to this user: for a queue or
-/// a log. It contains neither token nor address. Nothing is sent.
+/// Returns the request body that hma_send() would send to this user: for a
+/// queue or a log. The body contains neither token nor URL. This function sends
+/// nothing.
 ///
-/// On success `*json_out` is yours: free it with hma_string_free(). NULL for
-/// `json_out` only checks the message. A mistake is `HMA_ERROR_ARGUMENT` with the
-/// text that the send would give. hma_send_json() sends the body later, byte for
-/// byte what hma_send() would have sent. A queue must remember which bodies it had
-/// begun to send: after a crash those may have been delivered.
+/// On success you own `*json_out`: free it with hma_string_free(). A NULL
+/// `json_out` only checks the message. An error is `HMA_ERROR_ARGUMENT` with
+/// the text of the send.
+///
+/// hma_send_json() sends the body later, byte for byte what hma_send() would
+/// have sent. A queue must record which bodies it has begun to send: after a
+/// crash those may have been delivered.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_json(
     message: Option<&hma_message>,
@@ -351,13 +359,13 @@ pub unsafe extern "C" fn hma_message_json(
     json_out: *mut *mut c_char,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (recipient_id, out) = unsafe { (StrArg::new("recipient_id", recipient_id), JsonOut::new(json_out, error_out)) };
     out.finish(|| require_message(message)?.0.to_json(recipient_id.argument()?))
 }
 
-/// Makes the request body that hma_send_private_reply() would send in answer to
-/// this comment; see hma_message_json().
+/// Returns the request body that hma_send_private_reply() would send for this
+/// comment; see hma_message_json().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_message_private_reply_json(
     message: Option<&hma_message>,
@@ -365,13 +373,13 @@ pub unsafe extern "C" fn hma_message_private_reply_json(
     json_out: *mut *mut c_char,
     error_out: *mut *mut c_char,
 ) -> hma_status {
-    // SAFETY: "Strings" and "Owning" in the header.
+    // SAFETY: "Strings" and "Outputs" in the header.
     let (comment_id, out) = unsafe { (StrArg::new("comment_id", comment_id), JsonOut::new(json_out, error_out)) };
     out.finish(|| require_message(message)?.0.to_private_reply_json(comment_id.argument()?))
 }
 
-/// Returns how many bytes of a long text fit the first message: 1 to 1000. 0 for
-/// NULL, for an empty text and for one that is not UTF-8.
+/// Returns how many bytes of a long text fit the first message: 1 to 1000.
+/// Returns 0 for NULL, for an empty text and for one that is not UTF-8.
 ///
 ///     while ((n = hma_text_part_length(text)) > 0) {
 ///         memcpy(part, text, n);
@@ -379,12 +387,12 @@ pub unsafe extern "C" fn hma_message_private_reply_json(
 ///         text += n;
 ///     }
 ///
-/// Called again on the rest, it cuts the whole text into parts; the parts, one
-/// after the other, are the text. A part ends after a blank line, else after a
-/// line break, else after a space, if there is one in its second half. Else it
-/// ends between two characters, but not inside an emoji of several characters,
-/// inside a flag, or before an accent. Each part is a send of its own: stop at the
-/// first that is not accepted.
+/// Called again on the rest, it splits the whole text into parts; the
+/// concatenated parts are the text. A part ends after an empty line, else after
+/// a line break, else after a space, if there is one in its second half.
+/// Otherwise it ends between two characters, but not inside an emoji of several
+/// characters, inside a flag, or before an accent. Each part needs its own
+/// send: stop at the first that is not accepted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_text_part_length(text: *const c_char) -> usize {
     // SAFETY: "Strings" in the header.
@@ -396,7 +404,7 @@ pub(super) fn require_message(message: Option<&hma_message>) -> Result<&hma_mess
     message.ok_or_else(|| Error::argument("message: must not be NULL"))
 }
 
-/// Where C wants a request body.
+/// Where C receives a request body.
 struct JsonOut<'a> {
     json: StringOut<'a>,
     error: ErrorOut<'a>,
@@ -406,7 +414,7 @@ impl JsonOut<'_> {
     /// # Safety
     /// Each is NULL or points to a pointer that may be overwritten.
     unsafe fn new<'a>(json_out: *mut *mut c_char, error_out: *mut *mut c_char) -> JsonOut<'a> {
-        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        // SAFETY: "Outputs" in the header: an *_out argument is NULL or may be written.
         unsafe { JsonOut { json: StringOut::new(json_out), error: ErrorOut::new(error_out) } }
     }
 

@@ -1,12 +1,13 @@
-//! The C functions, a file for each type: each converts, calls and converts.
+//! The C functions, one file for each type. Each function converts its arguments, calls the Rust API and converts the
+//! result.
 //!
-//! Their doc comments are the C manual: `cbindgen` makes `include/hookmyapp.h` of them.
+//! The doc comments are the C manual: `cbindgen` generates `include/hookmyapp.h` from them.
 
-// The names are C's. Each function's promises to C stand in the header, not in a section on safety.
+// The names are those of C. The header documents the safety contract of each function, so there are no safety sections.
 #![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
-// Written for the header, not for rustdoc.
+// The comments are written for the header, not for rustdoc.
 #![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
-// Lets every setter be one line.
+// Allows every setter to be one line.
 #![allow(clippy::unit_arg)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]

@@ -1,13 +1,13 @@
-//! Strings that C owns: how they are made and freed.
+//! Allocates and frees the strings that C owns.
 
 use std::ffi::c_char;
 use std::ptr;
 
-/// A string that C owns, and gives back to `free_string`.
+/// Copies a text to a string that C owns until it calls `free_string`.
 ///
-/// C may write over its text, and shorten it. So the length of the allocation stands in the word in front of the text.
+/// C may overwrite and shorten the text. So the word before the text contains the length of the allocation.
 pub(super) fn new_string(text: &str) -> *mut c_char {
-    // The last word has the NUL, behind what is left of the text.
+    // The last word contains the NUL, after the rest of the text.
     let length = 1 + text.len() / WORD + 1;
     let mut words = Vec::with_capacity(length);
     words.push(length);
@@ -22,13 +22,12 @@ pub(super) fn new_string(text: &str) -> *mut c_char {
 
 const WORD: usize = size_of::<usize>();
 
-/// # Safety
-/// `string` is NULL, or `new_string` has made it and nobody has freed it.
+/// `string` is NULL, or `new_string` returned it and it has not been freed.
 pub(super) unsafe fn free_string(string: *mut c_char) {
     if !string.is_null() {
         let words = string.cast::<usize>().wrapping_sub(1);
-        // SAFETY: "Owning" in the header: it came out of this library and is freed once. `new_string` has put the length
-        // in front, where C has no business.
+        // SAFETY: "Memory" in the header: the string is from this library and is freed once. `new_string` wrote the
+        // length before it, where C must not write.
         drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(words, words.read())) });
     }
 }

@@ -1,4 +1,4 @@
-//! What the gateway answered, for C.
+//! Responses, for C.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -8,11 +8,11 @@ use super::status::hma_status;
 use crate::error::Error;
 use crate::response::Response;
 
-/// What the gateway answered, whether it accepted or refused.
+/// The response of the gateway, whether it accepted or rejected the message.
 ///
-/// Every text that a response hands out is good until hma_response_free(). The
-/// accessors take NULL and then return what they return where nothing was said:
-/// NULL, 0 or -1.
+/// Every text that a response returns is valid until hma_response_free(). If
+/// the response does not contain a value, an accessor returns NULL, 0 or -1,
+/// and so it does for NULL.
 ///
 /// Threads: any number of threads may read one response at once.
 pub struct hma_response(pub(super) Response);
@@ -23,8 +23,8 @@ pub extern "C" fn hma_response_http_status(response: Option<&hma_response>) -> i
     response.map_or(0, |response| response.0.http_status.into())
 }
 
-/// Returns the id of the message that was sent, or NULL: sender actions,
-/// reactions and uploads have none. Opaque, of any length.
+/// Returns the id of the message that was sent, or NULL. Sender actions,
+/// reactions and uploads have none. It is opaque and of any length.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_message_id(response: Option<&hma_response>) -> *const c_char {
     str_ptr(response.and_then(|response| response.0.message_id.as_ref()))
@@ -36,7 +36,7 @@ pub extern "C" fn hma_response_recipient_id(response: Option<&hma_response>) -> 
     str_ptr(response.and_then(|response| response.0.recipient_id.as_ref()))
 }
 
-/// Returns the id under which uploaded or reusable media can be sent again, or
+/// Returns the id with which uploaded or reusable media can be sent again, or
 /// NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_attachment_id(response: Option<&hma_response>) -> *const c_char {
@@ -62,14 +62,13 @@ pub extern "C" fn hma_response_gateway_code(response: Option<&hma_response>) -> 
     str_ptr(response.and_then(|response| response.0.gateway_code.as_ref()))
 }
 
-/// Returns Meta's or the gateway's own words about an error, or NULL.
+/// Returns Meta's or the gateway's error message, unmodified, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_error_message(response: Option<&hma_response>) -> *const c_char {
     str_ptr(response.and_then(|response| response.0.error_message.as_ref()))
 }
 
-/// Returns Meta's words about an error that are meant for people
-/// (error_user_msg), or NULL.
+/// Returns Meta's human-readable error message (error_user_msg), or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_user_message(response: Option<&hma_response>) -> *const c_char {
     str_ptr(response.and_then(|response| response.0.user_message.as_ref()))
@@ -81,37 +80,37 @@ pub extern "C" fn hma_response_trace_id(response: Option<&hma_response>) -> *con
     str_ptr(response.and_then(|response| response.0.trace_id.as_ref()))
 }
 
-/// Returns how many seconds to wait before the next call, 0 to INT32_MAX, or -1
-/// if nobody said: what Retry-After says, else the longest time that Meta's usage
-/// headers name.
+/// Returns how many seconds to wait before the next call, 0 to INT32_MAX: the
+/// value of Retry-After, else the longest time in Meta's usage headers. Returns
+/// -1 if the response contains neither.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_retry_after(response: Option<&hma_response>) -> i32 {
     number_or_minus_one(response.and_then(|response| response.0.retry_after))
 }
 
-/// Returns how much of Meta's limits is used up, in percent: the highest figure
-/// of all usage headers, or -1 if there is none.
+/// Returns how much of Meta's limits is used, in percent: the highest value of
+/// all usage headers, or -1 if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_usage_percent(response: Option<&hma_response>) -> i32 {
     number_or_minus_one(response.and_then(|response| response.0.usage_percent))
 }
 
-/// Returns the body exactly as it came, with a NUL behind it, or NULL for NULL.
-/// It may hold a NUL itself and need not be UTF-8; see
-/// hma_response_body_length(). Of a body longer than 64 KiB it is the first 64
-/// KiB.
+/// Returns the body, unmodified and followed by a NUL, or NULL for NULL. It may
+/// contain a NUL itself and may not be UTF-8; see hma_response_body_length(). A
+/// body longer than 64 KiB, or 1 MiB for hma_get(), is truncated to that
+/// length.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_body(response: Option<&hma_response>) -> *const c_char {
     response.map_or(ptr::null(), |response| response.0.body.as_ptr().cast())
 }
 
-/// Returns the length of the body in bytes, without the NUL behind it, or 0.
+/// Returns the length of the body in bytes, without the final NUL, or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_body_length(response: Option<&hma_response>) -> usize {
     response.map_or(0, |response| response.0.body().len())
 }
 
-/// Frees a response and every text that it handed out. NULL is allowed and does
+/// Frees a response and every text that it returned. NULL is allowed and does
 /// nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_response_free(response: Option<Box<hma_response>>) {
@@ -122,7 +121,7 @@ fn number_or_minus_one(number: Option<u32>) -> i32 {
     number.and_then(|number| number.try_into().ok()).unwrap_or(-1)
 }
 
-/// Where C wants the outcome of a send.
+/// Where C receives the outcome of a send.
 pub(super) struct SendOut<'a> {
     response: Option<&'a mut *mut hma_response>,
     error: ErrorOut<'a>,
@@ -132,7 +131,7 @@ impl SendOut<'_> {
     /// # Safety
     /// Each is NULL or points to a pointer that may be overwritten.
     pub(super) unsafe fn new<'a>(response_out: *mut *mut hma_response, error_out: *mut *mut c_char) -> SendOut<'a> {
-        // SAFETY: "Owning" in the header: an *_out argument is NULL or may be written.
+        // SAFETY: "Outputs" in the header: an *_out argument is NULL or may be written.
         unsafe { SendOut { response: init_out(response_out), error: ErrorOut::new(error_out) } }
     }
 
@@ -169,7 +168,7 @@ mod tests {
         let status = out.finish(|| panic!("the token is hmat_live_secret"));
         assert_eq!(status, 32);
         assert!(response.is_null());
-        // SAFETY: the seam has made it.
+        // SAFETY: `SendOut` created it.
         unsafe {
             assert_eq!(CStr::from_ptr(error).to_str(), Ok(PANIC_MESSAGE));
             free_string(error);

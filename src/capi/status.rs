@@ -1,18 +1,18 @@
-//! Status codes and what they say, the version, and the freeing of strings.
+//! Status codes and their texts, the version, and the freeing of strings.
 
 use std::ffi::{CStr, c_char};
 
 use super::owned_string::free_string;
 use crate::error::{Delivery, KINDS, Scope};
 
-/// What became of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
+/// The result of a call: `HMA_OK` or one of the `HMA_ERROR_*` constants.
 ///
-/// The tens digit is the answer to "was it sent?", see hma_status_delivery().
-/// A later version may return codes that this header does not list; they fall
-/// into the same classes. Numbers never change.
+/// The tens digit states whether the message was sent, see
+/// hma_status_delivery(). A later version may return codes that this header
+/// does not list; they fall into the same classes. Numbers never change.
 pub type hma_status = i32;
 
-/// What became of the message: one of the `HMA_DELIVERY_*` constants.
+/// Whether the message was delivered: one of the `HMA_DELIVERY_*` constants.
 pub type hma_delivery = i32;
 
 /// What a failure is about: one of the `HMA_SCOPE_*` constants.
@@ -20,63 +20,68 @@ pub type hma_scope = i32;
 
 /// The gateway accepted the message.
 pub const HMA_OK: hma_status = 0;
-/// Not sent: an argument is NULL, not UTF-8, breaks a rule of the function, or
-/// breaks a limit that Meta documents. Correct it.
+/// Not sent: an argument is NULL, not UTF-8 or invalid, or exceeds a limit that
+/// Meta documents. Correct it.
 pub const HMA_ERROR_ARGUMENT: hma_status = 10;
-/// Not sent: a setting is missing or wrong. Correct the configuration.
+/// Not sent: a setting is missing or invalid. Correct the configuration.
 pub const HMA_ERROR_CONFIG: hma_status = 11;
-/// Not sent: no connection to the gateway (name look-up, TCP, proxy or TLS), or
-/// it closed before the first byte of the request. Try again later.
+/// Not sent: no connection to the gateway (name lookup, TCP, proxy or TLS), or
+/// it closed before the first byte of the request. Retry later.
 pub const HMA_ERROR_CONNECT: hma_status = 12;
-/// A webhook's signature does not fit its body; no send was involved.
+/// The signature of a webhook does not match its body. No send was involved.
+/// Respond 401 and discard the body.
 pub const HMA_ERROR_SIGNATURE: hma_status = 13;
-/// Refused for a reason that is not one of those below. Change the message.
+/// Rejected for a reason that is not one of those below. Change the message.
 pub const HMA_ERROR_REJECTED: hma_status = 20;
-/// Refused: the gateway does not know the access token. Set the current one.
+/// Rejected: the access token is invalid. Set the current one.
 pub const HMA_ERROR_AUTH: hma_status = 21;
-/// Refused: too many messages. Wait first, see hma_response_retry_after().
+/// Rejected: too many messages. Wait before the next send, see
+/// hma_response_retry_after().
 pub const HMA_ERROR_RATE_LIMITED: hma_status = 22;
-/// Refused: the 24-hour window is closed. The user must write first.
+/// Rejected: the 24-hour window is closed. The user must write first.
 pub const HMA_ERROR_WINDOW_CLOSED: hma_status = 23;
-/// Refused: there is no such user, the user cannot be reached, or is not the
-/// sandbox's own user. Check the recipient id.
+/// Rejected: the user does not exist, cannot be reached, or is not the user of
+/// the sandbox. Check the recipient id.
 pub const HMA_ERROR_RECIPIENT: hma_status = 24;
-/// Refused: the account's link to Instagram, its permissions or its standing
-/// with Meta must be put right first.
+/// Rejected: the account may not send. Check its link to Instagram, its
+/// permissions and its standing with Meta.
 pub const HMA_ERROR_ACCOUNT: hma_status = 25;
-/// Refused: Meta could not fetch or use the media. Check address, type, size.
+/// Rejected: Meta could not fetch or use the media. Check URL, type and size.
 pub const HMA_ERROR_MEDIA: hma_status = 26;
-/// Refused: what answered is no gateway. Correct the base URL and the account
-/// id; the error string names the URL.
+/// Rejected: not by a gateway. Correct the base URL and the account id, or
+/// check what is in between. The error string names the URL.
 pub const HMA_ERROR_ENDPOINT: hma_status = 27;
-/// Unknown: the gateway or Meta failed midway. Do not repeat blindly.
+/// Unknown: the gateway or Meta failed. The message may have been delivered. Do
+/// not repeat it blindly.
 pub const HMA_ERROR_SERVER: hma_status = 30;
-/// Unknown: the request left, but no usable answer came. Do not repeat blindly.
+/// Unknown: the request left, but no usable response arrived. The message may
+/// have been delivered. Do not repeat it blindly.
 pub const HMA_ERROR_LOST: hma_status = 31;
-/// Unknown: a bug in this library. Please report it with the error string.
+/// Unknown: a bug in this library. The message may have been delivered. Please
+/// report it with the error string.
 pub const HMA_ERROR_INTERNAL: hma_status = 32;
 
 /// The gateway accepted the message.
 pub const HMA_DELIVERY_ACCEPTED: hma_delivery = 0;
-/// The message surely never reached the gateway: sending it again is safe.
+/// The message never reached the gateway. A retry is safe.
 pub const HMA_DELIVERY_NOT_SENT: hma_delivery = 1;
-/// The message was refused and not delivered.
+/// The gateway or Meta rejected the message. It was not delivered.
 pub const HMA_DELIVERY_REJECTED: hma_delivery = 2;
-/// The message may have been delivered: sending it again may deliver it twice.
+/// The message may have been delivered. A retry may deliver it twice.
 pub const HMA_DELIVERY_UNKNOWN: hma_delivery = 3;
 
-/// There is no failure: the scope of `HMA_OK`.
+/// The scope of `HMA_OK`: there is no failure.
 pub const HMA_SCOPE_NONE: hma_scope = 0;
-/// This message: others may well be accepted.
+/// This message. Other messages may be accepted.
 pub const HMA_SCOPE_MESSAGE: hma_scope = 1;
-/// This user: other messages to the same user fail too, until something changes
+/// This user. Other messages to the same user fail too, until something changes
 /// on their side.
 pub const HMA_SCOPE_RECIPIENT: hma_scope = 2;
-/// The account, its token or the settings: nothing is accepted until a person
-/// acts. Stop.
+/// The account, its token or the settings. No message is accepted until a
+/// person corrects this. Stop.
 pub const HMA_SCOPE_ACCOUNT: hma_scope = 3;
-/// The moment: the network, the gateway, Meta or a limit. Wait, then go on with
-/// the rest. If it lasts, stop.
+/// The moment: the network, the gateway, Meta or a limit. Wait, then continue
+/// with the rest. If it lasts, stop.
 pub const HMA_SCOPE_MOMENT: hma_scope = 4;
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -84,19 +89,20 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => c"",
 };
 
-/// Returns the version of the library that is running, such as "0.1.0".
+/// Returns the version of the loaded library, such as "0.1.0".
 ///
-/// Compare it with `HMA_VERSION_STRING` to find a header that does not belong to the
-/// library. The text is static: do not free it.
+/// Compare it with `HMA_VERSION_STRING` to detect a header of another version.
+/// The text is static: do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Returns a sentence for people that says what `status` means and what to do.
+/// Returns a human-readable sentence that states what `status` means and what
+/// to do.
 ///
-/// Never NULL, not even for a status that this version does not know. The text
-/// is static: do not free it.
+/// Never NULL, also for a status that this version does not list. The text is
+/// static: do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_status_text(status: hma_status) -> *const c_char {
     let known = KINDS.iter().find(|facts| facts.kind as hma_status == status);
@@ -112,10 +118,10 @@ pub extern "C" fn hma_status_text(status: hma_status) -> *const c_char {
     text.as_ptr()
 }
 
-/// Returns what `status` says about the message: 0 is accepted, 10 to 19 not
-/// sent, 20 to 29 refused, and everything else possibly delivered.
+/// Returns the delivery of the message for `status`: 0 is accepted, 10 to 19
+/// not sent, 20 to 29 rejected, and everything else possibly delivered.
 ///
-/// It judges codes of later versions rightly too.
+/// The result is correct also for codes of later versions.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_status_delivery(status: hma_status) -> hma_delivery {
     match Delivery::of(status) {
@@ -126,19 +132,19 @@ pub extern "C" fn hma_status_delivery(status: hma_status) -> hma_delivery {
     }
 }
 
-/// Returns what a failure with this status is about, so that a run over many
-/// messages knows what to do with the rest: skip this one, skip this user, stop,
-/// or wait. hma_status_delivery() says what became of this one.
+/// Returns what a failure with this status is about, so that a program with
+/// many messages can decide about the rest: skip this message, skip this user,
+/// stop, or wait. hma_status_delivery() is about this message only.
 ///
-/// A status that this version does not know is about the message if it was not
-/// sent or refused, else about the moment.
+/// An unknown status is about the message if it was not sent or rejected, else
+/// about the moment.
 #[unsafe(no_mangle)]
 pub extern "C" fn hma_status_scope(status: hma_status) -> hma_scope {
     if status == HMA_OK { HMA_SCOPE_NONE } else { Scope::of(status) as hma_scope }
 }
 
-/// Returns one word for logs and databases, such as "WINDOW_CLOSED"; "OK" for
-/// `HMA_OK`, and "UNKNOWN" for a status that this version does not know.
+/// Returns a name for logs and databases, such as "WINDOW_CLOSED". The name of
+/// `HMA_OK` is "OK"; that of an unknown status is "UNKNOWN".
 ///
 /// Never NULL. Names never change. The text is static: do not free it.
 #[unsafe(no_mangle)]
@@ -152,12 +158,13 @@ pub extern "C" fn hma_status_name(status: hma_status) -> *const c_char {
     name.as_ptr()
 }
 
-/// Frees a string that a function of this library handed out through a char **.
-/// The text may have been changed meanwhile, within its length. NULL is allowed
+/// Frees a string that a function of this library returned through a char **.
+/// The program may have overwritten the text within its length. NULL is allowed
 /// and does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hma_string_free(string: *mut c_char) {
-    // SAFETY: "Owning" in the header: it came out of this library and is freed once.
+    // SAFETY: "Memory" in the header: the string is from this library and is
+    // freed once.
     unsafe { free_string(string) }
 }
 

@@ -1,10 +1,10 @@
-//! `KEY=value` lines, read the way Node's `dotenv` reads them, but for two differences that lose no part of a value.
+//! Parses `KEY=value` lines like Node's `dotenv`, with two differences that preserve parts of a value.
 
-/// The assignments of an env file, in the order of the file.
+/// The assignments of an env file, in file order.
 pub(crate) struct EnvFile(Vec<(String, String)>);
 
 impl EnvFile {
-    /// Never fails: what is no assignment is passed over, as `dotenv` does.
+    /// Parses the text of a file. Never fails: lines that are not assignments are ignored, as in `dotenv`.
     pub(crate) fn parse(text: &str) -> EnvFile {
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
         let mut assignments = Vec::new();
@@ -20,13 +20,13 @@ impl EnvFile {
         EnvFile(assignments)
     }
 
-    /// The last assignment of a name wins.
+    /// Returns the value of a name. The last assignment counts.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 }
 
-/// Splits `  export NAME = ` off the front of a line.
+/// Splits `  export NAME = ` off the start of a line. Returns the name and the rest.
 fn take_name(text: &str) -> Option<(&str, &str)> {
     let text = skip_spaces(text);
     let text = match text.strip_prefix("export") {
@@ -39,7 +39,7 @@ fn take_name(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, skip_spaces(after)))
 }
 
-/// The value at the front, and what stands behind it.
+/// Splits the value off the start. Returns the value and the rest.
 fn take_value(text: &str) -> (String, &str) {
     let (value, rest) = take_quoted(text).unwrap_or_else(|| {
         let (line, _) = text.split_once('\n').unwrap_or((text, ""));
@@ -48,8 +48,8 @@ fn take_value(text: &str) -> (String, &str) {
     (unquote(value), rest)
 }
 
-/// A quoted value may span lines. A quote behind a backslash ends it only if none without one does. A quote that is never
-/// closed is an ordinary character.
+/// Splits a quoted value off the start. It may span lines. A quote after a backslash ends it only if no other quote
+/// does. A quote that is never closed is an ordinary character.
 fn take_quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| QUOTES.contains(c))?;
     let mut ends = Vec::new();
@@ -67,14 +67,14 @@ fn take_quoted(text: &str) -> Option<(&str, &str)> {
 
 const QUOTES: [char; 3] = ['\'', '"', '`'];
 
-/// Without the quotes around it; behind a double quote, `\n` and `\r` stand for what they mean.
+/// Removes the quotes around a value. After a double quote, `\n` and `\r` become line breaks.
 fn unquote(value: &str) -> String {
     let quote = value.chars().next().filter(|c| QUOTES.contains(c));
     let inner = quote.and_then(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
     if quote == Some('"') { inner.replace("\\n", "\n").replace("\\r", "\r") } else { inner.to_owned() }
 }
 
-/// A comment begins with a `#` at the start or after a blank, so that a `#` inside a value is kept.
+/// Removes a comment. It begins with a `#` at the start or after a space, so that a `#` inside a value is kept.
 fn strip_comment(line: &str) -> &str {
     let comment = line.match_indices('#').find(|(at, _)| *at == 0 || line[..*at].ends_with([' ', '\t']));
     comment.map_or(line, |(at, _)| &line[..at])

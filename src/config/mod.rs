@@ -1,4 +1,4 @@
-//! Where to send, as whom, and how long to wait.
+//! `Config`: where to send, as whom, and how long to wait.
 
 pub(crate) mod env_file;
 mod url;
@@ -25,25 +25,25 @@ const WEBHOOK_SECRET: &str = "WEBHOOK_HMAC_SECRET";
 /// Meta may take 75 seconds to fetch a video before it answers.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(80);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest time that C can say; about 49 days.
+/// The longest time that the C functions can express: about 49 days.
 pub(crate) const MAX_DURATION: Duration = Duration::from_millis(u32::MAX as u64);
 const MAX_ENV_FILE: u64 = 1 << 20;
-/// Mozilla's whole set has a quarter of a mebibyte.
+/// Mozilla's whole set is a quarter of a mebibyte.
 const MAX_CA_FILE: u64 = 16 << 20;
 
 /// Settings for a [`Client`](crate::Client): where to send, as whom, and how long to wait.
 ///
-/// Neither the constructors nor the setters fail: what is wrong is remembered and reported by
-/// [`Client::new`](crate::Client::new). Setting the same thing again, rightly, forgets the mistake.
+/// Constructors and setters never fail. An invalid setting is stored as an error, which
+/// [`Client::new`](crate::Client::new) reports. Setting it again to a valid value clears the error.
 ///
-/// Two configurations are equal if all their settings are: the token, the webhook's secret and a proxy's password, too,
-/// which are compared and not shown. Mistakes and warnings must be the same as well.
+/// Two configurations are equal if all settings, errors and warnings are equal. This includes the token, the webhook
+/// secret and the proxy's password, which are compared but never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     base: Option<BaseUrl>,
     account_id: String,
     access_token: String,
-    /// What a send POSTs to; kept here so that C can borrow it.
+    /// The URL that a send POSTs to, stored here so that C can borrow it.
     url: Option<NulString>,
     timeout: Duration,
     connect_timeout: Duration,
@@ -57,7 +57,7 @@ pub struct Config {
     problems: Vec<Problem>,
 }
 
-/// What is wrong with one setting.
+/// The error of one setting.
 #[derive(Clone, PartialEq, Eq)]
 struct Problem {
     setting: &'static str,
@@ -65,7 +65,7 @@ struct Problem {
     message: String,
 }
 
-/// Something in the environment that is probably not what was meant.
+/// A setting in the environment that is probably unintended. Its `Display` form states what is used and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Warning {
@@ -93,11 +93,13 @@ impl fmt::Display for Warning {
 impl Config {
     /// Starts a configuration from the three settings that every client needs.
     ///
-    /// `base_url` is the address in front of the account id, with the Graph version, such as
-    /// `https://gateway.hookmyapp.com/meta/v25.0` or, for the sandbox, `https://sandbox.hookmyapp.com/v25.0`. It is
-    /// `https`; plain `http` is taken for `localhost` and loopback addresses only. No query, fragment or user name;
-    /// trailing slashes are dropped. `account_id` is the id of the Instagram account that sends (letters, digits and
-    /// `-`, `_`, `.`, `~`), `access_token` the gateway's token for it (visible ASCII).
+    /// `base_url` is the URL before the account id, with the Graph version: `https://gateway.hookmyapp.com/meta/v25.0`,
+    /// or `https://sandbox.hookmyapp.com/v25.0` for the sandbox. It must be `https`. Plain `http` is accepted only for
+    /// `localhost` and loopback addresses. It must not contain a query, a fragment or a user name. Trailing slashes are
+    /// removed.
+    ///
+    /// `account_id` is the id of the Instagram account that sends: letters, digits, `-`, `_`, `.` and `~`.
+    /// `access_token` is the gateway's token for that account: visible ASCII. Each of the three has at most 4096 bytes.
     pub fn new(base_url: &str, account_id: &str, access_token: &str) -> Config {
         let mut config = Config::empty();
         config.set_base_url("base_url", base_url);
@@ -106,25 +108,31 @@ impl Config {
         config
     }
 
-    /// Starts a configuration from the process's environment.
+    /// Starts a configuration from the environment of the process.
     ///
-    /// The base URL is `INSTAGRAM_API_URL`, else `INSTAGRAM_GRAPH_API_URL`; the account id `INSTAGRAM_ACCOUNT_ID`,
-    /// else `INSTAGRAM_USER_ID`; the token `INSTAGRAM_ACCESS_TOKEN`. The proxy is `HTTPS_PROXY` or `https_proxy`,
-    /// unless `NO_PROXY` or `no_proxy` names the host (see [`Config::no_proxy`]). `WEBHOOK_HMAC_SECRET` is kept for
-    /// [`Config::webhook_secret`]. Values are trimmed, and an empty one counts as unset.
+    /// Reads these variables; where two are named, the first that is set is used:
+    /// - base URL: `INSTAGRAM_API_URL`, `INSTAGRAM_GRAPH_API_URL`
+    /// - account id: `INSTAGRAM_ACCOUNT_ID`, `INSTAGRAM_USER_ID`
+    /// - token: `INSTAGRAM_ACCESS_TOKEN`
+    /// - proxy: `HTTPS_PROXY`, `https_proxy`
+    /// - hosts without proxy: `NO_PROXY`, `no_proxy` (see [`Config::no_proxy`])
+    /// - webhook secret: `WEBHOOK_HMAC_SECRET` (see [`Config::webhook_secret`])
+    ///
+    /// Values are trimmed, and an empty value counts as unset. [`Client::new`](crate::Client::new) reports all missing
+    /// variables at once.
     pub fn from_env() -> Config {
         Config::from_vars(env_var)
     }
 
     /// Starts a configuration from the file that `hookmyapp sandbox env --write` or `hookmyapp channels env --write`
-    /// makes.
+    /// creates.
     ///
-    /// The names are those of [`Config::from_env`]. The process's environment is not changed, and only the proxy is
-    /// looked for there too, where the file does not name one. What cannot be read, is no regular file (a pipe, say) or
-    /// is larger than 1 MiB, is a mistake that names the path and the reason.
+    /// The names are those of [`Config::from_env`]. The environment of the process is not changed. It is read only for
+    /// proxy variables that the file does not contain. A file that cannot be read, is not a regular file or is larger
+    /// than 1 MiB is an error that names the path and the reason.
     ///
-    /// The file is read as Node's `dotenv` 16 reads it, with two differences: a `#` begins a comment only at the start
-    /// of a value or behind a blank, so that `a#b` stays whole; and a value begins on the line of its name.
+    /// The syntax is that of Node's `dotenv` 16, with two differences. A `#` begins a comment only at the start of a
+    /// value or after a space, so that `a#b` is kept. A value begins on the line of its name.
     pub fn from_env_file(path: impl AsRef<Path>) -> Config {
         let path = path.as_ref();
         match read_env_file(path) {
@@ -143,7 +151,7 @@ impl Config {
         }
     }
 
-    /// Starts a configuration from whatever `lookup` gives for the names of [`Config::from_env`].
+    /// Starts a configuration from the values that `lookup` returns for the names of [`Config::from_env`].
     pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Config {
         Config::from_lookup(&lookup)
     }
@@ -192,71 +200,72 @@ impl Config {
         config
     }
 
-    /// Limits how long one send may block, from the name look-up to the last byte of the answer. Default: 80 seconds,
-    /// because Meta may take 75 seconds to fetch a video. Zero is a mistake; more than 49 days counts as 49 days.
+    /// Limits how long one send may block, from the name lookup to the last byte of the response. Default: 80 seconds,
+    /// because Meta may take 75 seconds to fetch a video. Zero is an error. More than 49 days counts as 49 days.
     pub fn timeout(mut self, timeout: Duration) -> Config {
         self.set_timeout(timeout);
         self
     }
 
-    /// Limits how long a send may take to connect: name look-up, TCP, proxy and TLS. Default: 10 seconds. Zero is a
-    /// mistake. The limit of the whole send holds as well.
+    /// Limits how long a send may take to connect: name lookup, TCP, proxy and TLS. Default: 10 seconds. Zero is an
+    /// error. The limit of the whole send applies as well.
     pub fn connect_timeout(mut self, timeout: Duration) -> Config {
         self.set_connect_timeout(timeout);
         self
     }
 
-    /// Limits how long an idle connection is kept for the next send; zero never reuses one.
+    /// Limits how long an idle connection is kept for the next send. Zero disables reuse.
     ///
-    /// Default: one second less than the gateway announces (`Keep-Alive: timeout=N`), at most 10 minutes, and 4 seconds
-    /// if it announces nothing. A longer time set here does not outlive an announced one. If nothing is announced, a
-    /// time longer than the gateway's own makes it likelier that a send meets a connection which is just being closed,
-    /// and then ends as [`ErrorKind::Lost`](crate::ErrorKind::Lost).
+    /// Default: one second less than the gateway announces (`Keep-Alive: timeout=N`), at most 10 minutes. If it
+    /// announces nothing, 4 seconds. A time set here never extends an announced one.
+    ///
+    /// If the gateway announces nothing, do not set more than its own idle timeout. A send may otherwise meet a
+    /// connection that is being closed, and then ends as [`ErrorKind::Lost`](crate::ErrorKind::Lost).
     pub fn keep_alive(mut self, idle: Duration) -> Config {
         self.set_keep_alive(idle);
         self
     }
 
-    /// Trusts exactly the certificates in this PEM file instead of Mozilla's set. The file is read when the client is
-    /// made. A file without a certificate, one that is larger than 16 MiB, and what is no regular file (a pipe, say) are
-    /// mistakes.
+    /// Trusts exactly the certificates in this PEM file instead of Mozilla's set. [`Client::new`](crate::Client::new)
+    /// reads the file. A file that contains no certificate, is larger than 16 MiB or is not a regular file is an error.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Config {
         self.set_ca_file(Some(path.into()));
         self
     }
 
-    /// Connects through this HTTP CONNECT proxy: `http://[user:password@]host[:port]` (port 80 unless given) or the
-    /// same with `https` (port 443). `None` means no proxy. A gateway on `localhost` or a loopback address is always
+    /// Connects through this HTTP CONNECT proxy: `http://[user:password@]host[:port]` (default port 80), or the same
+    /// with `https` (default port 443). `None` means no proxy. A gateway on `localhost` or a loopback address is always
     /// connected to directly.
     pub fn proxy<'a>(mut self, url: impl Into<Option<&'a str>>) -> Config {
         self.set_proxy("proxy", url.into());
         self
     }
 
-    /// Names the hosts that are connected to directly although a proxy is set, as the `NO_PROXY` variable does:
-    /// separated by commas; a name stands for itself and all names below it, an address for itself, each with or
-    /// without a port; `*` stands for every host.
+    /// Sets the hosts that are connected to directly, without the proxy. The syntax is that of the `NO_PROXY` variable:
+    /// names and addresses separated by commas, each with or without a port. A name matches itself and all subdomains,
+    /// an address matches itself, and `*` matches every host.
     pub fn no_proxy(mut self, hosts: &str) -> Config {
         self.set_no_proxy(hosts);
         self
     }
 
-    /// What a send will POST to, `{base}/{account id}/messages`, or `None` while a setting is wrong. It holds no
-    /// secret, so it can be logged.
+    /// Returns the URL that a send POSTs to: `{base}/{account id}/messages`. Returns `None` while a setting is missing
+    /// or invalid. The URL contains no secret, so it can be logged.
     pub fn url(&self) -> Option<&str> {
         self.url_text().map(NulString::as_str)
     }
 
-    /// The secret for [`webhook::verify`](crate::webhook::verify): `WEBHOOK_HMAC_SECRET`, as [`Config::from_env`],
-    /// [`Config::from_env_file`] and [`Config::from_vars`] find it. Sending does not need it.
+    /// Returns the secret for [`webhook::verify`](crate::webhook::verify): the value of `WEBHOOK_HMAC_SECRET`, if
+    /// [`Config::from_env`], [`Config::from_env_file`] or [`Config::from_vars`] found it. A send does not need it.
     ///
-    /// Older setups sign with `VERIFY_TOKEN`. It is never taken instead: a receiver tells it to everybody who asks with
-    /// a GET, and who knows the key can forge deliveries. Where it really is the key, give it to `verify` by hand.
+    /// Older setups sign with `VERIFY_TOKEN`. It is never used as a fallback: a receiver returns it to anyone who sends
+    /// a GET, and anyone who knows the key can forge deliveries. If it really is the key, pass it to `verify`
+    /// explicitly.
     pub fn webhook_secret(&self) -> Option<&str> {
         self.webhook_secret.as_ref().map(NulString::as_str)
     }
 
-    /// What in the environment is probably not what was meant.
+    /// Returns the settings in the environment that are probably unintended.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -270,7 +279,7 @@ impl Config {
         self.webhook_secret.as_ref()
     }
 
-    /// The warnings, one a line.
+    /// The warnings, one per line.
     #[cfg(feature = "capi")]
     pub(crate) fn warning_lines(&self) -> Option<&NulString> {
         self.warning_lines.as_ref()
@@ -332,7 +341,7 @@ impl Config {
         self.url = base.map(|base| NulString::new(format!("{}/{}/messages", base.url, self.account_id)));
     }
 
-    /// Without any setting; not a mistake yet.
+    /// Returns a configuration without any setting. It has no error yet.
     pub(crate) fn empty() -> Config {
         Config {
             base: None,
@@ -363,7 +372,7 @@ impl Config {
         self.problems.push(Problem { setting, kind, message });
     }
 
-    /// The settings as a client needs them, or all mistakes in one error.
+    /// Returns the settings as a client needs them. Fails with one error that contains the errors of all settings.
     pub(crate) fn validate(&self) -> Result<Settings, Error> {
         let ca_file = self.ca_file.as_deref().map(read_ca_file).transpose();
         let problems = self.problems.iter().map(|problem| problem.message.as_str());
@@ -391,7 +400,7 @@ impl Config {
     }
 }
 
-/// Never the token, the webhook's secret or a proxy's password.
+/// Omits the token, the webhook secret and the proxy's password.
 impl fmt::Debug for Config {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problems: Vec<&str> = self.problems.iter().map(|problem| problem.message.as_str()).collect();
@@ -416,7 +425,7 @@ pub(crate) struct CaFile {
     pub(crate) pem: Vec<u8>,
 }
 
-/// A configuration without mistakes.
+/// A valid configuration.
 pub(crate) struct Settings {
     pub(crate) base_url: String,
     pub(crate) messages_url: String,
@@ -432,7 +441,7 @@ pub(crate) struct Settings {
     pub(crate) proxy: Option<ProxyUrl>,
 }
 
-/// The id becomes a part of the path, so that only letters which mean nothing there are taken.
+/// The id becomes a path segment, so only characters without a meaning in a path are allowed.
 fn check_account_id(id: &str) -> Result<(), String> {
     match id.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.~".contains(*c))) {
         Some(c) => Err(format!("it must not hold {c:?}; letters, digits and - _ . ~ are allowed")),

@@ -1,14 +1,14 @@
-//! What may be connected to: the base URL, the proxy's URL, and the hosts that need no proxy.
+//! Parses the base URL, the proxy's URL, and the list of hosts that need no proxy.
 //!
-//! Stricter than ureq, which for example takes port 99999 for port 80.
+//! The rules are stricter than those of ureq, which for example accepts port 99999 as port 80.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// No setting is longer: the head of a request must fit the buffer that it is written to.
+/// The limit of every setting: the head of a request must fit its buffer.
 pub(super) const MAX_SETTING_LEN: usize = 4096;
 
-/// A host as it stands in a URL.
+/// The host of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Name(String),
@@ -51,7 +51,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// The address in front of the account id, without a trailing slash.
+/// The URL before the account id, without a trailing slash.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct BaseUrl {
     pub(super) url: String,
@@ -61,7 +61,7 @@ pub(super) struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// The reason completes a sentence that begins with the setting's name and "is".
+    /// Parses a base URL. The reason of a failure completes a sentence that begins with the setting's name and "is".
     pub(super) fn parse(url: &str) -> Result<BaseUrl, String> {
         let invalid = |reason: &str| format!("invalid: {reason}");
         check_visible_ascii(url).map_err(|reason| invalid(&reason))?;
@@ -89,7 +89,7 @@ impl BaseUrl {
     }
 }
 
-/// A CONNECT proxy. The user name and password stay inside `url`, which is never shown.
+/// A CONNECT proxy. The user name and password are in `url` only, which is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ProxyUrl {
     pub(crate) url: String,
@@ -118,13 +118,13 @@ impl ProxyUrl {
         Ok(ProxyUrl { url: format!("{scheme}://{user}{host}:{port}"), host, port })
     }
 
-    /// Host and port, which are no secret.
+    /// Returns host and port, which are not secret.
     pub(crate) fn host_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 }
 
-/// Whether the scheme is https, and what follows `://`.
+/// Returns whether the scheme is https, and the text after `://`.
 fn split_scheme(url: &str) -> Option<(bool, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     match scheme.to_ascii_lowercase().as_str() {
@@ -143,7 +143,7 @@ fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
         None => None,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             let number = digits.parse().ok().filter(|port| *port != 0);
-            // Not shown: where a host was forgotten, these digits are a proxy's password.
+            // The digits are not shown: if the host was forgotten, they are a proxy's password.
             Some(number.ok_or("the port must be 1 to 65535")?)
         }
         Some(_) => return Err("the port must be a number".to_owned()),
@@ -151,7 +151,7 @@ fn split_port(authority: &str) -> Result<(Host, Option<u16>), String> {
     Ok((Host::parse(host)?, port))
 }
 
-/// Whether `NO_PROXY` names the host of the gateway.
+/// Returns whether `NO_PROXY` matches the host of the gateway.
 pub(super) fn matches_no_proxy(no_proxy: &str, base: &BaseUrl) -> bool {
     let host = base.host.to_string().to_ascii_lowercase();
     let is_name = matches!(base.host, Host::Name(_));
@@ -169,7 +169,7 @@ pub(super) fn matches_no_proxy(no_proxy: &str, base: &BaseUrl) -> bool {
     })
 }
 
-/// What may stand in a header or a URL. The text may be a secret, so the reason does not show it.
+/// Checks that a text is valid in a header or a URL. The text may be a secret, so the reason does not show it.
 pub(super) fn check_visible_ascii(text: &str) -> Result<(), String> {
     match text.chars().find(|c| !c.is_ascii_graphic()) {
         Some('\r' | '\n') => Err("it holds a line break".to_owned()),
@@ -325,7 +325,7 @@ mod tests {
             ("a.Example.net", "a.example.net:443", true),
             ("a.Example.net", "example.net:8443", false),
             ("a.Example.net", "https://example.net", false),
-            // An address stands for itself alone.
+            // An address matches only itself.
             ("0.0.0.0:7", "0.0.0.0", true),
             ("0.0.0.0:7", "0.0.0.0:7", true),
             ("0.0.0.0:7", "127.0.0.1,0.0.0.0", true),

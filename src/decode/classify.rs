@@ -1,38 +1,38 @@
-//! The table: HTTP status, Meta's code and subcode, and the gateway's own code give the `ErrorKind`.
+//! Maps the HTTP status, Meta's code and subcode, and the gateway's own code to an `ErrorKind`.
 //!
-//! Held against `docs/protocol.md` 6.3, whose order it follows.
+//! A test compares the tables with `docs/protocol.md` 6.3, whose order they follow.
 
 use crate::error::ErrorKind::{self, *};
 
-/// What an answer that is no success says about itself.
+/// The codes of a response that reports an error.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ErrorCodes<'a> {
     pub(super) http_status: u16,
-    /// Meta's code and subcode, where the answer is in Meta's envelope.
+    /// Meta's code and subcode, if the body is in Meta's envelope.
     pub(super) meta: Option<(i32, Option<i32>)>,
-    /// Whether Meta's envelope calls the error transient.
+    /// Whether Meta's envelope marks the error as transient.
     pub(super) is_transient: bool,
     pub(super) gateway_code: Option<&'a str>,
     pub(super) body: BodyFormat,
 }
 
-/// What the body says about who wrote it.
+/// Who can have written the body, judged by its format.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum BodyFormat {
-    /// It is in an envelope of Meta's or the gateway's, or it did not come whole and may have been.
+    /// The body is in Meta's or the gateway's envelope, or it is incomplete and may be.
     #[default]
     Known,
-    /// It is a JSON object in neither envelope.
+    /// The body is a JSON object in neither envelope.
     UnknownObject,
-    /// It is no JSON object.
+    /// The body is not a JSON object.
     NotAnObject,
 }
 
-/// Subcodes that count under one code only. They are looked at first.
+/// Subcodes that are valid under one code only. They are checked first.
 const BY_CODE_AND_SUBCODE: &[(i32, i32, ErrorKind)] =
     &[(1, 99, Account), (100, 33, Account), (613, 1996, RateLimited), (613, 2534040, RateLimited)];
 
-/// Subcodes that decide under whatever code they come.
+/// Subcodes that decide under any code.
 const BY_SUBCODE: &[(i32, ErrorKind)] = &[
     (1357046, Server),      // "invalid JSON reply", yet the messages went out
     (1545133, Server),      // transient
@@ -58,11 +58,11 @@ const BY_SUBCODE: &[(i32, ErrorKind)] = &[
     (2534068, Rejected),     // several images not available
     (2018008, Media),        // could not be fetched
     (2018047, Media),        // type does not fit
-    (2018074, Media),        // attachment id wrong or not owned
+    (2018074, Media),        // attachment id invalid or not owned
     (2018109, Media),        // too large
     (2018294, Media),        // video timed out or broken
     (2018014, Rejected),     // message and state together
-    (2018164, Account),      // wrong app id
+    (2018164, Account),      // invalid app id
     (2018320, Rejected),     // product template
     (2018328, Rejected),     // product template
     (1545041, Recipient),    // person not available
@@ -77,7 +77,7 @@ const BY_SUBCODE: &[(i32, ErrorKind)] = &[
     (2534040, Rejected),     // private reply; a rate limit under 613
 ];
 
-/// Codes without a subcode, or with one that is not listed.
+/// Codes without a subcode, or with an unlisted one.
 const BY_CODE: &[(i32, ErrorKind)] = &[
     (-1, Server),           // unknown
     (1, Server),            // unknown
@@ -113,7 +113,8 @@ const BY_CODE: &[(i32, ErrorKind)] = &[
 const BY_GATEWAY_CODE: &[(&str, ErrorKind)] =
     &[("SESSION_WINDOW_CLOSED", WindowClosed), ("SANDBOX_RECIPIENT_MISMATCH", Recipient)];
 
-/// The subcode decides before the code, the code before the gateway's own, and that before the HTTP status.
+/// Returns the kind of a failure. The subcode decides first, then the code, then the gateway's own code, then the HTTP
+/// status.
 pub(super) fn classify(codes: ErrorCodes<'_>) -> ErrorKind {
     let by_meta = codes.meta.and_then(|(code, subcode)| {
         let by_pair =
@@ -133,13 +134,13 @@ pub(super) fn classify(codes: ErrorCodes<'_>) -> ErrorKind {
 fn by_http_status(codes: ErrorCodes<'_>) -> ErrorKind {
     match codes.http_status {
         401 if codes.meta.is_none() => Auth,
-        // A server that knows nothing of the path, or a wall in between.
+        // A server that does not serve this path, or a firewall in between.
         301 | 302 | 307 | 308 | 404 | 405 | 410 | 421 | 426 if codes.body != BodyFormat::Known => Endpoint,
         403 if codes.body == BodyFormat::NotAnObject => Endpoint,
         429 => RateLimited,
-        // Somebody gave up waiting, but whom it had asked may have gone on.
+        // A server stopped waiting, but the one behind it may have continued.
         408 | 460 | 499 => Server,
-        // The other redirects do not say that the POST was not performed; 303 says that it was.
+        // The other redirects do not state that the POST was not performed. 303 states that it was.
         301 | 302 | 307 | 308 | 400..=499 => Rejected,
         200..=299 | 500..=599 => Server,
         _ => Lost,
@@ -235,8 +236,7 @@ mod tests {
         assert_eq!(gateway(401, "UNAUTHORIZED"), Auth);
     }
 
-    /// Rule 12: a table in the documentation that can be checked is checked. Every code and subcode that
-    /// `docs/protocol.md` 6.3 lists is in the tables above.
+    /// Every code and subcode that `docs/protocol.md` 6.3 lists is in the tables above.
     #[test]
     fn every_row_of_the_protocol_is_in_the_table() {
         let document = include_str!("../../docs/protocol.md");

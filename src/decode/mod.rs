@@ -1,4 +1,4 @@
-//! From what the gateway answered to what a send returns: a `Response`, or an `Error` with its one-line form.
+//! Converts the reply of the gateway to what a call returns: a `Response`, or an `Error` with its one-line form.
 
 mod classify;
 mod redact;
@@ -14,7 +14,8 @@ use crate::transport::{Call, HttpReply};
 use classify::{BodyFormat, ErrorCodes, classify};
 use retry_after::{Usage, parse_retry_after};
 
-/// Turns the answer to a call of `url` into what the call returns. `token` is hidden should the answer repeat it.
+/// Converts the reply to a call of `url` to what the call returns. Replaces `token` in the error text if the reply
+/// repeats it.
 pub(crate) fn interpret(reply: HttpReply, call: Call<'_>, url: &str, token: &str) -> Result<Response, Error> {
     let text = match std::str::from_utf8(&reply.body) {
         Ok(text) => Cow::Borrowed(text),
@@ -54,7 +55,7 @@ fn is_success(http_status: u16) -> bool {
 
 fn error_kind(fields: &ReplyFields<'_>, response: &Response, body: BodyFormat, call: Call<'_>) -> ErrorKind {
     if is_success(response.http_status) && response.message_id.is_some() && !call.is_read() {
-        // The id says that the message went out, the rest that it did not.
+        // The id states that the message was sent, the rest states that it was not.
         return ErrorKind::Server;
     }
     classify(ErrorCodes {
@@ -79,9 +80,9 @@ fn no_usable_reply(reply: &HttpReply, call: Call<'_>) -> String {
     format!("the gateway answered {} {what}; {}", reply.status, call.advice_if_unknown())
 }
 
-/// Everything but the body, which `reply` still borrows.
+/// Builds the response, except for the body, which `fields` still borrows.
 fn build_response(reply: &HttpReply, fields: &ReplyFields<'_>) -> Response {
-    // An empty id says nothing.
+    // An empty id counts as absent.
     let id = |value: Option<Json<'_>>| value?.text_or_number().filter(|id| !id.is_empty()).map(NulString::new);
     let text = |value: Option<Json<'_>>| value?.text().map(NulString::new);
     let meta_code = fields.in_error("code").and_then(Json::integer);
@@ -103,7 +104,7 @@ fn build_response(reply: &HttpReply, fields: &ReplyFields<'_>) -> Response {
     }
 }
 
-/// The members of the reply that mean something, found in one walk.
+/// The members of the reply that are used, found in one pass.
 #[derive(Default)]
 struct ReplyFields<'a> {
     message_id: Option<Json<'a>>,
@@ -134,18 +135,18 @@ impl<'a> ReplyFields<'a> {
         fields
     }
 
-    /// A member of Meta's envelope.
+    /// Returns a member of the `error` object.
     fn in_error(&self, name: &str) -> Option<Json<'a>> {
         self.error?.get(name)
     }
 
-    /// Whether Meta's number or a code of the gateway's says who wrote this.
+    /// Returns whether the reply has Meta's numeric code or a code of the gateway.
     fn has_known_error_format(&self, response: &Response) -> bool {
         response.meta_code.is_some() || gateway_code(self.code).is_some()
     }
 
-    /// Whether a 2xx says that it is none. A code of the gateway's alone does, in its flat envelope; beside an id it may
-    /// as well be "OK".
+    /// Returns whether a 2xx reply reports an error. The gateway's code alone does, in its flat envelope. Beside an id,
+    /// the code may be "OK".
     fn reports_error(&self, response: &Response, call: Call<'_>) -> bool {
         let ids = [&response.message_id, &response.recipient_id, &response.attachment_id];
         let accepts = ids.iter().any(|id| id.is_some() && !call.is_read()) || self.success.is_some_and(Json::is_true);
@@ -155,7 +156,7 @@ impl<'a> ReplyFields<'a> {
     }
 }
 
-/// A code of the gateway's: a text, but not Meta's number as a text.
+/// Returns a code of the gateway: a string, but not Meta's number written as a string.
 fn gateway_code(value: Option<Json<'_>>) -> Option<Cow<'_, str>> {
     value?.text().filter(|code| !code.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -1,23 +1,24 @@
-//! Takes the access token out of what the gateway answered, however JSON spells it there.
+//! Removes the access token from a reply, however JSON spells it.
 
 use std::ops::Range;
 
 use crate::json;
 
-/// A text in JSON may hold JSON again, such as the request that a gateway quotes, and so on. Nobody nests it deeper.
+/// A JSON string may contain JSON again, such as the request that a gateway quotes, and so on. Deeper nesting is not
+/// expected.
 const MAX_LAYERS: usize = 8;
 
-/// A printed reply with `[token]` in each place where the token stands.
+/// Returns the printed reply with `[token]` in place of each occurrence of the token.
 ///
-/// One layer of escapes after the other is taken off, and each time the token is looked for. Backslashes are passed over:
-/// where layers are mixed, nobody knows which of them belong to the token.
+/// Removes one layer of escapes after the other and searches for the token each time. The search ignores backslashes:
+/// in mixed layers it is unknown which of them belong to the token.
 pub(super) fn redact(reply: String, token: &str) -> String {
     let needle = token.replace('\\', "");
     if needle.is_empty() {
-        // The token is nothing but backslashes.
+        // The token consists of backslashes only.
         return "{}".to_owned();
     }
-    // Several layers may find it, in places that overlap.
+    // Several layers may find the token, in overlapping places.
     let mut end_of_token_at = vec![0; reply.len()];
     let mut layer = Layer::outermost(&reply);
     for _ in 0..MAX_LAYERS {
@@ -40,11 +41,11 @@ pub(super) fn redact(reply: String, token: &str) -> String {
     redacted
 }
 
-/// The reply with some layers of escapes taken off.
+/// The reply with some layers of escapes removed.
 #[derive(Default)]
 struct Layer {
     text: String,
-    /// Where each byte of the text stands in the reply.
+    /// The range in the reply that each byte of the text comes from.
     positions: Vec<(usize, usize)>,
 }
 
@@ -92,7 +93,7 @@ mod tests {
 
     const TOKEN: &str = r#"h"m\at_live/0000\u0041Zb"#;
 
-    /// Writes a text as the inside of a JSON string, each character in one of the ways that JSON allows.
+    /// Writes a text as the content of a JSON string, each character in one of the ways that JSON allows.
     fn spell(text: &str, random: &mut Rng) -> String {
         let way = |c: char| match (random.u8(..3), c) {
             (0, _) => format!("\\u{:04x}", u32::from(c)),
@@ -125,7 +126,7 @@ mod tests {
             (r#"{"a":"x/b\\\"c\\\\\\/"}"#, r#"x/b"c/"#, r#"{"a":"[token]"}"#),
             (r#"{"a":"\\\\u0061bc"}"#, "abc", r#"{"a":"[token]"}"#),
             (r#"{"a":"\\\\\\u0061bc d\\u0065f"}"#, "abc def", r#"{"a":"[token]"}"#),
-            // What stands before the token may look like the beginning of an escape.
+            // The text before the token may look like the beginning of an escape.
             (r#"{"a":"\\u0041bcd"}"#, "41bcd", r#"{"a":"\\u00[token]"}"#),
             (r#"{"41":41,"b":"é\ud83d"}"#, "41", r#"{"[token]":[token],"b":"é\ud83d"}"#),
             (r#"{"a":"aab"}"#, "aa", r#"{"a":"[token]b"}"#),

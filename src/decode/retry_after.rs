@@ -1,11 +1,11 @@
-//! The headers that say how much of Meta's limits is used up, and how long to wait.
+//! Reads the headers that state how much of Meta's limits is used, and how long to wait.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::json::Json;
 use crate::transport::HttpReply;
 
-/// What Meta's usage headers say. A header that cannot be read says nothing.
+/// The values of Meta's usage headers. An unreadable header is ignored.
 #[derive(Default)]
 pub(super) struct Usage {
     pub(super) percent: Option<u32>,
@@ -35,7 +35,7 @@ impl Usage {
     }
 }
 
-/// `Retry-After` is a number of seconds or a date.
+/// Returns the seconds of a `Retry-After` header, which is a number of seconds or a date.
 pub(super) fn parse_retry_after(value: &str) -> Option<u32> {
     let value = value.trim();
     let seconds = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -47,7 +47,7 @@ pub(super) fn parse_retry_after(value: &str) -> Option<u32> {
     u32::try_from(seconds.min(i32::MAX as u64)).ok()
 }
 
-/// Seconds since 1970 of a date in one of the three forms of RFC 9110, section 5.6.7.
+/// Returns the seconds since 1970 of a date in one of the three forms of RFC 9110, section 5.6.7.
 fn http_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (mut day, mut month, mut year, mut time) = (None, None, None, None);
@@ -70,7 +70,7 @@ fn http_date(text: &str) -> Option<u64> {
 }
 
 fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
-    // Counting from March puts the leap day at the end of the year.
+    // A year that begins in March has its leap day at the end.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year / 4 - year / 100 + year / 400;
     let days_before_1970 = 719_468;

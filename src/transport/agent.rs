@@ -26,7 +26,7 @@ use crate::error::Error;
 
 const HOOKMYAPP_USER_AGENT: &str = concat!("hookmyapp/", env!("CARGO_PKG_VERSION"));
 
-/// Whoever sends through it shares the connections of `pool`.
+/// Builds an agent. Every send through it shares the connections of `pool`.
 pub(super) fn build(config: Config, target: &Arc<ConnectTarget>, pool: &Arc<Pool>, loopback_only: bool) -> Agent {
     let tcp = TcpConnector { target: Arc::clone(target), pool: Arc::clone(pool), loopback_only };
     let chain =
@@ -39,14 +39,14 @@ pub(super) fn build(config: Config, target: &Arc<ConnectTarget>, pool: &Arc<Pool
     Agent::with_parts(config, connector, NoResolver)
 }
 
-/// ureq asks its resolver before every request; ours looks names up where a connection is made, so that this one has
-/// nothing to say. A request outside an attempt is the one that only warms up.
+/// Resolves nothing: `TcpConnector` looks names up only when it opens a connection, but ureq calls its resolver before
+/// every request. A request without an attempt record must end here: it only initialises ureq's globals.
 #[derive(Debug)]
 struct NoResolver;
 
 impl Resolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        if attempt::current().is_some() { Ok(self.empty()) } else { Err(ureq::Error::HostNotFound) }
+        if attempt::current_is(|_| true) { Ok(self.empty()) } else { Err(ureq::Error::HostNotFound) }
     }
 }
 
@@ -63,22 +63,24 @@ pub(super) fn config(settings: &Settings) -> Result<Config, Error> {
             TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(crypto_provider()).build(),
         )
         .http_status_as_error(false)
-        // A redirect would turn the message into a GET and take the headers along.
+        // Following a redirect would turn the message into a GET and forward its headers.
         .max_redirects(0)
-        // For the proxy; the gateway gets `headers`.
+        // Sent to the proxy. The gateway receives `headers`.
         .user_agent(HOOKMYAPP_USER_AGENT)
         .accept_encoding("")
-        // Ours keeps them.
+        // `Pool` keeps idle connections instead.
         .max_idle_connections(0)
-        // Those of TLS. The longest line of a request's head fits: two settings of 4 KiB each.
+        // These are the buffers of TLS. The output buffer fits the longest line of a request head: two settings of 4
+        // KiB each.
         .input_buffer_size(BUFFER_SIZE)
         .output_buffer_size(10 << 10)
-        // A head that fills the buffer would be reported as a lost connection.
+        // ureq would report a head that fills the buffer as a lost connection.
         .max_response_header_size(BUFFER_SIZE - 1)
         .build())
 }
 
-/// Ring, whatever the rest of the process chose for rustls, and without what signs with a key: a client shows none.
+/// Returns ring, whichever provider the process installed for rustls. The client presents no certificate, so the code
+/// that signs with a private key is left out.
 fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { key_provider: &NoClientKeys, ..ring::default_provider() })
 }
@@ -99,7 +101,7 @@ fn root_certificates(file: &CaFile) -> Result<RootCerts, Error> {
     if certificates.is_empty() {
         return Err(invalid("holds no certificate: it must be PEM with BEGIN CERTIFICATE"));
     }
-    // ureq would pass over what it cannot read, and every send would then fail.
+    // ureq would skip a certificate that it cannot read, and every send would then fail.
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
         store
@@ -115,7 +117,7 @@ pub(super) fn headers(settings: &Settings) -> Result<HeaderMap, Error> {
         .map_err(|_| Error::config("the access token cannot stand in a header"))?;
     bearer.set_sensitive(true);
     let mut headers = HeaderMap::new();
-    // Else ureq would put it together anew for every request.
+    // Without it, ureq would build this header again for every request.
     headers.insert(HOST, host_header(settings)?);
     headers.insert(AUTHORIZATION, bearer);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

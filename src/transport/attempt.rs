@@ -1,70 +1,72 @@
-//! How far the current attempt of this thread got.
+//! Records how far the current attempt of this thread got.
 //!
-//! ureq reports failures without saying whether the request had left, so the layers of our connections keep this
-//! record. ureq works on the calling thread alone, from the first connect to the last byte of the answer, so a record
-//! a thread is exact. Without a record no byte leaves.
+//! ureq does not report whether the request had left when a call fails, so the layers of a connection keep this record.
+//! ureq works on the calling thread, from the first connect to the last byte of the response. One record per thread is
+//! therefore exact. Without a record no byte leaves.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// What an attempt is doing, to say what failed.
+/// What the attempt is doing. The error text names it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Phase {
     /// Waiting for the resolver.
     Resolve,
     /// Opening a TCP connection to this address.
     Connect(SocketAddr),
-    /// TCP is there; what follows is a proxy's or TLS's.
+    /// TCP is connected. A proxy's or TLS's handshake follows.
     Handshake,
     /// The connection is ready for the request.
     Request,
 }
 
-/// How the layers of a connection read while nothing may be written.
+/// How the layers of a connection read while they must not write.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Probe {
-    /// Only what is in their buffers.
+    /// Reads only what is in the buffers.
     BuffersOnly,
-    /// What has come so far, over a connection that carried a request before.
+    /// Reads what has arrived, on a connection that carried a request before.
     ReusedConnection,
-    /// What has come so far, over a new connection.
+    /// Reads what has arrived, on a new connection.
     NewConnection,
-    /// The rest of a TLS record, which is waited for.
+    /// Waits for the rest of a TLS record.
     RestOfRecord,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
-    /// When the whole send must be over.
+    /// When the whole send must end.
     deadline: Instant,
     /// When the connection must be ready.
     connect_by: Instant,
+    connect_timeout: Duration,
     phase: Phase,
-    /// How many connector chains are at work: two while a proxy is connected to.
+    /// How many connector chains are connecting: two while one opens a tunnel through a proxy.
     connecting: u8,
-    /// Whether the connection came out of the pool.
+    /// Whether the connection comes from the pool.
     is_reused: bool,
     force_new_connection: bool,
     connection: Option<u64>,
     /// Whether a byte of the request was handed to the connection.
     is_request_started: bool,
     has_early_bytes: bool,
-    /// Bytes handed to the socket's buffer and bytes that the kernel has taken, those of TLS and a proxy included.
+    /// Bytes written to the socket's buffer, and bytes that the kernel has accepted. Both include bytes of TLS and of a
+    /// proxy.
     buffered: u64,
     written: u64,
-    /// Where in these bytes the request begins and ends.
+    /// Where the request begins and ends in these bytes.
     request_begin: u64,
     request_end: u64,
     probe: Option<Probe>,
 }
 
 thread_local! {
-    static CURRENT: Cell<Option<Attempt>> = const { Cell::new(None) };
+    static CURRENT: RefCell<Option<Attempt>> = const { RefCell::new(None) };
 }
 
-/// Gives the thread back the record that was there before, also when a send panics: a logger of the host may send
-/// a message while a message is being sent.
+/// Restores the previous record, also when a send panics. Sends nest: a logger of the program may send a message while
+/// a message is being sent.
 struct RestoreOnDrop(Option<Attempt>);
 
 impl Drop for RestoreOnDrop {
@@ -73,17 +75,17 @@ impl Drop for RestoreOnDrop {
     }
 }
 
-/// Keeps the record of what `send` does, and hands it out with the outcome.
+/// Runs `send` with a new record. Returns its outcome and the record.
 pub(super) fn run<T>(
     deadline: Instant,
     connect_timeout: Duration,
     force_new_connection: bool,
     send: impl FnOnce() -> T,
 ) -> (T, Attempt) {
-    let connect_by = Instant::now().checked_add(connect_timeout).map_or(deadline, |by| by.min(deadline));
     let attempt = Attempt {
         deadline,
-        connect_by,
+        connect_timeout,
+        connect_by: deadline,
         phase: Phase::Request,
         connecting: 0,
         is_reused: true,
@@ -99,34 +101,40 @@ pub(super) fn run<T>(
     };
     let _restore = RestoreOnDrop(CURRENT.replace(Some(attempt)));
     let outcome = send();
-    (outcome, CURRENT.get().unwrap_or(attempt.assume_partly_sent()))
+    (outcome, CURRENT.with_borrow(|current| *current).unwrap_or(attempt.assume_partly_sent()))
 }
 
-/// Runs what is no part of a send, even if it runs inside one.
+/// Runs `call` without a record, even inside a send.
 pub(super) fn run_unrecorded<T>(call: impl FnOnce() -> T) -> T {
     let _restore = RestoreOnDrop(CURRENT.take());
     call()
 }
 
-/// The record of the attempt that is under way on this thread.
-pub(super) fn current() -> Option<Attempt> {
-    CURRENT.get()
+/// Returns what `read` finds in the record of the attempt that is running on this thread, `None` without one.
+pub(super) fn current<T>(read: impl FnOnce(&Attempt) -> T) -> Option<T> {
+    CURRENT.with_borrow(|current| current.as_ref().map(read))
+}
+
+/// Returns whether an attempt is running on this thread that `is_so`.
+pub(super) fn current_is(is_so: impl FnOnce(&Attempt) -> bool) -> bool {
+    current(is_so).unwrap_or(false)
 }
 
 fn update(change: impl FnOnce(&mut Attempt)) {
-    if let Some(mut attempt) = CURRENT.get() {
-        change(&mut attempt);
-        CURRENT.set(Some(attempt));
-    }
+    CURRENT.with_borrow_mut(|current| current.as_mut().map(change));
 }
 
 pub(super) fn enter(phase: Phase) {
     update(|attempt| attempt.phase = phase);
 }
 
-/// Marks that a connector chain is at work, until `connect_finished`. One may start inside another.
+/// Marks that a connector chain is connecting, until `connect_finished`. One chain may start inside another.
 pub(super) fn connect_started() {
     update(|attempt| {
+        if attempt.connecting == 0 {
+            let by = Instant::now().checked_add(attempt.connect_timeout);
+            attempt.connect_by = by.map_or(attempt.deadline, |by| by.min(attempt.deadline));
+        }
         attempt.connecting = attempt.connecting.saturating_add(1);
         attempt.is_reused = false;
     });
@@ -141,13 +149,13 @@ pub(super) fn connect_finished() {
     });
 }
 
-/// Notes the number of the connection that carries the request.
+/// Records the number of the connection that carries the request.
 pub(super) fn connection_chosen(number: u64) {
     update(|attempt| attempt.connection = Some(number));
 }
 
-/// Marks the first byte of the request, before it is handed down: what fails after this mark is judged by what the
-/// kernel took.
+/// Marks the first byte of the request, before it is written. After this mark, the bytes that the kernel accepted
+/// decide how a failure is reported.
 pub(super) fn request_started() {
     update(|attempt| {
         if !attempt.is_request_started {
@@ -157,27 +165,27 @@ pub(super) fn request_started() {
     });
 }
 
-/// Marks the last byte of the request that was handed down so far.
+/// Marks the last byte of the request that has been written so far.
 pub(super) fn request_buffered() {
     update(|attempt| attempt.request_end = attempt.buffered);
 }
 
-/// Counts bytes that were handed to the socket's buffer.
+/// Counts bytes that were written to the socket's buffer.
 pub(super) fn bytes_buffered(amount: usize) {
     update(|attempt| attempt.buffered += amount as u64);
 }
 
-/// Counts bytes that the kernel has taken.
+/// Counts bytes that the kernel has accepted.
 pub(super) fn bytes_written(amount: usize) {
     update(|attempt| attempt.written += amount as u64);
 }
 
-/// Marks that bytes came before the request left: they answer nothing.
+/// Marks that bytes arrived before the request left. They cannot be its response.
 pub(super) fn early_bytes_received() {
     update(|attempt| attempt.has_early_bytes = true);
 }
 
-/// Reads in the way of `probe`.
+/// Runs `read` with this probe set.
 pub(super) fn with_probe<T>(probe: Probe, read: impl FnOnce() -> T) -> T {
     let before = self::probe();
     update(|attempt| attempt.probe = Some(probe));
@@ -186,13 +194,13 @@ pub(super) fn with_probe<T>(probe: Probe, read: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// The way to read, if it is not the usual one.
+/// Returns how to read, if not in the usual way.
 pub(super) fn probe() -> Option<Probe> {
-    current().and_then(|attempt| attempt.probe)
+    current(|attempt| attempt.probe).flatten()
 }
 
 impl Attempt {
-    /// A record that was lost proves nothing.
+    /// A lost record proves nothing, so it counts as partly sent.
     fn assume_partly_sent(self) -> Attempt {
         Attempt { is_reused: false, is_request_started: true, written: 1, request_end: u64::MAX, ..self }
     }
@@ -201,33 +209,33 @@ impl Attempt {
         self.phase
     }
 
-    /// The number of the connection that carries the request.
+    /// Returns the number of the connection that carries the request.
     pub(super) fn connection(&self) -> Option<u64> {
         self.connection
     }
 
-    /// Whether the pool may give a connection.
+    /// Returns whether the pool may supply the connection.
     pub(super) fn may_reuse_connection(&self) -> bool {
         !self.is_connecting() && !self.force_new_connection
     }
 
-    /// Time that is left for the phase at hand; `None` when it is over.
+    /// Returns the time left for the current phase, or `None` when it has run out.
     pub(super) fn time_left(&self) -> Option<Duration> {
         let end = if self.connecting > 0 { self.connect_by } else { self.deadline };
         end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
-    /// Whether what failed was the time of the whole send, not that of connecting.
+    /// Returns whether the whole send has run out of time, not only the connect phase.
     pub(super) fn is_past_deadline(&self) -> bool {
         Instant::now() >= self.deadline
     }
 
-    /// Whether a connector chain is at work: what is written then is a proxy's or TLS's.
+    /// Returns whether a connector chain is connecting. Bytes written meanwhile belong to a proxy or to TLS.
     pub(super) fn is_connecting(&self) -> bool {
         self.connecting > 0
     }
 
-    /// Whether the chain at work opens the way through a proxy for another one.
+    /// Returns whether the current chain opens a tunnel through a proxy for another chain.
     pub(super) fn is_tunnelling(&self) -> bool {
         self.connecting > 1
     }
@@ -240,17 +248,17 @@ impl Attempt {
         self.is_reused
     }
 
-    /// Whether the kernel has taken anything of the request. If not, nothing can have arrived.
+    /// Returns whether the kernel has accepted a byte of the request. If not, nothing can have arrived.
     pub(super) fn may_have_been_sent(&self) -> bool {
         self.is_request_started && self.written > self.request_begin
     }
 
-    /// Whether the kernel has taken the whole request. If not, nobody can have accepted the message.
+    /// Returns whether the kernel has accepted the whole request. If not, the gateway cannot have accepted the message.
     pub(super) fn is_fully_sent(&self) -> bool {
         self.is_request_started && self.written >= self.request_end
     }
 
-    /// Whether another connection may carry the request: this one was of no use, and no byte left over it.
+    /// Returns whether another connection may carry the request: this one was unusable, and no byte left over it.
     pub(super) fn may_retry(&self) -> bool {
         (self.is_reused || self.has_early_bytes) && !self.may_have_been_sent()
     }
@@ -275,12 +283,12 @@ mod tests {
             request_buffered();
             let written = |bytes| {
                 bytes_written(bytes);
-                current().map(|attempt| (attempt.may_have_been_sent(), attempt.is_fully_sent()))
+                current(|attempt| (attempt.may_have_been_sent(), attempt.is_fully_sent()))
             };
             assert_eq!(written(7), Some((false, false)));
             assert_eq!(written(9), Some((true, false)));
             assert_eq!(written(1), Some((true, true)));
-            // TLS may still have something to say.
+            // TLS may still write a record of its own.
             bytes_buffered(5);
         });
         assert!(attempt.is_fully_sent());
@@ -292,12 +300,12 @@ mod tests {
             request_started();
             let ((), inner) = attempt(early_bytes_received);
             assert!(inner.may_retry() && !inner.is_request_started());
-            run_unrecorded(|| assert!(current().is_none()));
+            run_unrecorded(|| assert!(!current_is(|_| true)));
             let panicked = std::panic::catch_unwind(|| attempt(|| panic!("inside")));
             assert!(panicked.is_err());
         });
         assert!(outer.is_request_started());
-        assert!(current().is_none());
+        assert!(!current_is(|_| true));
     }
 
     #[test]

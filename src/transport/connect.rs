@@ -1,4 +1,4 @@
-//! Opening a TCP connection: the first of several addresses that answers, as RFC 8305 ("Happy Eyeballs") has it.
+//! Opens a TCP connection to the first of several addresses that responds (RFC 8305, "Happy Eyeballs").
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -17,17 +17,17 @@ use super::pool::Pool;
 use super::tcp::{TcpTransport, time_left, timed_out};
 use crate::config::{Host, Settings};
 
-/// How long an address has to answer before the next one is tried beside it (RFC 8305, section 5).
+/// How long an address has to respond before the next one is tried in parallel (RFC 8305, section 5).
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// How often connections are looked at that are being opened beside each other.
+/// How often connections that are being opened in parallel are checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Opens the TCP connection, to the gateway or to the proxy.
+/// Opens the TCP connection to the gateway or to the proxy.
 pub(super) struct TcpConnector {
     pub(super) target: Arc<ConnectTarget>,
-    /// Told of every socket, so that a shutdown ends what waits for it.
+    /// Every socket is registered here, so that a shutdown can end it.
     pub(super) pool: Arc<Pool>,
-    /// Plain http shows the token, so it must stay on this machine, whatever a name is looked up to.
+    /// Plain http exposes the token, so the connection must stay on this machine, whatever address a name resolves to.
     pub(super) loopback_only: bool,
 }
 
@@ -38,14 +38,14 @@ impl fmt::Debug for TcpConnector {
     }
 }
 
-/// Where to connect to.
+/// The target of a connection.
 pub(super) enum ConnectTarget {
     Address(SocketAddr),
-    /// A name, and the address of it that answered last.
+    /// A name, and the address that responded last.
     Name(DnsLookup, Mutex<Option<SocketAddr>>),
 }
 
-/// The one place that is connected to: the proxy if there is one, else the gateway.
+/// Returns the only target of this client: the proxy if there is one, else the gateway.
 pub(super) fn connect_target(settings: &Settings) -> ConnectTarget {
     let (host, port) = match &settings.proxy {
         Some(proxy) => (&proxy.host, proxy.port),
@@ -89,8 +89,8 @@ impl TcpConnector {
         }
     }
 
-    /// Tries the addresses in their order: the next one when the last one has failed, or has not answered within its
-    /// head start. Those before go on meanwhile, and the first that answers is taken.
+    /// Tries the addresses in order, and returns the first connection that opens. The next address starts when the
+    /// previous one has failed or its head start is over. Earlier attempts continue meanwhile.
     fn connect_any(&self, addresses: &[SocketAddr]) -> Result<(SocketAddr, Arc<TcpStream>), Error> {
         let mut connecting = HappyEyeballs { pool: &self.pool, pending: Vec::new(), last_error: Error::HostNotFound };
         for (at, address) in addresses.iter().enumerate() {
@@ -106,7 +106,7 @@ impl TcpConnector {
                 return Ok(first);
             }
         }
-        // The last one may have failed while others go on.
+        // The last address may have failed while others are still connecting.
         let first =
             if connecting.pending.is_empty() { None } else { connecting.poll(None, Instant::now() + time_left()?)? };
         first.ok_or_else(|| if connecting.pending.is_empty() { connecting.last_error } else { timed_out() })
@@ -123,23 +123,23 @@ fn resolve(lookup: &DnsLookup) -> Result<Vec<SocketAddr>, Error> {
     })
 }
 
-/// Connections that are being opened beside each other.
+/// Connections that are being opened in parallel.
 struct HappyEyeballs<'a> {
     pool: &'a Pool,
     pending: Vec<(SocketAddr, Arc<TcpStream>)>,
-    /// What became of the last one that failed.
+    /// The most recent failure.
     last_error: Error,
 }
 
 impl HappyEyeballs<'_> {
-    /// Starts with one address more, and waits this long for it or one of those before, or until it fails.
+    /// Starts one more address. Waits up to `time` until any connection is open or this one has failed.
     fn start(&mut self, address: SocketAddr, time: Duration) -> Result<Option<(SocketAddr, Arc<TcpStream>)>, Error> {
         let end = Instant::now() + time;
         let stream = Arc::new(new_socket(address)?);
         self.pool.register(&stream)?;
-        // Alone it is waited for in the kernel.
+        // The kernel waits for a single connection; several are polled.
         let time = if self.pending.is_empty() { time } else { time.min(POLL_INTERVAL) };
-        // Whole milliseconds are waited, rounded down.
+        // The wait is rounded down to whole milliseconds.
         match SockRef::from(&*stream).connect_timeout(&address.into(), time + Duration::from_millis(1)) {
             Ok(()) => return Ok(Some((address, stream))),
             Err(error) if error.kind() == ErrorKind::TimedOut => self.pending.push((address, stream)),
@@ -148,7 +148,7 @@ impl HappyEyeballs<'_> {
         self.poll(Some(address), end)
     }
 
-    /// Looks at all of them in turn until one is open or the time is up; or until `newest`, if given, has failed.
+    /// Checks all connections until one is open, the time is up, or `newest`, if given, has failed.
     fn poll(
         &mut self,
         newest: Option<SocketAddr>,
@@ -177,13 +177,13 @@ impl HappyEyeballs<'_> {
     }
 }
 
-/// A TCP socket that is not connected yet.
+/// Creates a TCP socket that is not connected yet.
 fn new_socket(address: SocketAddr) -> Result<TcpStream, Error> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP));
     socket.map(TcpStream::from).map_err(Error::Io)
 }
 
-/// False while it is being opened.
+/// Returns false while the connection is being opened.
 fn is_connected(stream: &TcpStream) -> io::Result<bool> {
     match stream.take_error()? {
         Some(error) => Err(error),

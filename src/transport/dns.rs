@@ -1,7 +1,7 @@
-//! Looking up the name of a host, within a deadline.
+//! Looks up the name of a host, within a deadline.
 //!
-//! The system's resolver cannot be cancelled, so it runs on a thread of its own. A look-up that outlives its send is
-//! joined by later ones: there are never two at once.
+//! The system's resolver cannot be cancelled, so it runs on its own thread. Later sends join a lookup that outlives its
+//! send: two lookups never run at once.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// The look-up of one host and port.
+/// The lookup of one host and port.
 pub(super) struct DnsLookup {
     host: String,
     port: u16,
@@ -24,7 +24,7 @@ struct Shared {
 struct State {
     is_running: bool,
     is_shut_down: bool,
-    /// Counts the finished look-ups, so that a waiter knows its own.
+    /// Counts the finished lookups, so that a waiter recognises its own.
     generation: u64,
     addresses: Result<Vec<SocketAddr>, String>,
 }
@@ -43,7 +43,7 @@ impl DnsLookup {
         DnsLookup { host, port, shared: Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() }) }
     }
 
-    /// The addresses, with IPv6 and IPv4 in turn, the resolver's favourite first.
+    /// Returns the addresses, IPv6 and IPv4 interleaved. The family that the resolver prefers comes first.
     pub(super) fn addresses(&self, time: Duration) -> Result<Vec<SocketAddr>, LookupError> {
         let mut state = self.shared.lock();
         let generation = state.generation;
@@ -64,14 +64,14 @@ impl DnsLookup {
         }
     }
 
-    /// Wakes everybody who waits, for good. The look-up itself cannot be ended.
+    /// Wakes all waiters and fails every later lookup. The running lookup itself cannot be cancelled.
     pub(super) fn shut_down(&self) {
         self.shared.lock().is_shut_down = true;
         self.shared.done.notify_all();
     }
 
     fn start(&self) -> io::Result<()> {
-        // In small letters, because musl compares with /etc/hosts letter by letter.
+        // In lower case, because musl compares names in /etc/hosts with case.
         let (host, port, shared) = (self.host.to_ascii_lowercase(), self.port, Arc::clone(&self.shared));
         thread::Builder::new().name("hookmyapp-lookup".to_owned()).spawn(move || {
             let found = (host.as_str(), port).to_socket_addrs();

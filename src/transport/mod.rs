@@ -1,8 +1,12 @@
-//! One request over a kept connection, and how far it got. The only module that knows ureq.
+//! Makes one request over a kept connection and records how far it got. Only this module uses ureq.
 //!
-//! ureq speaks HTTP and TLS; the layers below and above (`tcp`, `tls_framing`, `request_tracker`, `pool`) make sure of
-//! what it does not promise: one deadline for everything, name look-ups only for new connections, one write a message, no
-//! reuse of a connection with unread bytes, and an exact record (`attempt`) of whether the request may have left.
+//! ureq implements HTTP and TLS. The other layers (`tcp`, `tls_framing`, `request_tracker`, `pool`, `attempt`) add what
+//! ureq does not promise:
+//! - one deadline for the whole call;
+//! - name lookups only for new connections;
+//! - one write per message;
+//! - no reuse of a connection with unread bytes;
+//! - an exact record of whether the request may have left.
 
 mod agent;
 mod attempt;
@@ -33,17 +37,17 @@ use reply::read_reply;
 
 pub(crate) use reply::HttpReply;
 
-/// How long calls may take to end that were woken for it.
+/// How long a call may take to end once a shutdown has woken it.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// One request.
 #[derive(Clone, Copy)]
 pub(crate) enum Call<'a> {
-    /// POSTs this body to the account's messages.
+    /// POST this body to the account's messages.
     Message(&'a [u8]),
-    /// POSTs this body to the account's uploads.
+    /// POST this body to the account's uploads.
     Upload(&'a [u8]),
-    /// GETs this path behind the base URL.
+    /// GET this path below the base URL.
     Read(&'a str),
 }
 
@@ -56,7 +60,7 @@ impl Call<'_> {
         if self.is_read() { "GET" } else { "POST" }
     }
 
-    /// What to do if nobody knows whether the gateway did what was asked.
+    /// Returns the advice for a call whose outcome is unknown.
     pub(crate) fn advice_if_unknown(self) -> &'static str {
         if self.is_read() {
             "it may be asked again"
@@ -65,13 +69,13 @@ impl Call<'_> {
         }
     }
 
-    /// More bytes of an answer's body are not read; no answer to a message comes near its limit.
+    /// Returns the size limit of a response body. No response to a message comes near it.
     fn max_reply(self) -> usize {
         if self.is_read() { 1 << 20 } else { 64 << 10 }
     }
 }
 
-/// The way to one gateway, with its kept connections.
+/// Makes calls to one gateway and keeps connections to it.
 pub(crate) struct Transport {
     settings: Settings,
     messages: Uri,
@@ -79,11 +83,11 @@ pub(crate) struct Transport {
     headers: HeaderMap,
     config: Config,
     connections: PerProcess,
-    /// No call begins.
+    /// New calls fail.
     is_closed: AtomicBool,
-    /// Calls that are under way are ended.
+    /// Running calls are ended.
     is_shut_down: AtomicBool,
-    /// How many calls were ended with an unknown outcome.
+    /// How many calls a shutdown ended with an unknown outcome.
     lost_by_shutdown: AtomicUsize,
 }
 
@@ -116,7 +120,7 @@ impl Transport {
         }
     }
 
-    /// The limit of a call for which the program sets no other.
+    /// Returns the configured timeout, for calls without one of their own.
     pub(crate) fn timeout(&self) -> Duration {
         self.settings.timeout
     }
@@ -125,18 +129,18 @@ impl Transport {
         &self.settings.access_token
     }
 
-    /// Makes the call once. A failure is `Connect` if nothing can have arrived, else `Lost`.
+    /// Makes the call once. Fails with `Connect` if nothing can have arrived, else with `Lost`.
     pub(crate) fn run(&self, call: Call<'_>, timeout: Duration) -> Result<HttpReply, Error> {
         let uri = self.uri(call)?;
         let deadline = Instant::now() + timeout;
         self.with_connections(|connections| {
-            // Asked once the call is counted, so that no drain overlooks it.
+            // The check follows the count, so that a drain sees every call.
             if self.is_closed.load(Ordering::SeqCst) {
                 return Err(Error::new(ErrorKind::Connect, "the client was shut down; nothing was sent"));
             }
             let outcome = match self.attempt(connections, call, &uri, deadline, false) {
-                // The connection was closed, or spoke before it was asked, and the kernel took no byte: nothing is
-                // repeated.
+                // The connection was closed or sent bytes too early, and the kernel accepted no byte: nothing is sent
+                // twice.
                 Err(failure) if failure.attempt.may_retry() => self.attempt(connections, call, &uri, deadline, true),
                 outcome => outcome,
             };
@@ -144,7 +148,7 @@ impl Transport {
         })
     }
 
-    /// Ends the calls that are under way in this process, and lets none begin.
+    /// Ends the running calls of this process and rejects new ones.
     pub(crate) fn shut_down(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         self.is_shut_down.store(true, Ordering::SeqCst);
@@ -156,14 +160,14 @@ impl Transport {
         });
     }
 
-    /// Lets no call begin, waits for those under way, and ends the others when the limit is over. Gives how many of them
-    /// ended with an unknown outcome because of that.
+    /// Rejects new calls, waits for the running ones, and ends the others when the limit is over. Returns how many of
+    /// them ended with an unknown outcome for that reason.
     pub(crate) fn drain(&self, limit: Duration) -> usize {
         self.is_closed.store(true, Ordering::SeqCst);
         let calls = self.with_connections(|connections| connections.calls());
         calls.wait_until_over(limit);
         self.shut_down();
-        // They are awake, and need no more than the time to notice.
+        // The calls have been woken and only need time to notice.
         let unfinished = calls.wait_until_over(LAST_WAIT);
         self.lost_by_shutdown.load(Ordering::SeqCst) + unfinished
     }
@@ -208,7 +212,7 @@ impl Transport {
         if let (Some(connection), Some(keep_alive)) = (attempt.connection(), keep_alive) {
             connections.pool.apply_keep_alive(connection, &keep_alive);
         }
-        // Nobody can have accepted what did not leave; a refusal that comes early is one all the same.
+        // A message that did not leave whole cannot have been accepted. An early rejection is valid.
         if (200..300).contains(&reply.status) && !attempt.is_fully_sent() {
             reply.truncated = Some("it came before the request had left whole".to_owned());
         }

@@ -1,4 +1,4 @@
-//! One set of connections for each process: a forked child neither uses nor waits for what its parent holds.
+//! Keeps one set of connections for each process: a forked child neither uses nor waits for its parent's.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,10 +16,10 @@ use super::pool::Pool;
 use super::{attempt, fork};
 use crate::config::Settings;
 
-/// Far longer than a thread that lives keeps the lock of `child`.
+/// Much longer than a running thread holds the lock of `child`.
 const FORK_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The connections of the process that made the client, and those of a forked child.
+/// The connections of the process that created the client, and those of a forked child.
 pub(super) struct PerProcess {
     own: Connections,
     child: Mutex<Option<Arc<Connections>>>,
@@ -30,12 +30,12 @@ impl PerProcess {
         PerProcess { own, child: Mutex::new(None) }
     }
 
-    /// Calls with the connections of this process; `make` makes those of a forked child.
+    /// Runs `call` with the connections of this process. In a forked child, `make` creates them first.
     pub(super) fn with<T>(&self, make: impl FnOnce() -> Connections, call: impl FnOnce(&Connections) -> T) -> T {
         if self.own.is_of_this_process() { self.own.run(call) } else { self.of_child(make).run(call) }
     }
 
-    /// The connections of this forked child, made by the first of its threads that needs them.
+    /// Returns the connections of this forked child. The first thread that needs them creates them.
     fn of_child(&self, make: impl FnOnce() -> Connections) -> Arc<Connections> {
         let is_of_this_process = |connections: &Arc<Connections>| connections.is_of_this_process();
         if let Some(connections) = self.lock_child().and_then(|child| child.clone()).filter(is_of_this_process) {
@@ -54,8 +54,8 @@ impl PerProcess {
         }
     }
 
-    /// Waits for other threads of this process, who need the lock for a moment only, but not for one that a fork left
-    /// behind: that one never gives it back, and the send goes alone.
+    /// Waits for other threads of this process, which hold the lock only briefly. A lock that was held at the fork is
+    /// never released: then this returns `None` after a timeout, and the send uses connections of its own.
     fn lock_child(&self) -> Option<MutexGuard<'_, Option<Arc<Connections>>>> {
         let begin = Instant::now();
         loop {
@@ -82,14 +82,14 @@ pub(super) struct Connections {
 #[derive(Default)]
 pub(super) struct ActiveCalls {
     number: AtomicUsize,
-    /// Whether somebody waits for the end of all of them.
+    /// Whether a thread waits for all calls to end.
     is_awaited: AtomicBool,
     lock: Mutex<()>,
     ended: Condvar,
 }
 
 impl ActiveCalls {
-    /// Counts a call while it lasts.
+    /// Counts the call while it runs.
     fn run<T>(&self, call: impl FnOnce() -> T) -> T {
         struct ActiveCall<'a>(&'a ActiveCalls);
         impl Drop for ActiveCall<'_> {
@@ -110,7 +110,7 @@ impl ActiveCalls {
         self.number.load(Ordering::SeqCst)
     }
 
-    /// Waits until no thread is inside a call, at most this long; gives how many are still there.
+    /// Waits until no thread is inside a call, at most this long. Returns how many still are.
     pub(super) fn wait_until_over(&self, time: Duration) -> usize {
         self.is_awaited.store(true, Ordering::SeqCst);
         let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,13 +135,13 @@ impl Connections {
         self.calls.run(|| call(self))
     }
 
-    /// The count of this process, to be waited for outside a call.
+    /// Returns the call count of this process, so that a drain can wait for it outside a call.
     pub(super) fn calls(&self) -> Arc<ActiveCalls> {
         Arc::clone(&self.calls)
     }
 
-    /// Lets ureq make its global values now, by a request that ends before it connects. If a fork caught another
-    /// thread making them at its first send, the child would wait for that thread forever.
+    /// Makes ureq create its global values now, with a request that ends before it connects. Otherwise a fork could
+    /// catch another thread creating them in its first send, and the child would wait for that thread forever.
     pub(super) fn initialise_globals(&self, uri: &Uri) {
         let mut request = Request::new(&[][..]);
         *request.method_mut() = Method::POST;
@@ -150,8 +150,8 @@ impl Connections {
     }
 }
 
-/// What a child inherited is closed and given back, which writes nothing to the parent's connections. It is forgotten
-/// if the fork caught another thread inside a call: that thread may have been changing it.
+/// Closes inherited connections in a forked child, which writes nothing to the parent's connections. If a thread was
+/// inside a call at the fork, it may have been changing them, so they are leaked.
 impl Drop for Connections {
     fn drop(&mut self) {
         if !self.is_of_this_process() && self.calls.number() > 0 {

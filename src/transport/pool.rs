@@ -1,4 +1,4 @@
-//! The connections of one process: those that are idle, last in and first out, and all that a shutdown ends.
+//! The connections of one process: the idle ones, last in, first out, and all that a shutdown ends.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -11,29 +11,29 @@ use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::attempt;
+use super::attempt::{self, Attempt};
 
-/// How long a connection is kept if neither the program nor the gateway says so.
+/// How long a connection is kept if neither the program nor the gateway sets a time.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(4);
-/// No connection is kept longer, whatever the gateway announces.
+/// The longest time that a connection is kept, whatever the gateway announces.
 const MAX_LIFETIME: Duration = Duration::from_secs(600);
-/// A connection is given up this long before the gateway closes it, so that no request meets the close.
+/// How long before the gateway closes it a connection is discarded, so that no request meets the close.
 const CLOSE_MARGIN: Duration = Duration::from_secs(1);
 
-/// Where connections wait for the next send.
+/// Stores connections for the next send.
 pub(super) struct Pool {
-    /// What the program has set.
+    /// The time that the program has set.
     keep_alive: Option<Duration>,
-    /// How many connections there were, to number them.
+    /// How many connections were opened. Numbers them.
     opened: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The one that was used last stands last.
+    /// The connection that was used last is last.
     idle: Vec<Idle>,
-    /// Every socket, idle or in use, or being opened.
+    /// Every socket: idle, in use, or being opened.
     sockets: Vec<Weak<TcpStream>>,
     is_shut_down: bool,
 }
@@ -56,13 +56,13 @@ impl Pool {
         Pool { keep_alive, opened: AtomicU64::new(0), state: Mutex::default() }
     }
 
-    /// The connection that was used last, if its life is not over. Those whose life is over are closed.
+    /// Takes the connection that was used last, unless it has expired. Closes the expired ones.
     fn take(&self) -> Option<(u64, Box<dyn Transport>)> {
         let now = Instant::now();
         let mut state = self.lock();
-        // The oldest stand first. What is closed is closed outside the lock.
+        // The oldest are first. They are closed outside the lock.
         let expired = state.idle.iter().take_while(|idle| idle.has_expired(now)).count();
-        let _expired: Vec<Idle> = state.idle.drain(..expired).collect();
+        let _closed: Vec<Idle> = if expired == 0 { Vec::new() } else { state.idle.drain(..expired).collect() };
         let newest = state.idle.pop();
         drop(state);
         newest.filter(|idle| !idle.has_expired(now)).map(|idle| (idle.number, idle.transport))
@@ -76,8 +76,8 @@ impl Pool {
         }
     }
 
-    /// Takes to heart what the gateway announced with its last answer over this connection. What is no number counts as not
-    /// said.
+    /// Applies the `Keep-Alive` header of the last response on this connection. A value that is not a number is
+    /// ignored.
     pub(super) fn apply_keep_alive(&self, number: u64, keep_alive: &str) {
         let parameter = |name: &str| {
             let mut parameters = keep_alive.split([',', ';']).filter_map(|parameter| parameter.split_once('='));
@@ -89,7 +89,7 @@ impl Pool {
         let announced =
             announced.map(|lifetime| lifetime.min(self.keep_alive.unwrap_or(MAX_LIFETIME)).min(MAX_LIFETIME));
         let mut state = self.lock();
-        // Another thread may use it by now.
+        // Another thread may already use it.
         let Some(at) = state.idle.iter().rposition(|idle| idle.number == number) else { return };
         match announced {
             _ if is_last => drop(state.idle.remove(at)),
@@ -98,7 +98,7 @@ impl Pool {
         }
     }
 
-    /// Lets a shutdown reach this socket.
+    /// Registers this socket, so that a shutdown can end it.
     pub(super) fn register(&self, socket: &Arc<TcpStream>) -> Result<(), Error> {
         let mut state = self.lock();
         check_not_shut_down(&state)?;
@@ -111,7 +111,7 @@ impl Pool {
         check_not_shut_down(&self.lock())
     }
 
-    /// Ends all connections, whoever waits for them, and lets none begin.
+    /// Ends all connections, also those in use, and rejects new ones.
     pub(super) fn shut_down(&self) {
         let (idle, sockets) = {
             let mut state = self.lock();
@@ -120,7 +120,7 @@ impl Pool {
         };
         drop(idle);
         for socket in sockets.iter().filter_map(Weak::upgrade) {
-            // One that is closed already needs no end.
+            // A socket that is closed already needs no shutdown.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
@@ -134,9 +134,9 @@ fn check_not_shut_down(state: &State) -> Result<(), Error> {
     if state.is_shut_down { Err(Error::Io(ErrorKind::NotConnected.into())) } else { Ok(()) }
 }
 
-/// Stands around the whole chain: gives a connection out of the pool, or lets the chain open one.
+/// Wraps the whole connector chain: supplies a connection from the pool, or lets the chain open one.
 ///
-/// ureq's own pool is first in, first out, looks through all connections at every send, and knows one life for all.
+/// ureq's own pool is first in, first out, scans all connections at every send, and has one lifetime for all.
 pub(super) struct PoolConnector<C> {
     pub(super) pool: Arc<Pool>,
     pub(super) chain: C,
@@ -153,7 +153,7 @@ impl<C: Connector> Connector for PoolConnector<C> {
     type Out = PooledTransport;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<PooledTransport>, Error> {
-        if attempt::current().is_some_and(|attempt| attempt.may_reuse_connection()) {
+        if attempt::current_is(Attempt::may_reuse_connection) {
             if let Some((number, transport)) = self.pool.take() {
                 return Ok(Some(self.pooled(number, transport)));
             }
@@ -173,11 +173,11 @@ impl<C> PoolConnector<C> {
     }
 }
 
-/// A connection in use. It goes back to the pool if ureq finds that it may be used again.
+/// A connection in use. It returns to the pool if ureq finds it reusable.
 pub(super) struct PooledTransport {
     pool: Arc<Pool>,
     number: u64,
-    /// There until the connection is dropped.
+    /// `None` only after the connection is dropped.
     transport: Option<Box<dyn Transport>>,
     is_reusable: bool,
 }
@@ -219,8 +219,8 @@ impl Transport for PooledTransport {
         self.transport().await_input(timeout)
     }
 
-    /// ureq asks when it has read an answer whole that lets the connection live, and drops what is not open: into
-    /// our pool instead of its own.
+    /// ureq calls this after a complete response that keeps the connection alive, and drops a connection that is not
+    /// open. Returning false makes ureq drop it, which puts it into this pool instead of ureq's own.
     fn is_open(&mut self) -> bool {
         self.is_reusable = self.transport().is_open();
         false
@@ -235,7 +235,7 @@ impl Transport for PooledTransport {
 mod tests {
     use super::*;
 
-    /// A pool in which a connection of this number waits.
+    /// Returns a pool that contains idle connections with these numbers.
     fn pool_with(numbers: &[u64], keep_alive: Option<Duration>) -> Pool {
         let pool = Pool::new(keep_alive);
         numbers.iter().for_each(|number| pool.put(*number, Box::new(())));

@@ -1,24 +1,24 @@
-//! The layer above TLS: where the request begins and ends, and what came before it.
+//! The layer above TLS: tracks where the request begins and ends, and what arrived before it.
 
 use std::io;
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::attempt::{self, Probe};
+use super::attempt::{self, Attempt, Probe};
 use super::tcp::nothing_to_read;
 
-/// Stands last, where the bytes are HTTP: marks the request, sees to it that nothing came before it, and knows whether
-/// the connection may be used again.
+/// Wraps the layer in which bytes are HTTP. It marks the request, checks that nothing arrived before it, and decides
+/// whether the connection can be reused.
 #[derive(Debug)]
 pub(super) struct RequestTracker;
 
 #[derive(Debug)]
 pub(super) struct TrackedTransport<T> {
     inner: T,
-    /// Whether this is a connection to a proxy, inside the one that carries the request.
+    /// Whether this is the connection to a proxy that the request's connection runs through.
     is_tunnel: bool,
-    /// What TLS could not read. What came before it still counts.
+    /// A TLS read failure. Bytes that TLS decrypted before it are still valid.
     read_error: Option<io::Error>,
 }
 
@@ -26,14 +26,14 @@ impl<In: Transport> Connector<In> for RequestTracker {
     type Out = TrackedTransport<In>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        let is_tunnel = attempt::current().is_some_and(|attempt| attempt.is_tunnelling());
+        let is_tunnel = attempt::current_is(Attempt::is_tunnelling);
         Ok(chained.map(|inner| TrackedTransport { inner, is_tunnel, read_error: None }))
     }
 }
 
 impl<T: Transport> TrackedTransport<T> {
-    /// Bytes that came before the first byte of the request left answer something else. This is the last moment to
-    /// see them: the request stands in the socket's buffer, and none of it has left.
+    /// Fails if bytes arrived before the first byte of the request left: they cannot be its response. This is the last
+    /// chance to see them, because the request is still in the socket's buffer.
     fn check_no_early_bytes(&mut self, is_reused: bool) -> Result<(), Error> {
         let probe = if is_reused { Probe::ReusedConnection } else { Probe::NewConnection };
         let probed = match self.inner.buffers().input() {
@@ -51,7 +51,7 @@ impl<T: Transport> TrackedTransport<T> {
         }
     }
 
-    /// What TLS had read before it met what it cannot read; then that failure.
+    /// Returns the bytes that TLS decrypted before a read failure, then that failure.
     fn read_rest(&mut self) -> Result<bool, Error> {
         match attempt::with_probe(Probe::BuffersOnly, || self.inner.await_input(NextTimeout::default())) {
             Ok(true) => Ok(true),
@@ -66,7 +66,7 @@ impl<T: Transport> Transport for TrackedTransport<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let is_request = !self.is_tunnel && attempt::current().is_some_and(|attempt| !attempt.is_connecting());
+        let is_request = !self.is_tunnel && attempt::current_is(|attempt| !attempt.is_connecting());
         if is_request {
             attempt::request_started();
         }
@@ -81,12 +81,9 @@ impl<T: Transport> Transport for TrackedTransport<T> {
         if self.read_error.is_some() {
             return self.read_rest();
         }
-        if let Some(attempt) =
-            attempt::current().filter(|attempt| attempt.is_request_started() && !attempt.may_have_been_sent())
-        {
-            if !self.is_tunnel {
-                self.check_no_early_bytes(attempt.is_reused())?;
-            }
+        let is_first_byte_due = |attempt: &Attempt| attempt.is_request_started() && !attempt.may_have_been_sent();
+        if !self.is_tunnel && attempt::current_is(is_first_byte_due) {
+            self.check_no_early_bytes(attempt::current_is(Attempt::is_reused))?;
         }
         match self.inner.await_input(timeout) {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
@@ -97,8 +94,8 @@ impl<T: Transport> Transport for TrackedTransport<T> {
         }
     }
 
-    /// A connection may be used again if no layer's buffer holds anything: no byte of another answer, and no end. The
-    /// socket is looked into before the next request leaves.
+    /// Returns whether the connection can be reused: the buffers of all layers are empty and no end was read. The
+    /// socket itself is checked before the next request leaves.
     fn is_open(&mut self) -> bool {
         self.read_error.is_none()
             && self.inner.buffers().input().is_empty()

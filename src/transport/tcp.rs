@@ -1,4 +1,4 @@
-//! The bottom of a connection: a TCP socket that counts what the kernel takes and keeps to the clock.
+//! The lowest layer of a connection: a TCP socket that counts the bytes that the kernel accepts and keeps the deadline.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,33 +13,33 @@ use socket2::SockRef;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use ureq::{Error, Timeout};
 
-use super::attempt::{self, Probe};
+use super::attempt::{self, Attempt, Probe};
 
-/// How long the head of an answer may be, and what one read takes at most.
+/// The size limit of a response head, and of one read.
 pub(super) const BUFFER_SIZE: usize = 16 << 10;
-/// Long socket time-outs are multiples of this, so that they rarely change; the clock decides.
+/// Long socket timeouts are multiples of this, so that they rarely change. The clock decides.
 const TIMEOUT_STEP_MILLISECONDS: u64 = 32;
-/// The kernel ends a wait of this length in time.
+/// The kernel ends a wait of this length on time.
 const SHORT_WAIT: Duration = Duration::from_millis(200);
-/// How long the rest of a large request waits to be taken before the answer is looked for.
+/// How long a blocked write of a large request waits before it checks for a response.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
 
 pub(super) fn time_left() -> Result<Duration, Error> {
-    attempt::current().and_then(|attempt| attempt.time_left()).ok_or_else(timed_out)
+    attempt::current(Attempt::time_left).flatten().ok_or_else(timed_out)
 }
 
 pub(super) fn timed_out() -> Error {
     Error::Timeout(Timeout::Global)
 }
 
-/// A TCP connection. The request is kept until an answer is awaited, so that head and body leave in one write, and
-/// what came before it can still be seen.
+/// A TCP connection. It buffers the request until a response is awaited. So head and body leave in one write, and bytes
+/// that arrive before it can still be detected.
 pub(super) struct TcpTransport {
     stream: Arc<TcpStream>,
     buffers: TcpBuffers,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
-    /// A write that failed after the kernel had taken a part: an answer may still come, and says more.
+    /// A write that failed after the kernel had accepted a part. A response may still arrive, and says more.
     write_error: Option<io::Error>,
 }
 
@@ -62,8 +62,8 @@ impl TcpTransport {
         }
     }
 
-    /// Writes what is kept and waits for an answer. Once a part has left, an answer that comes while the other side
-    /// does not take the rest is read: it may be a refusal.
+    /// Writes the buffered bytes and waits for a response. If the peer stops reading after a part has left, a response
+    /// that arrives is read: it may be a rejection.
     fn flush_and_receive(&mut self) -> Result<bool, Error> {
         while !self.buffers.unwritten().is_empty() && self.write_error.is_none() {
             self.write()?;
@@ -74,14 +74,14 @@ impl TcpTransport {
         self.receive()
     }
 
-    /// Lets the kernel take what it can within a short time.
+    /// Writes as much as the kernel accepts within a short time.
     fn write(&mut self) -> Result<(), Error> {
         let timeout = time_left()?.min(WRITE_TIMEOUT);
         if self.write_timeout != Some(timeout) {
             self.stream.set_write_timeout(Some(timeout))?;
             self.write_timeout = Some(timeout);
         }
-        // Only `write` keeps a closed connection from raising SIGPIPE; a vectored write would not.
+        // Only `write` prevents SIGPIPE on a closed connection; a vectored write would raise it.
         match (&*self.stream).write(self.buffers.unwritten()) {
             Ok(taken) => {
                 attempt::bytes_written(taken);
@@ -125,7 +125,7 @@ impl TcpTransport {
         }
     }
 
-    /// Reads without writing; `WouldBlock` means that there is nothing.
+    /// Reads without writing. `WouldBlock` means that there is nothing to read.
     fn probe(&mut self, probe: Probe) -> Result<bool, Error> {
         match probe {
             Probe::BuffersOnly => {
@@ -134,7 +134,7 @@ impl TcpTransport {
             }
             Probe::RestOfRecord => self.receive(),
             Probe::ReusedConnection | Probe::NewConnection => match peek(&self.stream)? {
-                // Whoever closes a new connection at once may still read: the request tells.
+                // A peer that closes a new connection at once may still read. The request will show it.
                 0 if probe == Probe::NewConnection => Err(Error::Io(ErrorKind::WouldBlock.into())),
                 0 => Ok(false),
                 _ => self.receive(),
@@ -166,13 +166,13 @@ impl Transport for TcpTransport {
     }
 }
 
-/// How much can be read, one byte at most, without waiting; 0 at the end, `WouldBlock` if nothing has come.
+/// Returns how many bytes can be read without waiting, at most 1: 0 at the end, `WouldBlock` if none has arrived.
 #[cfg(unix)]
 fn peek(stream: &TcpStream) -> io::Result<usize> {
     SockRef::from(stream).recv_with_flags(&mut [MaybeUninit::uninit()], libc::MSG_PEEK | libc::MSG_DONTWAIT)
 }
 
-/// The same where no single call can.
+/// Does the same on systems where no single call can.
 #[cfg(not(unix))]
 fn peek(stream: &TcpStream) -> io::Result<usize> {
     stream.set_nonblocking(true)?;
@@ -181,22 +181,22 @@ fn peek(stream: &TcpStream) -> io::Result<usize> {
     peeked
 }
 
-/// Whether a probe found nothing to read on an open connection.
+/// Returns whether a probe found nothing to read on an open connection.
 pub(super) fn nothing_to_read(probed: &Result<bool, Error>) -> bool {
     matches!(probed, Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock)
 }
 
-/// A signal, or a socket time-out that came before the clock's.
+/// Returns whether the error is a signal, or a socket timeout before the deadline.
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn may_have_been_sent() -> bool {
-    attempt::current().is_some_and(|attempt| attempt.may_have_been_sent())
+    attempt::current_is(Attempt::may_have_been_sent)
 }
 
-/// How long to wait at first. The kernel may end a long wait late, by up to an eighth of its length, so a part of it
-/// is left for shorter waits.
+/// Returns how long to wait first. The kernel may end a long wait late, by up to an eighth of its length. Shorter waits
+/// cover the rest.
 fn first_wait(left: Duration) -> Duration {
     let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     if left <= SHORT_WAIT {
@@ -206,7 +206,7 @@ fn first_wait(left: Duration) -> Duration {
     Duration::from_millis(steps * TIMEOUT_STEP_MILLISECONDS)
 }
 
-/// How large the buffers of a kept connection are, and how much room `output` always has.
+/// The buffer sizes of a kept connection, and the free space that `output` always has.
 #[derive(Clone, Copy, Default)]
 struct BufferSizes {
     input: usize,
@@ -214,22 +214,22 @@ struct BufferSizes {
     min_output_room: usize,
 }
 
-/// ureq writes whole lines of the head here.
+/// For plain HTTP, where ureq writes whole lines of the head.
 const HTTP_SIZES: BufferSizes =
     BufferSizes { input: BUFFER_SIZE, output: BUFFER_SIZE + (8 << 10), min_output_room: 8 << 10 };
-/// TLS goes on where it stopped, and keeps in buffers of its own what it reads.
+/// For TLS, which can continue where it stopped and buffers its input itself.
 const TLS_SIZES: BufferSizes = BufferSizes { input: 4 << 10, output: 8 << 10, min_output_room: 1 };
 
-/// Buffers whose `output` grows until what is in it is sent.
+/// Buffers whose `output` grows until its content is sent.
 #[derive(Default)]
 struct TcpBuffers {
     sizes: BufferSizes,
     output: Vec<u8>,
-    /// The part of `output` that is to be sent.
+    /// `output[written..queued]` is still to be sent.
     written: usize,
     queued: usize,
     input: Vec<u8>,
-    /// The part of `input` that is filled and not consumed.
+    /// `input[consumed..filled]` is received and not consumed.
     consumed: usize,
     filled: usize,
     made_progress: bool,
@@ -326,7 +326,7 @@ mod tests {
         assert!(received.is_empty());
     }
 
-    /// The kernel's time-outs may be late by an eighth of their length.
+    /// The kernel's timeouts may be late by an eighth of their length.
     #[test]
     fn the_parts_of_a_wait_end_in_time_even_if_each_is_late() {
         for seconds in [1, 20, 80, 100_000] {

@@ -1,14 +1,14 @@
-//! The layer below TLS: where a record ends.
+//! The layer below TLS: tracks where a record ends.
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::attempt::{self, Probe};
 
-/// Stands below TLS: knows whether the bytes that came end where a record ends.
+/// Wraps the layer below TLS. It tracks whether the received bytes end at the end of a record.
 ///
-/// Half a record could be left inside TLS, and its rest would be taken for the answer to the next send. On a new
-/// connection it may be half a session ticket, which some servers send with the handshake: its rest is waited for.
+/// Half a record could stay inside TLS, and its rest would be read as the response to the next send. On a new
+/// connection it may be half a session ticket, which some servers send with the handshake: the rest is awaited.
 #[derive(Debug)]
 pub(super) struct TlsFramingConnector;
 
@@ -65,7 +65,8 @@ impl<T: Transport> Transport for TlsFraming<T> {
     }
 }
 
-/// Follows TLS records through a stream: five bytes of header, the last two of them the length of what follows.
+/// Follows TLS records through a stream. A record has a header of five bytes, whose last two contain the length of its
+/// body.
 #[derive(Debug, Default)]
 struct RecordBoundary {
     header_bytes: usize,

@@ -1,42 +1,42 @@
-//! What a delivery says, event by event.
+//! The events of a delivery.
 
 use std::fmt;
 
 use crate::nul_string::NulString;
 use crate::window;
 
-/// What happened. The number of each kind is its C constant.
+/// The kind of an event. The number of each kind is its C constant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum EventKind {
-    /// Something that this version does not know; [`Event::json`] has all of it.
+    /// An event that this version does not support. [`Event::json`] contains it.
     #[default]
     Other = 0,
-    /// The user wrote: a text, media, a tap on a quick reply.
+    /// The user sent a message: a text, media, a tap on a quick reply.
     Message = 1,
-    /// The account itself wrote, by this program or any other; [`Event::message_id`] tells whether a send whose
-    /// outcome is unknown did arrive.
+    /// The account itself sent a message, from this program or any other. [`Event::message_id`] shows whether a send
+    /// with an unknown outcome was delivered.
     Echo = 2,
-    /// A message was taken back.
+    /// A message was deleted by its sender.
     Deleted = 3,
-    /// The user wrote something that Instagram does not hand on.
+    /// The user sent a message that Instagram does not forward.
     Unsupported = 4,
-    /// The user tapped a button, an ice breaker or an entry of the menu.
+    /// The user tapped a button, an ice breaker or a menu entry.
     Postback = 5,
-    /// The user reacted to a message or took the reaction back.
+    /// The user reacted to a message or removed the reaction.
     Reaction = 6,
     /// The user has seen a message.
     Read = 7,
-    /// The user came through an ig.me link into a chat that was there already.
+    /// The user opened an existing chat through an ig.me link.
     Referral = 8,
     /// A message was edited.
     Edit = 9,
-    /// Somebody commented on a post or a reel.
+    /// A user commented on a post or a reel.
     Comment = 10,
-    /// Somebody commented on a live broadcast.
+    /// A user commented on a live broadcast.
     LiveComment = 11,
-    /// Somebody mentioned the account in a comment or a caption.
+    /// A user mentioned the account in a comment or a caption.
     Mention = 12,
 }
 
@@ -60,14 +60,14 @@ impl EventKind {
     }
 }
 
-/// One word in lower case, such as `live_comment`.
+/// The name in lower case, such as `live_comment`.
 impl fmt::Display for EventKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.name())
     }
 }
 
-/// Whom an answer to an event goes to.
+/// The recipient of a reply to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReplyTarget<'a> {
@@ -77,7 +77,7 @@ pub enum ReplyTarget<'a> {
     Comment(&'a str),
 }
 
-/// The events of one delivery, in the order in which they came; made by [`parse`](crate::webhook::parse).
+/// The events of one delivery, in its order. Created by [`parse`](crate::webhook::parse).
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     pub(crate) object: Option<NulString>,
@@ -85,27 +85,28 @@ pub struct Events {
 }
 
 impl Events {
-    /// What the delivery is about: `instagram`, or for example `whatsapp_business_account`, which gives no events.
+    /// Returns what the delivery is about: `instagram`, or for example `whatsapp_business_account`, which has no
+    /// events.
     pub fn object(&self) -> Option<&str> {
         self.object.as_ref().map(NulString::as_str)
     }
 
-    /// How many events there are.
+    /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// The event at an index from 0.
+    /// Returns the event at an index from 0, or `None` if the index is out of range.
     pub fn get(&self, index: usize) -> Option<&Event> {
         self.events.get(index)
     }
 
-    /// All events.
+    /// Iterates over the events.
     pub fn iter(&self) -> std::slice::Iter<'_, Event> {
         self.events.iter()
     }
@@ -120,7 +121,7 @@ impl<'a> IntoIterator for &'a Events {
     }
 }
 
-/// Gives the events away, for a queue or another thread.
+/// Moves the events out, for a queue or another thread.
 impl IntoIterator for Events {
     type Item = Event;
     type IntoIter = std::vec::IntoIter<Event>;
@@ -130,9 +131,9 @@ impl IntoIterator for Events {
     }
 }
 
-/// One thing that happened. Accessors are empty where nothing was said.
+/// One event. An accessor returns `None`, an empty value or `false` if the delivery does not contain the value.
 ///
-/// Ids are opaque texts of any length. In texts, U+0000 is shown as U+FFFD, and so is what is not UTF-8.
+/// Ids are opaque texts of any length. In texts, U+FFFD replaces U+0000 and invalid UTF-8.
 #[derive(Clone, Default)]
 pub struct Event {
     pub(crate) kind: EventKind,
@@ -162,112 +163,112 @@ pub struct Event {
 }
 
 impl Event {
-    /// What happened.
+    /// Returns the kind of the event.
     pub fn kind(&self) -> EventKind {
         self.kind
     }
 
-    /// Whether another app holds the chat (Meta's standby): look, but do not answer.
+    /// Returns whether another app controls the chat (Meta's standby): the event allows no reply.
     pub fn is_standby(&self) -> bool {
         self.is_standby
     }
 
-    /// Whether the account wrote the message, by this program or any other.
+    /// Returns whether the account sent the message, from this program or any other.
     pub fn is_echo(&self) -> bool {
         self.is_echo
     }
 
-    /// Whether the account is the user, too: a message to itself, or a comment of its own. Meta does not mark all
-    /// own comments; compare [`Event::username`] with the account's name where that matters.
+    /// Returns whether the account is also the user: a message to itself, or its own comment. Meta does not mark all
+    /// own comments; if that matters, compare [`Event::username`] with the account's name.
     pub fn is_own(&self) -> bool {
         self.is_own
     }
 
-    /// The id of the Instagram account that it happened to.
+    /// Returns the id of the Instagram account that received the event.
     pub fn account_id(&self) -> Option<&str> {
         self.account_id.as_ref().map(NulString::as_str)
     }
 
-    /// The Instagram-scoped id (IGSID) of the user, who is always the other party: the sender, or for an echo the
-    /// recipient. A comment may come without it.
+    /// Returns the Instagram-scoped id (IGSID) of the user. The user is always the other party: the sender, or the
+    /// recipient of an echo. A comment may not contain it.
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_ref().map(NulString::as_str)
     }
 
-    /// The name of a comment's author, without `@`.
+    /// Returns the name of a comment's author, without `@`.
     pub fn username(&self) -> Option<&str> {
         self.username.as_ref().map(NulString::as_str)
     }
 
-    /// Whom an answer may go to, see [`Client::reply`](crate::Client::reply).
+    /// Returns the recipient of a reply, see [`Client::reply`](crate::Client::reply).
     ///
-    /// `None` where none may be given: to echoes, the account's own messages and comments, standby, deleted messages,
-    /// read receipts, mentions, and kinds that are not known.
+    /// Returns `None` if the event allows no reply: echoes, the account's own messages and comments, standby, deleted
+    /// messages, read receipts, mentions, and unknown kinds.
     pub fn reply_target(&self) -> Option<ReplyTarget<'_>> {
         self.reply_target_or_reason().ok()
     }
 
-    /// The id (`mid`) of the message, the tapped button's message, or the edited or deleted message.
+    /// Returns the id (`mid`) of the message, the tapped button's message, or the edited or deleted message.
     pub fn message_id(&self) -> Option<&str> {
         self.message_id.as_ref().map(NulString::as_str)
     }
 
-    /// The id (`mid`) of the message that a reaction or a read receipt is about.
+    /// Returns the id (`mid`) of the message that a reaction or a read receipt refers to.
     pub fn target_message_id(&self) -> Option<&str> {
         self.target_message_id.as_ref().map(NulString::as_str)
     }
 
-    /// The id of the comment.
+    /// Returns the id of the comment.
     pub fn comment_id(&self) -> Option<&str> {
         self.comment_id.as_ref().map(NulString::as_str)
     }
 
-    /// The id of the comment that this comment answers.
+    /// Returns the id of the comment that this comment replies to.
     pub fn parent_id(&self) -> Option<&str> {
         self.parent_id.as_ref().map(NulString::as_str)
     }
 
-    /// The id of the post or reel that a comment or mention belongs to.
+    /// Returns the id of the post or reel that a comment or mention belongs to.
     pub fn media_id(&self) -> Option<&str> {
         self.media_id.as_ref().map(NulString::as_str)
     }
 
-    /// The text of a message, an edit or a comment.
+    /// Returns the text of a message, an edit or a comment.
     pub fn text(&self) -> Option<&str> {
         self.text.as_ref().map(NulString::as_str)
     }
 
-    /// The words on the tapped button.
+    /// Returns the title of the tapped button.
     pub fn title(&self) -> Option<&str> {
         self.title.as_ref().map(NulString::as_str)
     }
 
-    /// What the tapped quick reply or button carries.
+    /// Returns the payload of the tapped quick reply or button.
     pub fn payload(&self) -> Option<&str> {
         self.payload.as_ref().map(NulString::as_str)
     }
 
-    /// The media of a message.
+    /// Returns the media of a message.
     pub fn attachments(&self) -> &[Attachment] {
         &self.attachments
     }
 
-    /// The id (`mid`) of the message that this one answers inline.
+    /// Returns the id (`mid`) of the message that this one replies to inline.
     pub fn reply_to_message_id(&self) -> Option<&str> {
         self.reply_to_message_id.as_ref().map(NulString::as_str)
     }
 
-    /// The story that the message answers.
+    /// Returns the story that the message replies to.
     pub fn story(&self) -> Option<&Story> {
         self.story.as_deref()
     }
 
-    /// What the user reacted with.
+    /// Returns the reaction of the user.
     pub fn reaction(&self) -> Option<&Reaction> {
         self.reaction.as_deref()
     }
 
-    /// Where the user came from: an ad, an ig.me link or a product.
+    /// Returns the source of the user: an ad, an ig.me link or a product.
     pub fn referral(&self) -> Option<&Referral> {
         self.referral.as_deref()
     }
@@ -277,15 +278,15 @@ impl Event {
         self.edit_count
     }
 
-    /// When it happened, in milliseconds since 1970. Some senders write seconds: values below 10^11 are taken as
-    /// such.
+    /// Returns the time of the event, in milliseconds since 1970. Some senders write seconds: values below 10^11 are
+    /// read as seconds.
     pub fn timestamp_ms(&self) -> Option<u64> {
         self.timestamp_ms
     }
 
-    /// Whether it opens or renews the 24-hour window; `None` where no source says.
+    /// Returns whether the event opens or renews the 24-hour window, or `None` if that is not documented.
     ///
-    /// A comment does not: it allows one private reply, and the user's answer to that opens the window.
+    /// A comment does not. It allows one private reply, and the user's reply to that opens the window.
     pub fn opens_window(&self) -> Option<bool> {
         let is_taken_back = || self.reaction().is_none_or(|reaction| reaction.action() != Some("react"));
         match self.kind {
@@ -305,37 +306,38 @@ impl Event {
         }
     }
 
-    /// When the window closes that this event opens, in milliseconds since 1970; see [`window`]. `None` if it opens
-    /// none or has no time.
+    /// Returns when the window closes that this event opens, in milliseconds since 1970; see [`window`]. Returns `None`
+    /// if it opens no window or has no time.
     pub fn window_closes_at(&self) -> Option<u64> {
         let opened = self.timestamp_ms.filter(|_| self.opens_window() == Some(true));
         opened.map(window::closes_at)
     }
 
-    /// What tells this event from every other one, and is the same when it comes again: keep it to drop repeats.
+    /// Returns the deduplication key: unique to the event, and the same when it is delivered again. Store it to discard
+    /// repeats.
     ///
-    /// It belongs to the event, not to the delivery, since a repeat may come in another batch. The kinds of events
-    /// about one message have keys of their own, and so has each reaction. To be compared, not read; of any length.
+    /// The key belongs to the event, not to the delivery: a repeat may arrive in another batch. Events of different
+    /// kinds about one message have different keys, and so has each reaction. Compare keys, do not parse them. They may
+    /// have any length.
     pub fn key(&self) -> &str {
         self.key.as_ref().map_or("", NulString::as_str)
     }
 
-    /// The event's JSON as it came, for what has no accessor: the item of `messaging`, `standby` or `changes`, or the
-    /// entry where a comment stands in it.
+    /// Returns the unmodified JSON of the event, for values without an accessor: the item of `messaging`, `standby` or
+    /// `changes`, or the entry if it is itself the change.
     ///
-    /// Order, blanks, escapes and the digits of numbers are those of the body; only what is not UTF-8 is shown as
-    /// U+FFFD.
+    /// Order, white space, escapes and the digits of numbers are unmodified. U+FFFD replaces invalid UTF-8.
     pub fn json(&self) -> &str {
         self.json.as_ref().map_or("", NulString::as_str)
     }
 
-    /// Whether this is an echo of this text to this user, at or after `since_ms`: milliseconds since 1970, the caller's
-    /// clock just before the send, less what the clocks may differ. Spaces and line breaks at the ends of the texts do not
-    /// count.
+    /// Returns whether this is an echo of this text to this user, at or after `since_ms`. `since_ms` is in milliseconds
+    /// since 1970: the caller's clock just before the send, minus the largest expected difference of the clocks. White
+    /// space at the ends of the texts is ignored.
     ///
-    /// It is evidence that a send with an unknown outcome did arrive, not proof: the same text from another program looks
-    /// the same. That no such echo comes proves nothing. False for media and templates, for an edit, and for an echo
-    /// without a time.
+    /// A match is evidence that a send with an unknown outcome was delivered, not proof: another program may have sent
+    /// the same text. A missing echo proves nothing. Returns false for media and templates, for an edit, and for an
+    /// echo without a time.
     pub fn echoes(&self, recipient_id: &str, text: &str, since_ms: u64) -> bool {
         self.kind == EventKind::Echo
             && self.user_id() == Some(recipient_id)
@@ -343,7 +345,7 @@ impl Event {
             && self.timestamp_ms.is_some_and(|time| time >= since_ms)
     }
 
-    /// Whom an answer may go to, or why to nobody.
+    /// Returns the recipient of a reply, or why the event allows none.
     pub(crate) fn reply_target_or_reason(&self) -> Result<ReplyTarget<'_>, &'static str> {
         if self.is_standby {
             return Err("another app holds the chat (standby)");
@@ -373,7 +375,7 @@ impl Event {
     }
 }
 
-/// Without what people wrote.
+/// Omits what users wrote.
 impl fmt::Debug for Event {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -388,7 +390,7 @@ impl fmt::Debug for Event {
     }
 }
 
-/// One of the media of a message. Its link is signed and runs out.
+/// An attachment of a message. Its URL is signed and expires.
 #[derive(Clone, Debug, Default)]
 pub struct Attachment {
     pub(crate) attachment_type: Option<NulString>,
@@ -398,29 +400,30 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// What it is, in Meta's word: `image`, `video`, `audio`, `file`, `ig_post`, `ig_reel`, `reel`, `story_mention`,
-    /// `ig_story`, `share`, `template`, `ephemeral`, `like_heart`, or one that came later. Empty if it did not say.
+    /// Returns Meta's name of the type: `image`, `video`, `audio`, `file`, `ig_post`, `ig_reel`, `reel`,
+    /// `story_mention`, `ig_story`, `share`, `template`, `ephemeral`, `like_heart`, or a later one. Empty if the
+    /// delivery does not contain it.
     pub fn attachment_type(&self) -> &str {
         self.attachment_type.as_ref().map_or("", NulString::as_str)
     }
 
-    /// Where to fetch it. Disappearing media and the heart have no address.
+    /// Returns the URL of the media. Disappearing media and the heart have none.
     pub fn url(&self) -> Option<&str> {
         self.url.as_ref().map(NulString::as_str)
     }
 
-    /// The id of the post or reel that was shared.
+    /// Returns the id of the post or reel that was shared.
     pub fn media_id(&self) -> Option<&str> {
         self.media_id.as_ref().map(NulString::as_str)
     }
 
-    /// The title of what was shared.
+    /// Returns the title of the shared content.
     pub fn title(&self) -> Option<&str> {
         self.title.as_ref().map(NulString::as_str)
     }
 }
 
-/// The story that a message answers.
+/// The story that a message replies to.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
     pub(crate) id: Option<NulString>,
@@ -429,23 +432,23 @@ pub struct Story {
 }
 
 impl Story {
-    /// The id of the story.
+    /// Returns the id of the story.
     pub fn id(&self) -> Option<&str> {
         self.id.as_ref().map(NulString::as_str)
     }
 
-    /// Where to fetch the story's picture or film. The link is signed and runs out.
+    /// Returns the URL of the story's image or video. It is signed and expires.
     pub fn url(&self) -> Option<&str> {
         self.url.as_ref().map(NulString::as_str)
     }
 
-    /// Where the story's link sticker leads (`link_sticker_url`).
+    /// Returns the URL of the story's link sticker (`link_sticker_url`).
     pub fn link_url(&self) -> Option<&str> {
         self.link_url.as_ref().map(NulString::as_str)
     }
 }
 
-/// What the user reacted with.
+/// The reaction of the user.
 #[derive(Clone, Debug, Default)]
 pub struct Reaction {
     pub(crate) action: Option<NulString>,
@@ -454,23 +457,23 @@ pub struct Reaction {
 }
 
 impl Reaction {
-    /// `react`, or `unreact` where a reaction was taken back.
+    /// Returns `react`, or `unreact` if a reaction was removed.
     pub fn action(&self) -> Option<&str> {
         self.action.as_ref().map(NulString::as_str)
     }
 
-    /// The name of the reaction (`reaction`): `love`, or `other` with an emoji.
+    /// Returns the name of the reaction (`reaction`): `love`, or `other` with an emoji.
     pub fn name(&self) -> Option<&str> {
         self.name.as_ref().map(NulString::as_str)
     }
 
-    /// The emoji.
+    /// Returns the emoji.
     pub fn emoji(&self) -> Option<&str> {
         self.emoji.as_ref().map(NulString::as_str)
     }
 }
 
-/// Where the user came from: an ad, an ig.me link or a product.
+/// The source of the user: an ad, an ig.me link or a product.
 #[derive(Clone, Debug, Default)]
 pub struct Referral {
     pub(crate) reference: Option<NulString>,
@@ -481,27 +484,27 @@ pub struct Referral {
 }
 
 impl Referral {
-    /// The `ref` of the link or the ad.
+    /// Returns the `ref` of the link or the ad.
     pub fn reference(&self) -> Option<&str> {
         self.reference.as_ref().map(NulString::as_str)
     }
 
-    /// Where from, in Meta's word, such as `ADS` or `IGME`.
+    /// Returns Meta's name of the source, such as `ADS` or `IGME`.
     pub fn source(&self) -> Option<&str> {
         self.source.as_ref().map(NulString::as_str)
     }
 
-    /// Meta's `type`, such as `OPEN_THREAD`.
+    /// Returns Meta's `type`, such as `OPEN_THREAD`.
     pub fn referral_type(&self) -> Option<&str> {
         self.referral_type.as_ref().map(NulString::as_str)
     }
 
-    /// The id of the ad.
+    /// Returns the id of the ad.
     pub fn ad_id(&self) -> Option<&str> {
         self.ad_id.as_ref().map(NulString::as_str)
     }
 
-    /// The id of the product that the message is about.
+    /// Returns the id of the product that the message is about.
     pub fn product_id(&self) -> Option<&str> {
         self.product_id.as_ref().map(NulString::as_str)
     }

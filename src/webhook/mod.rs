@@ -1,8 +1,8 @@
-//! What comes in: the signature of a webhook delivery, and the events in it.
+//! Receives webhooks: verifies the signature of a delivery and parses its events.
 //!
-//! Instagram tells a program through its webhook what users write, and only there is the id to answer to. A receiver
-//! checks the signature over the bytes of the body exactly as they came, before anything else reads them; then it
-//! reads the events, drops those it has seen, and answers the ones that may be answered:
+//! Instagram reports through the webhook what users write, and only there a program finds the id to reply to. A
+//! receiver verifies the signature over the unmodified bytes of the body before anything else reads them. Then it
+//! parses the events, discards those it has seen, and replies to those that allow a reply:
 //!
 //! ```no_run
 //! use std::collections::HashSet;
@@ -13,7 +13,7 @@
 //! # fn receive(header: Option<&str>, body: &[u8], seen: &mut HashSet<String>) -> Result<(), Error> {
 //! let config = Config::from_env();
 //! let client = Client::new(&config)?;
-//! webhook::verify(config.webhook_secret().unwrap_or_default(), header, body)?; // on failure answer 401
+//! webhook::verify(config.webhook_secret().unwrap_or_default(), header, body)?; // on failure respond 401
 //! for event in &webhook::parse(body)? {
 //!     if event.kind() == EventKind::Message && seen.insert(event.key().to_owned()) && event.reply_target().is_some() {
 //!         client.reply(event, &Message::text("Thank you for writing!"))?;
@@ -23,20 +23,20 @@
 //! # }
 //! ```
 //!
-//! # What a receiver owes
+//! # What a receiver must do
 //!
-//! - **The verification GET.** When the address is set, HookMyApp asks for it with a GET: answer 200 with the value of
+//! - **Respond to the verification GET.** When the URL is set, HookMyApp sends a GET. Respond 200 with the value of
 //!   `VERIFY_TOKEN` as the whole body. There is no `hub.challenge`, and nothing to check.
-//! - **401** where [`verify`] fails, before the body is read in any other way. It fails closed: without a header,
-//!   without a secret, or with anything that is not a signature.
-//! - **200 within about 10 seconds** otherwise; anything else makes the delivery come again. A send may take longer
-//!   ([`Config::timeout`](crate::Config::timeout)), so answer first and send afterwards.
-//! - **Repeats.** A delivery may come more than once and in any order, for up to 36 hours, and may bring up to 1000
-//!   events: keep [`Event::key`] of what was handled.
-//! - **Other objects.** WhatsApp may deliver to the same address; such a body gives no events, and
+//! - **Respond 401 if [`verify`] fails**, before the body is read in any other way. `verify` fails closed: without a
+//!   header, without a secret, and for anything that is not a signature.
+//! - **Otherwise respond 200 within about 10 seconds.** After any other response the delivery is repeated. A send may
+//!   take longer ([`Config::timeout`](crate::Config::timeout)), so respond first and send afterwards.
+//! - **Discard repeats.** A delivery may arrive more than once and in any order, for up to 36 hours. It may contain up
+//!   to 1000 events. Store [`Event::key`] of each event that was handled.
+//! - **Ignore other objects.** WhatsApp may deliver to the same URL. Such a body contains no events, and
 //!   [`Events::object`] names it.
 //!
-//! `examples/receiver.rs` is such a receiver, whole.
+//! `examples/receiver.rs` is a complete receiver.
 
 mod event;
 mod parse;

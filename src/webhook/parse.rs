@@ -1,6 +1,6 @@
-//! From the body of a delivery to events: one walk down the JSON, each part looked at once on each level.
+//! Parses the body of a delivery into events, in one pass over the JSON: each level looks at each part once.
 //!
-//! The shapes: `docs/protocol.md` 10.3.
+//! `docs/protocol.md` 10.3 describes the formats.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -12,23 +12,25 @@ use crate::error::Error;
 use crate::json::Json;
 use crate::nul_string::NulString;
 
-/// Below this, a time is in seconds.
+/// A time below this is in seconds.
 const SECONDS_BELOW: u64 = 100_000_000_000;
-/// The end of the year 9999. Nothing happens later.
+/// The end of the year 9999. A later time counts as absent.
 const MAX_MILLISECONDS: u64 = 253_402_300_799_999;
-/// The id of an entry is copied into its events. A longer one counts as not said, so that memory stays in proportion.
+/// The length limit of an entry's id, which is copied into all its events: this bounds the memory. A longer id counts
+/// as absent.
 const MAX_ENTRY_ID_LEN: usize = 256;
 
-/// Reads the body of a delivery. Check its signature first, see [`verify`](crate::webhook::verify).
+/// Parses the body of a delivery. Verify its signature first, see [`verify`](crate::webhook::verify).
 ///
-/// A body that is not JSON is [`ErrorKind::Argument`](crate::ErrorKind::Argument) with line and column. Nothing else
-/// fails: what is not known becomes [`EventKind::Other`], what is not about Instagram gives no events, and where something
-/// else stands than is expected, it counts as not said. A message or tap in which no user can be read gives nothing to
-/// answer and is left out. However deep a body nests, it is read, and needs no stack.
+/// Fails with [`ErrorKind::Argument`](crate::ErrorKind::Argument) and line and column if the body is not JSON, and
+/// never otherwise. A body may nest to any depth and needs no stack.
+/// - An unknown event becomes [`EventKind::Other`].
+/// - A body that is not about Instagram contains no events.
+/// - A value of an unexpected type counts as absent.
+/// - A message or tap without a readable user is left out: nobody can be sent a reply.
 ///
-/// JSON is UTF-8. Should a body hold other bytes all the same, each becomes U+FFFD, so that one broken text does not
-/// lose a whole batch; the body that the signature was checked over has them still. Half of a surrogate pair, which JSON
-/// allows as an escape, becomes U+FFFD, too; [`Event::json`] has it as it came.
+/// JSON is UTF-8. Each invalid byte becomes U+FFFD, so that one broken text does not lose a whole batch. Half of a
+/// surrogate pair, which JSON allows as an escape, becomes U+FFFD too; [`Event::json`] contains it unmodified.
 pub fn parse(body: &[u8]) -> Result<Events, Error> {
     let text = match std::str::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text),
@@ -38,7 +40,7 @@ pub fn parse(body: &[u8]) -> Result<Events, Error> {
     let json =
         Json::parse(text).map_err(|error| Error::argument(format!("body: not JSON: {error}")).with_source(error))?;
     let mut events = Events::default();
-    // Some of Meta's samples wrap the payload in a list.
+    // Some of Meta's samples wrap the payload in an array.
     for payload in json.items().chain(json.is_object().then_some(json)) {
         read_payload(payload, &mut events);
     }
@@ -56,7 +58,7 @@ fn read_payload(payload: Json<'_>, events: &mut Events) {
     }
 }
 
-/// What an entry says about all its events.
+/// The values of an entry that apply to all its events.
 struct Entry {
     account_id: Option<NulString>,
     timestamp_ms: Option<u64>,
@@ -73,11 +75,11 @@ fn read_entry(json: Json<'_>, events: &mut Vec<Event>) {
         let [field, value] = change.get_all(["field", "value"]);
         events.extend(read_change(change, field, value, &entry));
     }
-    // With Instagram login the one change stands in the entry itself.
+    // With Instagram login, the entry itself is the only change.
     events.extend(read_change(json, field, value, &entry));
 }
 
-/// An item of `messaging` or `standby`.
+/// Reads an item of `messaging` or `standby`.
 fn read_message(json: Json<'_>, is_standby: bool, entry: &Entry) -> Option<Event> {
     let [sender, recipient, time, message, postback, reaction, read, edit, referral] = json.get_all([
         "sender",
@@ -107,7 +109,7 @@ fn read_message(json: Json<'_>, is_standby: bool, entry: &Entry) -> Option<Event
     }
     let [sender, recipient] = [sender, recipient].map(|party| id_of(member(party, "id")));
     event.is_own |= sender == recipient;
-    // In an echo the two change sides.
+    // In an echo, sender and recipient are swapped.
     let (user, account) = if event.is_echo { (recipient, sender) } else { (sender, recipient) };
     event.user_id = Some(user?);
     event.account_id = account.or_else(|| entry.account_id.clone());
@@ -211,7 +213,7 @@ fn attachment(attachment: Json<'_>) -> Attachment {
     }
 }
 
-/// An item of `changes`, or the entry in which the one change stands.
+/// Reads an item of `changes`, or an entry that is itself the change.
 fn read_change(json: Json<'_>, field: Option<Json<'_>>, value: Option<Json<'_>>, entry: &Entry) -> Option<Event> {
     let kind = match field?.text()?.as_ref() {
         "comments" => EventKind::Comment,
@@ -246,9 +248,9 @@ fn fill_comment(event: &mut Event, comment: Json<'_>) {
     event.is_own = id_of(self_id).is_some() || (event.user_id.is_some() && event.user_id == event.account_id);
 }
 
-/// The key of an item of `messaging` or `standby`.
+/// Returns the key of an item of `messaging` or `standby`.
 ///
-/// Its own time tells two taps or reactions apart. That of the entry is no help: it is the delivery's.
+/// The item's own time distinguishes two taps or reactions. The time of the entry does not: it belongs to the delivery.
 fn message_key(event: &Event, own_time: Option<u64>, json: Json<'_>) -> String {
     let kind = event.kind;
     let prefix = if event.is_standby { "standby:" } else { "" };
@@ -276,14 +278,14 @@ fn message_key(event: &Event, own_time: Option<u64>, json: Json<'_>) -> String {
     }
 }
 
-/// The key of a change.
+/// Returns the key of a change.
 fn change_key(event: &Event, json: Json<'_>) -> String {
     let kind = event.kind;
     let account_id = event.account_id().unwrap_or_default();
     match (event.comment_id(), event.media_id()) {
         (Some(comment_id), _) => format!("{kind}:{comment_id}"),
         (None, Some(media_id)) => format!("{kind}:{media_id}:{account_id}"),
-        // The same may happen again, and only the time of the entry then differs.
+        // The same change may happen again; then only the time of the entry differs.
         (None, None) => {
             format!("{kind}:{account_id}:{}:{}", event.timestamp_ms.unwrap_or(0), sha256_hex(&json.to_compact_string()))
         }
@@ -319,7 +321,7 @@ fn text_of(json: Option<Json<'_>>) -> Option<NulString> {
     json?.text().map(NulString::new)
 }
 
-/// An id that is there: an empty one says nothing. Some senders write it as a number.
+/// Returns an id. An empty one counts as absent. Some senders write it as a number.
 fn id_of(json: Option<Json<'_>>) -> Option<NulString> {
     json?.text_or_number().filter(|id| !id.is_empty()).map(NulString::new)
 }
@@ -328,7 +330,7 @@ fn is_true(json: Option<Json<'_>>) -> bool {
     json.is_some_and(Json::is_true)
 }
 
-/// A time in milliseconds since 1970.
+/// Returns a time in milliseconds since 1970.
 fn milliseconds(json: Option<Json<'_>>) -> Option<u64> {
     let time: u64 = json?.text_or_number()?.parse().ok()?;
     let milliseconds = if time < SECONDS_BELOW { time * 1000 } else { time };

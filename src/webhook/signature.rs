@@ -1,4 +1,4 @@
-//! The signature of a delivery: HMAC-SHA-256 over the bytes of its body, compared in constant time.
+//! Signs and verifies a delivery: HMAC-SHA-256 over the bytes of its body, compared in constant time.
 
 use ring::hmac;
 
@@ -6,16 +6,16 @@ use crate::error::{Error, ErrorKind};
 
 const TAG_BYTES: usize = 32;
 
-/// Checks the `X-HookMyApp-Signature-256` header of a webhook delivery: HMAC-SHA-256 over `body`, which must be the
-/// bytes exactly as they came. Parsing JSON and printing it again gives other bytes.
+/// Verifies the `X-HookMyApp-Signature-256` header of a webhook delivery: HMAC-SHA-256 over the unmodified bytes of
+/// `body`. Do not parse and print the JSON before: that changes the bytes.
 ///
 /// `secret` is the value of `WEBHOOK_HMAC_SECRET`, see [`Config::webhook_secret`](crate::Config::webhook_secret).
-/// `signature` is the value of the header, `None` if the delivery has none: 64 hexadecimal digits in either case, with
-/// or without `sha256=` in front.
+/// `signature` is the value of the header, or `None` if the delivery has none: 64 hexadecimal digits in either case,
+/// with or without the prefix `sha256=`.
 ///
-/// Everything else is [`ErrorKind::Signature`]: answer 401 and do not read the body. A missing or empty secret or
-/// header never passes. The comparison takes the same time wherever a wrong signature differs. The error names neither
-/// the secret nor the signature.
+/// Fails with [`ErrorKind::Signature`] in every other case, also for a missing or empty secret or header. Respond 401
+/// and do not read the body. The comparison takes the same time for every invalid signature of valid length. The error
+/// contains neither the secret nor the signature.
 ///
 /// ```
 /// # use hookmyapp::{ErrorKind, webhook};
@@ -37,10 +37,10 @@ pub fn verify<'a>(secret: &str, signature: impl Into<Option<&'a str>>, body: &[u
     hmac::verify(&key, body, &tag).map_err(|_| refused("signature: does not fit the body and the secret"))
 }
 
-/// Makes the value of the `X-HookMyApp-Signature-256` header for a body: `sha256=` and 64 hexadecimal digits. For tests of
-/// receivers; HookMyApp signs what it delivers.
+/// Returns the value of the `X-HookMyApp-Signature-256` header for a body: `sha256=` and 64 hexadecimal digits. It is
+/// for tests of receivers; HookMyApp signs the real deliveries.
 ///
-/// An empty secret is [`ErrorKind::Argument`](crate::ErrorKind::Argument).
+/// Fails with [`ErrorKind::Argument`](crate::ErrorKind::Argument) for an empty secret.
 ///
 /// ```
 /// # use hookmyapp::webhook;
@@ -64,7 +64,7 @@ fn refused(reason: &str) -> Error {
     Error::new(ErrorKind::Signature, reason)
 }
 
-/// The bytes that the header writes in hexadecimal digits.
+/// Returns the bytes that the header contains in hexadecimal digits.
 fn tag(signature: &str) -> Option<[u8; TAG_BYTES]> {
     let digits = signature.strip_prefix("sha256=").unwrap_or(signature).as_bytes();
     let mut tag = [0; TAG_BYTES];

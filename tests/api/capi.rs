@@ -1,4 +1,4 @@
-//! The exported functions: the vectors through C, and everything that C can hand in wrongly.
+//! The exported functions: every invalid argument that C can pass, and every result.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char};
@@ -204,7 +204,7 @@ fn tables_contain_every_text_argument_of_the_header() {
     assert_eq!(configs.chain(messages).chain(sends).chain(strings).collect::<BTreeSet<_>>(), expected);
 }
 
-/// What an error string says of a text that is wrong in itself.
+/// What an error string says of a text that is itself invalid.
 fn not_utf8(name: &str) -> String {
     format!("{name}: not UTF-8 at byte 2")
 }

@@ -1,4 +1,4 @@
-//! Where a configuration comes from, what is refused in it, and in which words.
+//! Where a configuration comes from, and which settings are rejected with which text.
 
 use std::fs;
 use std::path::{Path, PathBuf};

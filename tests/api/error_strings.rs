@@ -1,4 +1,4 @@
-//! Error strings under an allocator that must hear the size of what it gets back.
+//! Error strings under an allocator that checks the size of everything it frees.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CStr;

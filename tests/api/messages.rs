@@ -1,4 +1,4 @@
-//! What may be said and what may not, who may say it at once, and that nothing is said behind the caller's back.
+//! Messages: what is accepted, what is rejected, and that the body is sent unmodified.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -24,7 +24,7 @@ fn pair() -> (Gateway, Client) {
     (gateway, client)
 }
 
-/// The words of the refusal, which begin with the name of a field.
+/// The error text, which must begin with the name of a field.
 fn refused_by_name(name: &str, outcome: Result<Response, Error>, given: &str) -> String {
     let error = argument_error(outcome, given);
     assert!(error.starts_with(&format!("{name}: ")), "{name}, {given:?}: {error}");

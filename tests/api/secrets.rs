@@ -1,4 +1,4 @@
-//! The token: it stands in the Authorization header of the configured host, and nowhere else.
+//! The token: sent in the Authorization header of the configured host, and shown nowhere.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;

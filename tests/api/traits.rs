@@ -1,4 +1,4 @@
-//! What the types can do: cross threads and panics, and be compared.
+//! The types: they cross threads and panics, and can be compared.
 
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::time::Duration;

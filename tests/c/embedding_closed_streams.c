@@ -1,4 +1,4 @@
-/* A daemon that closed its standard streams: sockets get their numbers, and must not be taken for them. */
+/* A daemon that closed its standard streams: sockets get their numbers, and nothing may be printed to them. */
 #define _GNU_SOURCE
 #include "embedding.h"
 

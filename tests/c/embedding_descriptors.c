@@ -1,4 +1,4 @@
-/* Out of file descriptors: not sent, and all works again once there are some. */
+/* No file descriptor is free: nothing is sent, and everything works again once there are some. */
 #define _GNU_SOURCE
 #include "embedding.h"
 

@@ -1,4 +1,4 @@
-/* Says which variables each call asks getenv() for, which this program has in the C library's place. */
+/* Prints which variables each call reads. The getenv() of this program replaces that of the C library. */
 #define _GNU_SOURCE
 #include "embedding.h"
 

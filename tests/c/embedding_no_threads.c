@@ -1,4 +1,4 @@
-/* The system starts no thread: a name cannot be looked up, which is an error; an address works all the same. */
+/* The system starts no thread: a name lookup is an error; an address still works. */
 #define _GNU_SOURCE
 #include "embedding.h"
 

@@ -465,6 +465,68 @@ static void replies(const hma::client &client) {
     CHECK(!client.reply(events[0], cut, std::nothrow));
 }
 
+static void bodies(const hma::client &client) {
+    const hma::message message = hma::message::text("From a queue");
+    const std::string json = message.json(user);
+    CHECK(json == "{\"recipient\":{\"id\":\"" + user + "\"},\"message\":{\"text\":\"From a queue\"}}");
+    CHECK(!client.send_json(json).message_id.empty());
+    CHECK(message.private_reply_json("17900000000000001").find("comment_id") != std::string::npos);
+    std::string made = "old";
+    const hma::result done = hma::message::text("").json(user, made, std::nothrow);
+    CHECK(done.status == HMA_ERROR_ARGUMENT && done.scope() == HMA_SCOPE_MESSAGE && made.empty());
+    CHECK(message.json(std::string("1\0", 2), made, std::nothrow).status == HMA_ERROR_ARGUMENT);
+}
+
+static void text_parts() {
+    std::string together;
+    for (const std::string &part : hma::text_parts(std::string(2500, 'x'))) {
+        CHECK(part.size() <= 1000);
+        together += part;
+    }
+    CHECK(together == std::string(2500, 'x') && hma::text_parts("").empty());
+    for (const std::string &bad : {std::string("a\0b", 3), std::string("\377")}) {
+        try {
+            hma::text_parts(bad);
+            CHECK(false);
+        } catch (const hma::error &failure) {
+            CHECK(failure.status() == HMA_ERROR_ARGUMENT && failure.scope() == HMA_SCOPE_MESSAGE);
+        }
+    }
+}
+
+static void reading(const hma::client &client) {
+    CHECK(client.get("me?fields=username").body.find("username") != std::string::npos);
+    CHECK(client.get("/me", std::nothrow).status == HMA_ERROR_ARGUMENT);
+}
+
+static void other_timeouts() {
+    hma::client first = hma::client::from_env();
+    const hma::client second = first.with_timeout(std::chrono::seconds(10));
+    first = hma::client();
+    CHECK(second.send(user, "In ten seconds", std::nothrow).ok());
+    CHECK(second.with_timeout(std::chrono::seconds(0)).send(user, "Never", std::nothrow).status == HMA_ERROR_ARGUMENT);
+    CHECK(second.drain(std::chrono::seconds(1)) == 0);
+    CHECK(second.send(user, "Too late", std::nothrow).status == HMA_ERROR_CONNECT);
+    CHECK(first.with_timeout(std::chrono::seconds(1)).send(user, "None", std::nothrow).status == HMA_ERROR_ARGUMENT);
+}
+
+static void made_signatures() {
+    const std::string body("{}\0", 3);
+    CHECK(hma::webhook_verify("secret", hma::webhook_sign("secret", body), body, std::nothrow).ok());
+    std::string made = "old";
+    CHECK(hma::webhook_sign("", body, made, std::nothrow).status == HMA_ERROR_ARGUMENT && made.empty());
+}
+
+static void echoes() {
+    const hma::events events = hma::events::parse(
+        "{\"object\":\"instagram\",\"entry\":[{\"id\":\"1\",\"messaging\":[{\"sender\":{\"id\":\"1\"},"
+        "\"recipient\":{\"id\":\"2\"},\"timestamp\":1764000000000,"
+        "\"message\":{\"mid\":\"m\",\"text\":\"Hi\",\"is_echo\":true}}]}]}");
+    CHECK(events[0].echoes("2", "Hi", 1764000000000));
+    CHECK(!events[0].echoes("2", "Hi", 1764000000001) && !events[0].echoes("2", std::string("Hi\0", 3), 0));
+    CHECK(!events[1].echoes("2", "Hi", 0));
+}
+
 static void shutdown() {
     const hma::client client = hma::client::from_env();
     client.shutdown();
@@ -498,6 +560,12 @@ int main(int argc, char **argv) {
     facts_of_events();
     bodies_that_are_no_json();
     replies(client);
+    bodies(client);
+    text_parts();
+    reading(client);
+    other_timeouts();
+    made_signatures();
+    echoes();
     shutdown();
     a_corrected_nul_byte_is_forgotten();
     std::puts("done");

@@ -1,4 +1,4 @@
-// Hands in texts in every form that the C++ of the compiler knows, and prints how many were sent.
+// Passes texts in every form that the C++ standard of the compiler supports, and prints how many were sent.
 #include <hookmyapp.hpp>
 
 #include "check.h"

@@ -1,4 +1,4 @@
-//! The host survives: C programs in which the library meets signals, forks, many threads, and the limits of a process.
+//! Inside a host process: C programs in which the library meets signals, forks, threads and the limits of a process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -21,16 +21,16 @@ const LOST: &str = "31";
 
 // Programs
 
-fn has_tools() -> bool {
-    tools::is_there(&tools::compiler("CC", "cc")[0]) && artefacts().is_some()
-}
-
-/// A program of these sources in tests/c and of what the embedding programs share, in a folder that goes when it does.
-fn program(sources: &[&str], linked: Linked) -> (Program, TempDir) {
+/// A program of these sources in tests/c and of what the embedding programs share, in a folder that goes when it does;
+/// `None` without the tools to make it.
+fn program(sources: &[&str], linked: Linked) -> Option<(Program, TempDir)> {
+    if !tools::is_there(&tools::compiler("CC", "cc")[0]) || artefacts().is_none() {
+        return None;
+    }
     let folder = tempfile::tempdir().unwrap();
     let sources: Vec<_> =
         sources.iter().chain(&["embedding.c"]).map(|name| tools::file("tests/c").join(name)).collect();
-    (compile(&compiler_for(&sources[0]), &sources, linked, folder.path()), folder)
+    Some((compile(&compiler_for(&sources[0]), &sources, linked, folder.path()), folder))
 }
 
 fn start(mut command: Command) -> Child {
@@ -105,12 +105,9 @@ fn assert_each_once(entries: &[Entry], expected: usize) {
 
 #[test]
 fn reset_during_a_send_raises_no_sigpipe() {
-    if !has_tools() {
-        return;
-    }
     let programs = BOTH.map(|linked| program(&["embedding_sigpipe.c"], linked));
     over_both(|kind| {
-        for (program, _) in &programs {
+        for (program, _) in programs.iter().flatten() {
             let server = kind.server(|connection| {
                 vec![Step::ReadHead, if connection % 4 < 2 { Step::Reset } else { Step::EndAndReset }]
             });
@@ -123,10 +120,7 @@ fn reset_during_a_send_raises_no_sigpipe() {
 
 #[test]
 fn interrupting_signals_change_no_status_and_repeat_nothing() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = program(&["embedding_timer.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_timer.c"], Linked::Shared) else { return };
     over_both(|kind| {
         let silence = kind.server(|_| vec![Step::ReadRequest, Step::Stall]);
         let slowly = || Step::Drip("HTTP/1.1 103 Early Hints\r\n\r\n".to_owned());
@@ -146,10 +140,7 @@ fn interrupting_signals_change_no_status_and_repeat_nothing() {
 
 #[test]
 fn parent_and_children_get_their_own_responses_after_fork() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = program(&["embedding_fork.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_fork.c"], Linked::Shared) else { return };
     over_both(|kind| {
         let server = kind.good_server();
         assert_eq!(run(&program, &[&server.base_url(), kind.ca_file]), "done\n");
@@ -165,55 +156,47 @@ fn parent_and_children_get_their_own_responses_after_fork() {
     });
 }
 
-/// Runs a program whose children are forked while other threads are inside a send; gives how many children could send.
-fn sends_of_children(mode: &str, kind: &Kind<'_>, base_url: impl Fn(&FaultServer) -> String) -> usize {
-    let (program, _folder) = program(&["embedding_fork_threads.c"], Linked::Shared);
+/// Runs a program whose children are forked while other threads are inside a send; checks how many children could send.
+fn check_children(
+    mode: &str,
+    kind: &Kind<'_>,
+    base_url: impl Fn(&FaultServer) -> String,
+    sent: impl Fn(usize) -> bool,
+) {
+    let Some((program, _folder)) = program(&["embedding_fork_threads.c"], Linked::Shared) else { return };
     let server = kind.good_server();
     assert_eq!(run(&program, &[&base_url(&server), kind.ca_file, mode]), "done\n");
     let entries = server.finish();
     assert_each_once(&entries, entries.len());
-    entries.iter().filter(|entry| entry.text.starts_with("child")).count()
+    let of_children = entries.iter().filter(|entry| entry.text.starts_with("child")).count();
+    assert!(sent(of_children), "{of_children} children sent");
 }
 
 #[test]
 fn forked_child_never_hangs_while_threads_send() {
-    if !has_tools() {
-        return;
-    }
-    over_both(|kind| assert_eq!(sends_of_children("sending", kind, FaultServer::base_url), 100));
+    over_both(|kind| check_children("sending", kind, FaultServer::base_url, |sent| sent == 100));
 }
 
 #[test]
 fn forked_child_never_hangs_while_a_thread_sends_first() {
-    if !has_tools() {
-        return;
-    }
-    over_both(|kind| assert_eq!(sends_of_children("first", kind, FaultServer::base_url), 100));
+    over_both(|kind| check_children("first", kind, FaultServer::base_url, |sent| sent == 100));
 }
 
 #[test]
 fn forked_child_never_hangs_with_a_twice_inherited_client() {
-    if !has_tools() {
-        return;
-    }
-    over_both(|kind| assert_eq!(sends_of_children("heir", kind, FaultServer::base_url), 100));
+    over_both(|kind| check_children("heir", kind, FaultServer::base_url, |sent| sent == 100));
 }
 
+/// The system's resolver may hang in a child of many threads: the send then ends with the connect timeout.
 #[test]
 fn forked_child_never_hangs_while_a_thread_resolves_a_name() {
-    if !has_tools() {
-        return;
-    }
-    over_plain(|kind| {
-        // The system's resolver may hang in a child of many threads: the send then ends with the connect timeout.
-        sends_of_children("name", kind, |server| kind.named(server));
-    });
+    over_plain(|kind| check_children("name", kind, |server| kind.named(server), |_| true));
 }
 
 /// Eight connections are kept; a second request over one of them is answered when the child has come and gone.
 fn run_child_that_frees(mode: &str, kind: &Kind<'_>) {
     const CONNECTIONS: usize = 8;
-    let (program, _folder) = program(&["embedding_fork_free.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_fork_free.c"], Linked::Shared) else { return };
     let server = kind.server(|_| {
         let first = [Step::ReadRequest, Step::WaitForConnections(CONNECTIONS), Step::Say(accepted())];
         [&first[..], &[Step::ReadRequest, Step::Wait, Step::Say(accepted())]].concat()
@@ -231,24 +214,17 @@ fn run_child_that_frees(mode: &str, kind: &Kind<'_>) {
 
 #[test]
 fn child_that_frees_an_inherited_client_spares_the_parent() {
-    if has_tools() {
-        over_both(|kind| run_child_that_frees("idle", kind));
-    }
+    over_both(|kind| run_child_that_frees("idle", kind));
 }
 
 #[test]
 fn child_that_frees_a_busy_inherited_client_forgets_it() {
-    if has_tools() {
-        over_both(|kind| run_child_that_frees("busy", kind));
-    }
+    over_both(|kind| run_child_that_frees("busy", kind));
 }
 
 #[test]
 fn parent_and_child_with_equal_pid_share_no_connection() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = program(&["embedding_fork_namespace.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_fork_namespace.c"], Linked::Shared) else { return };
     over_both(|kind| {
         for made_by in ["fork", "clone"] {
             let server = kind.good_server();
@@ -269,10 +245,7 @@ fn parent_and_child_with_equal_pid_share_no_connection() {
 
 #[test]
 fn threads_on_one_client_get_their_own_responses() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = program(&["embedding_threads.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_threads.c"], Linked::Shared) else { return };
     over_both(|kind| {
         // Nobody is answered before all wait, so that all are there at once.
         let server = kind.server(|_| vec![Step::ReadRequest, Step::Wait, Step::Say(accepted())]);
@@ -291,10 +264,7 @@ fn threads_on_one_client_get_their_own_responses() {
 
 #[test]
 fn sockets_in_place_of_standard_streams_get_no_output() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = program(&["embedding_closed_streams.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_closed_streams.c"], Linked::Shared) else { return };
     over_both(|kind| {
         let server = kind.server(|_| vec![Step::ReadRequest, Step::Wait, Step::Say(accepted())]);
         let refusing = kind.server(|_| vec![Step::ReadRequest, Step::Say(answer("400 Bad Request", "{}"))]);
@@ -316,10 +286,7 @@ fn sockets_in_place_of_standard_streams_get_no_output() {
 
 #[test]
 fn dns_thread_failure_is_not_sent() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = program(&["embedding_no_threads.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_no_threads.c"], Linked::Shared) else { return };
     over_plain(|kind| {
         let server = kind.good_server();
         assert_eq!(run(&program, &[&server.base_url(), kind.ca_file, &kind.named(&server)]), "done\n");
@@ -329,10 +296,7 @@ fn dns_thread_failure_is_not_sent() {
 
 #[test]
 fn process_without_free_descriptors_sends_nothing_and_recovers() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = program(&["embedding_descriptors.c"], Linked::Shared);
+    let Some((program, _folder)) = program(&["embedding_descriptors.c"], Linked::Shared) else { return };
     over_both(|kind| {
         let server = kind.good_server();
         assert_eq!(run(&program, &[&server.base_url(), kind.ca_file, &kind.named(&server)]), "done\n");
@@ -347,11 +311,8 @@ const STACK: &str = "64";
 
 #[test]
 fn thread_with_64_kib_of_stack_can_call_everything() {
-    if !has_tools() {
-        return;
-    }
     for linked in BOTH {
-        let (program, _folder) = program(&["embedding_small_stack.c"], linked);
+        let Some((program, _folder)) = program(&["embedding_small_stack.c"], linked) else { return };
         over_both(|kind| {
             let server = kind.good_server();
             let reason = format!(r#"{{"error":{{"code":100,"message":"{}"}}}}"#, "too long ".repeat(5000));
@@ -368,9 +329,6 @@ fn thread_with_64_kib_of_stack_can_call_everything() {
 
 #[test]
 fn environment_is_read_only_by_documented_functions() {
-    if !has_tools() {
-        return;
-    }
     let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
     let header = Header::parse(&tools::read("include/hookmyapp.h"));
     let manual = &header.functions.iter().find(|function| function.name == "hma_client_new").unwrap().doc;
@@ -378,7 +336,7 @@ fn environment_is_read_only_by_documented_functions() {
     let made = proxies.iter().flat_map(|name| [name.to_string(), name.to_lowercase()]).collect();
     let for_proxy = BTreeSet::from(["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"].map(str::to_owned));
     for linked in BOTH {
-        let (program, _folder) = program(&["embedding_environment.c"], linked);
+        let Some((program, _folder)) = program(&["embedding_environment.c"], linked) else { return };
         over_both(|kind| {
             let server = kind.good_server();
             let printed = run(&program, &[&server.base_url(), kind.ca_file]);
@@ -403,11 +361,10 @@ fn environment_is_read_only_by_documented_functions() {
 
 #[test]
 fn hanging_dns_lookup_times_out_and_blocks_no_free() {
-    if !has_tools() {
-        return;
-    }
     for linked in BOTH {
-        let (program, _folder) = program(&["embedding_lookup.c", "hanging_getaddrinfo.c"], linked);
+        let Some((program, _folder)) = program(&["embedding_lookup.c", "hanging_getaddrinfo.c"], linked) else {
+            return;
+        };
         over_plain(|kind| {
             let server = kind.good_server();
             assert_eq!(run(&program, &[&kind.named(&server), kind.ca_file]), "done\n");
@@ -421,7 +378,7 @@ fn hanging_dns_lookup_times_out_and_blocks_no_free() {
 
 // Shutdown
 
-fn shutdown_program() -> (Program, TempDir) {
+fn shutdown_program() -> Option<(Program, TempDir)> {
     program(&["embedding_shutdown.c", "hanging_getaddrinfo.c"], Linked::Static)
 }
 
@@ -437,10 +394,7 @@ fn shut_down(program: &Program, arguments: &[&str], is_blocked: impl Fn() -> boo
 
 #[test]
 fn c_shutdown_wakes_sends_that_wait_for_a_response() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = shutdown_program();
+    let Some((program, _folder)) = shutdown_program() else { return };
     over_both(|kind| {
         let blocked = kind.server(|_| vec![Step::ReadRequest, Step::Stall]);
         let arguments = [&blocked.base_url(), kind.ca_file, LOST, "server"];
@@ -452,10 +406,7 @@ fn c_shutdown_wakes_sends_that_wait_for_a_response() {
 /// Writing on to a connection that this process itself has shut down raises SIGPIPE, too, unless that is prevented.
 #[test]
 fn c_shutdown_wakes_large_sends_without_sigpipe() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = shutdown_program();
+    let Some((program, _folder)) = shutdown_program() else { return };
     over_both(|kind| {
         let server = kind.server(|_| vec![Step::ReadHead, Step::StallUnread]);
         let are_blocked = || server.connections() == 8 && (0..8).all(|connection| server.wait_for_script(connection));
@@ -466,10 +417,7 @@ fn c_shutdown_wakes_large_sends_without_sigpipe() {
 
 #[test]
 fn c_shutdown_wakes_sends_in_a_stalled_tls_handshake() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = shutdown_program();
+    let Some((program, _folder)) = shutdown_program() else { return };
     let authority = Authority::new();
     let kind = Kind { tls: Some(authority.server("127.0.0.1")), ca_file: authority.file().to_str().unwrap() };
     let server = kind.server(|_| vec![Step::Stall]);
@@ -480,10 +428,7 @@ fn c_shutdown_wakes_sends_in_a_stalled_tls_handshake() {
 
 #[test]
 fn c_shutdown_wakes_sends_that_wait_for_a_dns_lookup() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = shutdown_program();
+    let Some((program, _folder)) = shutdown_program() else { return };
     over_plain(|kind| {
         let server = kind.good_server();
         shut_down(&program, &[&kind.named(&server), kind.ca_file, CONNECT, "lookup"], || true);
@@ -493,10 +438,7 @@ fn c_shutdown_wakes_sends_that_wait_for_a_dns_lookup() {
 
 #[test]
 fn shutdown_in_a_child_wakes_no_thread_of_the_parent() {
-    if !has_tools() {
-        return;
-    }
-    let (program, _folder) = shutdown_program();
+    let Some((program, _folder)) = shutdown_program() else { return };
     over_both(|kind| {
         for _ in 0..25 {
             let stalling = || vec![Step::ReadRequest, Step::Stall];
@@ -555,10 +497,10 @@ fn print_table(what: &str, sends: usize, calls: &BTreeMap<String, usize>) {
 #[test]
 fn kept_alive_send_makes_one_write_and_three_system_calls() {
     const SENDS: usize = 100;
-    if !has_tools() || !tools::is_there("strace") {
+    let Some((program, folder)) = program(&["embedding_sends.c"], Linked::Shared) else { return };
+    if !tools::is_there("strace") {
         return;
     }
-    let (program, folder) = program(&["embedding_sends.c"], Linked::Shared);
     over_both(|kind| {
         let server = kind.good_server();
         let what = if kind.tls.is_some() { "TLS" } else { "plain" };

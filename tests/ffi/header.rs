@@ -1,6 +1,6 @@
-//! The C header: that it is the generated one, that every C and C++ takes it, and that it keeps its promises as a manual.
+//! The C header: it is the generated one, every C and C++ accepts it, and it documents what a caller must know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::CStr;
 use std::fs;
@@ -71,6 +71,18 @@ fn check(compiler: &str, language: &str, standard: &str, more: &[&str]) {
         let mut command = Command::new(compiler);
         command.arg(format!("-std={standard}")).args(STRICT).args(more).arg("-I").arg(folder.path());
         assert_eq!(tools::run(command.args(["-x", language]).arg(source)), "");
+    }
+}
+
+/// Some languages do not tell case apart.
+#[test]
+fn names_differ_in_more_than_case() {
+    let header = Header::parse(GENERATED);
+    let functions = header.functions.iter().map(|function| function.name.clone());
+    let names = functions.chain(header.constant_values().into_keys().map(str::to_owned));
+    let mut seen = BTreeSet::new();
+    for name in names {
+        assert!(seen.insert(name.to_lowercase()), "{name}");
     }
 }
 

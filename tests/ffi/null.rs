@@ -36,6 +36,9 @@ const MINUS_ONE: [&str; 6] = [
     "hma_events_window_closes_at",
 ];
 
+/// Results that a program may leave out.
+const OPTIONAL_OUT: [&str; 4] = ["response_out", "error_out", "json_out", "signature_out"];
+
 fn name_of(parameter: &str) -> &str {
     parameter.rsplit([' ', '*']).next().unwrap()
 }
@@ -44,7 +47,7 @@ fn is_out(parameter: &str) -> bool {
     parameter.contains("**")
 }
 
-/// Calls a function: NULL where `is_null` says so, a valid argument elsewhere.
+/// Calls a function: NULL where `is_null` returns true, a valid argument elsewhere.
 fn call(function: &Function, is_null: impl Fn(&str) -> bool) -> String {
     let argument = |parameter: &String| match parameter.as_str() {
         it if it.contains('*') && is_null(it) => "NULL".to_owned(),
@@ -103,7 +106,7 @@ fn status_calls(function: &Function, all: &str) -> String {
         let name = name_of(one);
         if is_forgiven(one) {
             calls += &refused(function, "HMA_ERROR_SIGNATURE", name, |parameter| parameter == one);
-        } else if !["response_out", "error_out"].contains(&name) {
+        } else if !OPTIONAL_OUT.contains(&name) {
             calls += &refused(function, "HMA_ERROR_ARGUMENT", &format!("{name}: must not be NULL"), |parameter| {
                 parameter == one
             });

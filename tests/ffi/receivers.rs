@@ -2,16 +2,17 @@
 //! the other end.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::{env, fs, thread};
 
 use crate::support::artefacts::{BOTH, artefacts, compile};
 use crate::support::environment::{lead_to, without_settings};
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, Received, Settings};
 use crate::support::samples::{ACCOUNT_ID, USER};
 use crate::support::tools;
 use crate::support::wait::TEST_TIMEOUT;
@@ -27,6 +28,7 @@ const BODY_LIMIT: usize = 1 << 20;
 fn rust_receiver_replies_once_per_signed_message() {
     let program = tools::rust_example("receiver");
     play(&mut Command::new(&program));
+    check_stop(&mut Command::new(&program));
     check_usage(|| Command::new(&program));
 }
 
@@ -38,6 +40,7 @@ fn c_receiver_replies_once_per_signed_message() {
         let program = compile(&compiler, &[tools::file("examples/receiver.c")], linked, folder.path());
         let mut receiver = play(&mut program.command());
         end(&mut receiver);
+        check_stop(&mut program.command());
         check_usage(|| program.command());
     }
 }
@@ -106,6 +109,32 @@ fn play(command: &mut Command) -> Running {
     receiver.expect(&format!("answered {USER}"));
     check_last_answer(&gateway, 3, USER);
     receiver
+}
+
+/// What was answered with 200 is answered, although the signal comes while the gateway lets all sends wait.
+fn check_stop(command: &mut Command) {
+    const DELIVERIES: usize = 5;
+    let (arrived, arrivals) = mpsc::channel();
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let wait_at_gate = move |_: &Received| {
+        arrived.send(()).unwrap();
+        // The gate opens when the test drops its end.
+        let _ = gate.lock().unwrap().recv();
+    };
+    let settings = Settings { on_request: Some(Box::new(wait_at_gate)), ..Settings::default() };
+    let gateway = Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut receiver =
+        Running::start(lead_to(&gateway, command).env("VERIFY_TOKEN", VERIFY_TOKEN).env("WEBHOOK_HMAC_SECRET", SECRET));
+    for number in 0..DELIVERIES {
+        assert_eq!(receiver.deliver(&delivery(&[from(USER, &format!("stop {number}"))])), 200);
+    }
+    arrivals.recv_timeout(TEST_TIMEOUT).unwrap();
+    ask_to_end(&receiver);
+    drop(open);
+    assert_eq!(receiver.child.wait().unwrap().code(), Some(0));
+    assert_eq!(gateway.received().len(), DELIVERIES);
+    assert!(gateway.received().iter().all(|one| one.answer.is_success()));
 }
 
 fn from(user: &str, mid: &str) -> Value {
@@ -229,11 +258,24 @@ impl Running {
         let head = format!("{method} /webhook HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n");
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
         stream.write_all(body).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.strip_prefix("HTTP/1.1 ").unwrap();
-        (status[..3].parse().unwrap(), body.to_owned())
+        // Not to the end of the connection: the C receiver sends before it closes that.
+        let mut stream = BufReader::new(stream);
+        let (mut status, mut length) = (String::new(), 0);
+        stream.read_line(&mut status).unwrap();
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().unwrap();
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        (status.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap(), String::from_utf8(body).unwrap())
     }
 }
 
@@ -248,8 +290,12 @@ impl Drop for Running {
     }
 }
 
+fn ask_to_end(receiver: &Running) {
+    tools::run(Command::new("sh").args(["-c", &format!("kill -TERM {}", receiver.child.id())]));
+}
+
 /// Asks a program to end, and sees that it does so without a fault.
 fn end(receiver: &mut Running) {
-    tools::run(Command::new("sh").args(["-c", &format!("kill -TERM {}", receiver.child.id())]));
+    ask_to_end(receiver);
     assert_eq!(receiver.child.wait().unwrap().code(), Some(0));
 }

@@ -83,7 +83,7 @@ impl Installed {
         command
     }
 
-    /// The words that pkg-config gives for the library.
+    /// The flags that pkg-config prints for the library.
     pub fn pkg_config(&self, arguments: &[&str]) -> Vec<String> {
         let output = tools::run(self.command("pkg-config").args(arguments).arg("hookmyapp"));
         output.split_whitespace().map(str::to_owned).collect()
@@ -99,7 +99,7 @@ pub fn are_there(names: &[&str]) -> bool {
     names.iter().all(|name| tools::is_there(name))
 }
 
-/// Whether tests that take minutes are wanted; whoever wants them must have these tools.
+/// Whether tests that take minutes are wanted; then all these tools must be installed.
 pub fn is_packaging_wanted(names: &[&str]) -> bool {
     let wanted = env::var_os("HMA_TEST_PACKAGING").is_some_and(|it| it == "1");
     if !wanted {
@@ -110,7 +110,7 @@ pub fn is_packaging_wanted(names: &[&str]) -> bool {
     true
 }
 
-/// Copies a folder of this package, as somebody does who begins a project with it.
+/// Copies a folder of this package, as the start of a project.
 pub fn copy_of(example: &str) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(tools::file(example)).unwrap() {
@@ -120,7 +120,7 @@ pub fn copy_of(example: &str) -> TempDir {
     copy
 }
 
-/// Copies the source, without what was made of it.
+/// Copies the source, without build output.
 pub fn copy_of_source() -> TempDir {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();

@@ -1,4 +1,4 @@
-//! The exported functions behind the names of the Rust API, so that one test can look at both.
+//! The exported functions under the names of the Rust API, so that one test covers both.
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use hookmyapp::{Client, Config, Delivery, Error, ErrorKind, Response};
 
-/// The words of a call that was refused because of its arguments.
+/// The error text of a call that was rejected because of its arguments.
 pub fn argument_error(outcome: Result<Response, Error>, what: impl std::fmt::Debug) -> String {
     let error = outcome.expect_err(&format!("{what:?} was taken"));
     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Argument, Delivery::NotSent), "{what:?}: {error}");
@@ -10,7 +10,7 @@ pub fn argument_error(outcome: Result<Response, Error>, what: impl std::fmt::Deb
     line(&error)
 }
 
-/// The words about a configuration that no client can be made of.
+/// The error text of a configuration that no client can be created from.
 pub fn config_error(config: &Config) -> String {
     let shown = format!("{config:?}");
     let error = Client::new(config).expect_err(&format!("{shown:.500} was taken"));
@@ -18,7 +18,7 @@ pub fn config_error(config: &Config) -> String {
     line(&error)
 }
 
-/// The words of an error, which are one line.
+/// The text of an error, which must be one line.
 pub fn line(error: &Error) -> String {
     let line = error.to_string();
     assert!(!line.trim().is_empty() && !line.contains(['\n', '\r', '\0']), "{line:?}");

@@ -1,4 +1,4 @@
-//! A server on loopback that misbehaves as its script says, over plain TCP or TLS, and keeps a ledger.
+//! A server on loopback that fails as its script says, over plain TCP or TLS, and keeps a ledger.
 //!
 //! A script is a list of steps for one connection. When it is over, and the connection still open, the server goes on
 //! as a good gateway would. The ledger contains every complete request that was read, by the text of its message; a good

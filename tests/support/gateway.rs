@@ -1,4 +1,4 @@
-//! The local gateway: the one place where the tests say where it comes from.
+//! The local gateway. No other file of the tests knows where it lives.
 
 #[path = "../../examples/gateway/gateway.rs"]
 mod simulator;

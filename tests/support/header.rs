@@ -91,7 +91,7 @@ fn function(doc: String, code: &str) -> Function {
     }
 }
 
-/// Directives and declarations in order; `extern "C"` and its brace are passed over.
+/// Directives and declarations in order; `extern "C"` and its brace are ignored.
 fn declarations(text: &str) -> Vec<Declaration> {
     let (mut found, mut doc, mut code) = (Vec::new(), String::new(), String::new());
     let mut lines = text.lines();
@@ -127,37 +127,6 @@ fn comment<'a>(first: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> Str
     }
 }
 
-/// Source code without its comments and string literals.
-pub fn bare(source: &str) -> String {
-    let (mut bare, mut rest) = (String::new(), source);
-    while let Some(next) = rest.chars().next() {
-        let skipped = if rest.starts_with("/*") {
-            rest.find("*/").expect("a comment ends") + 2
-        } else if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if next == '"' {
-            literal_length(rest)
-        } else {
-            bare.push(next);
-            next.len_utf8()
-        };
-        rest = &rest[skipped..];
-    }
-    bare
-}
-
-/// The length of the string literal that `text` begins with, with its quotes.
-fn literal_length(text: &str) -> usize {
-    let mut is_escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            '"' if !is_escaped => return at + 1,
-            _ => is_escaped = c == '\\' && !is_escaped,
-        }
-    }
-    panic!("a string literal ends")
-}
-
 /// Every word that begins with `prefix`, such as `hma_`, with what follows it.
 pub fn words<'a>(text: &'a str, prefix: &str) -> Vec<(&'a str, &'a str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -168,15 +137,4 @@ pub fn words<'a>(text: &'a str, prefix: &str) -> Vec<(&'a str, &'a str)> {
             text[at..].split_at(length)
         })
         .collect()
-}
-
-/// The functions of this library that a C source calls, each once.
-pub fn called(source: &str) -> Vec<String> {
-    let bare = bare(source);
-    let is_call = |(_, after): &(&str, &str)| after.trim_start().starts_with('(');
-    let mut names: Vec<String> =
-        words(&bare, "hma_").into_iter().filter(is_call).map(|(name, _)| name.to_owned()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }

@@ -1,4 +1,4 @@
-//! A CONNECT proxy on loopback that keeps what it was asked, and can misbehave.
+//! A CONNECT proxy on loopback that records its requests, and can fail on purpose.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -95,7 +95,7 @@ fn server_config(
     Arc::new(builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap())
 }
 
-/// A file that is gone when the value is dropped.
+/// A file that is deleted when the value is dropped.
 pub fn file_with(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! The tools of the system: whether they are there, and what they print.
+//! The tools of the system: whether they are installed, and what they print.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The files of `tests/vectors/`, read so strictly that nothing in them is passed over.
+//! The files of `tests/vectors/`, read so strictly that no field is ignored.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A name with several addresses: one that does not answer holds a send up for a quarter of a second, and only once.
+//! A name with several addresses: an unresponsive one delays a send by 250 ms, and only once.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int};

@@ -1,4 +1,4 @@
-//! Deadlines: whatever the other side does, a send comes back in time and says correctly what became of the message.
+//! Deadlines: whatever the server does, a send returns in time and reports correctly what became of the message.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Shutdown: whatever sends wait for, they end at once and say truly what became of their messages.
+//! Shutdown: whatever a send waits for, it ends at once and reports correctly what became of its message.
 
 use std::sync::Arc;
 use std::thread;

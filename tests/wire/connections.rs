@@ -1,4 +1,4 @@
-//! Kept connections: how long they live, which one is taken, and what a new one costs.
+//! Kept connections: how long they live, which one is used, and what a new one costs.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};

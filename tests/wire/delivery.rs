@@ -1,4 +1,4 @@
-//! The delivery table: for every fault what the client says became of the message, held against what the server read.
+//! The delivery table: for every fault, what the client reports is compared with what the server read.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -431,7 +431,9 @@ fn server_settings(authority: &Authority, versions: Versions) -> Option<Arc<Serv
 }
 
 fn config(base_url: &str, authority: &Authority, timeout: Duration) -> Config {
-    Config::new(base_url, ACCOUNT_ID, "hmat_secret_token").ca_file(authority.file()).timeout(timeout)
+    let config = Config::new(base_url, ACCOUNT_ID, "hmat_secret_token").ca_file(authority.file());
+    // A huge message may take longer to make than a connection is kept by default.
+    config.timeout(timeout).keep_alive(LONG)
 }
 
 /// What asks the server.
@@ -611,9 +613,10 @@ fn assert_table_holds_for(call: Call, cases: &[Case], versions: Versions, connec
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
-/// A GET has no body that could be large.
+/// A GET has no body that could be large, and an id says nothing about what was only read.
 fn cases_for_a_read() -> Vec<Case> {
-    all_cases().into_iter().filter(|case| case.padding == 0).collect()
+    let suits = |case: &Case| case.padding == 0 && case.what != "200 and an id beside an error";
+    all_cases().into_iter().filter(suits).collect()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Answers that come before the request: they answer nothing, and the message goes over another connection.
+//! Responses that arrive before the request: they are discarded, and the message is sent over another connection.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};

@@ -1,4 +1,4 @@
-//! A send inside a send, on one thread: a logger of the host that sends an alert while a message is being sent.
+//! A send inside a send, on one thread: a logger of the host sends an alert while a message is being sent.
 
 use std::cell::RefCell;
 use std::sync::Once;

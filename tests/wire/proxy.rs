@@ -1,4 +1,4 @@
-//! Sends through a CONNECT proxy: the tunnel, its credentials, its failures, and who goes around it.
+//! Sends through a CONNECT proxy: the tunnel, its credentials, its failures, and which hosts bypass it.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Sends over TLS: which certificates are trusted, and that nothing leaves where one is not.
+//! Sends over TLS: which certificates are trusted, and that nothing is sent otherwise.
 
 use crate::secure_gateway::SecureGateway;
 use crate::support::gateway::Gateway;

@@ -8,7 +8,6 @@ use crate::support::gateway::{Answer, Gateway, Received, Settings};
 use crate::support::samples::{ACCOUNT_ID, TOKEN, USER};
 use crate::support::vectors::{Fields, read_all};
 
-
 pub fn gateway_of(account_id: &str, token: &str) -> Gateway {
     let settings = Settings { account_id: account_id.to_owned(), token: token.to_owned(), on_request: None };
     Gateway::start_with(settings, (Ipv4Addr::LOCALHOST, 0)).unwrap()

@@ -1,4 +1,4 @@
-//! Every file of `tests/vectors/` that this library has an answer to, through the public API and over real sockets.
+//! Every file of `tests/vectors/`, through the public API and over real sockets.
 
 pub mod c;
 mod rust;

@@ -1,4 +1,4 @@
-//! Any text as a body: an object is taken if serde_json's own tree takes it, and beyond that only what a tree cannot hold.
+//! Any text as a body: an object is accepted if serde_json's own tree accepts it, and beyond that only what a tree cannot store.
 #![no_main]
 
 use hookmyapp::fuzzing;

@@ -1,4 +1,4 @@
-//! Any message: its body is JSON that says what was asked, or it is refused.
+//! Any message: its body is JSON with the given content, or it is rejected.
 #![no_main]
 
 use hookmyapp::{Action, AttachmentKind, ContactKind, Message, fuzzing};

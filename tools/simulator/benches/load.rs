@@ -1,1 +1,206 @@
-fn main() {}
+//! What the simulator takes: sends per second, memory, and the time until it is ready. `cargo bench` prints the figures.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hookmyapp_simulator::{Settings, Simulator};
+
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_millis(700);
+const BODY: &str = r#"{"recipient":{"id":"8123456789012345"},"message":{"text":"Hello from the load"}}"#;
+
+fn main() {
+    // `cargo test --benches` only wants to know that it starts.
+    if !env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    println!("start to ready line       {:>9.1} ms", median(|| ready_ms(&[])));
+    let folder = tempfile::tempdir().unwrap();
+    let tls = folder.path().to_str().unwrap().to_owned();
+    println!("the same with --tls       {:>9.1} ms", median(|| ready_ms(&["--tls", &tls])));
+    for connections in [1, 8, 32] {
+        // The two take turns, because one machine differs from itself by a factor of two.
+        let mut rates = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            rates.0.push(rate(connections, false));
+            rates.1.push(rate(connections, true));
+        }
+        let (alone, watched) = (middle(&mut rates.0), middle(&mut rates.1));
+        println!(
+            "sends/s, {connections:>2} connections   {alone:>9.0}   with an event stream {watched:>9.0} ({:.2})",
+            watched / alone
+        );
+    }
+    let (child, address) = program(&["--headless"]);
+    println!("resident memory at start  {:>9.1} MiB", resident_mib(&child));
+    let mut sent = 0;
+    for until in [100_000, 300_000, 600_000, 1_000_000] {
+        flood(address, until - sent);
+        sent = until;
+        println!("after {until:>9} requests  {:>9.1} MiB", resident_mib(&child));
+    }
+    end(child);
+    let (child, address) = program(&["--headless"]);
+    large(address, 200);
+    println!("after 200 of 1 MiB        {:>9.1} MiB", resident_mib(&child));
+    end(child);
+}
+
+fn median(mut run: impl FnMut() -> f64) -> f64 {
+    let mut all: Vec<f64> = (0..ROUNDS).map(|_| run()).collect();
+    middle(&mut all)
+}
+
+fn middle(all: &mut [f64]) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn request(body: &str) -> Vec<u8> {
+    let settings = Settings::default();
+    format!(
+        "POST /meta/v25.0/{}/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        settings.account_id,
+        settings.token,
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Reads responses until that many have come.
+fn read_responses(stream: &mut TcpStream, buffer: &mut Vec<u8>, mut count: usize) {
+    let mut chunk = [0; 64 * 1024];
+    while count > 0 {
+        while let Some(length) = whole(buffer) {
+            buffer.drain(..length);
+            count -= 1;
+            if count == 0 {
+                return;
+            }
+        }
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0);
+        buffer.extend_from_slice(&chunk[..read]);
+    }
+}
+
+/// The length of the response at the start, if it is whole.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..head]).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    let length = text.split("Content-Length: ").nth(1)?.split('\r').next()?;
+    let length = head + length.parse::<usize>().unwrap();
+    (bytes.len() >= length).then_some(length)
+}
+
+/// Sends a second over that many connections, each with one request at a time.
+fn rate(connections: usize, with_stream: bool) -> f64 {
+    let simulator = Simulator::start().unwrap();
+    let address = simulator.address();
+    let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let watching = with_stream.then(|| watch(address));
+    let threads: Vec<_> = (0..connections)
+        .map(|_| {
+            let (count, stop) = (Arc::clone(&count), Arc::clone(&stop));
+            thread::spawn(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_nodelay(true).unwrap();
+                let (request, mut buffer) = (request(BODY), Vec::new());
+                while !stop.load(Ordering::Relaxed) {
+                    stream.write_all(&request).unwrap();
+                    read_responses(&mut stream, &mut buffer, 1);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    thread::sleep(ROUND / 4);
+    let (before, started) = (count.load(Ordering::Relaxed), Instant::now());
+    thread::sleep(ROUND);
+    let rate = (count.load(Ordering::Relaxed) - before) as f64 / started.elapsed().as_secs_f64();
+    stop.store(true, Ordering::Relaxed);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    drop(simulator);
+    if let Some(watching) = watching {
+        watching.join().unwrap();
+    }
+    rate
+}
+
+/// Reads events without a pause, until the simulator ends.
+fn watch(address: SocketAddr) -> thread::JoinHandle<()> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(format!("GET /simulator/events HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    thread::spawn(move || {
+        let mut chunk = [0; 64 * 1024];
+        while stream.read(&mut chunk).is_ok_and(|count| count > 0) {}
+    })
+}
+
+/// Sends many requests over a few connections, a hundred at once.
+fn flood(address: SocketAddr, count: usize) {
+    const CONNECTIONS: usize = 4;
+    const AT_ONCE: usize = 100;
+    let run = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let (requests, mut buffer) = (request(BODY).repeat(AT_ONCE), Vec::new());
+        for _ in 0..count / CONNECTIONS / AT_ONCE {
+            stream.write_all(&requests).unwrap();
+            read_responses(&mut stream, &mut buffer, AT_ONCE);
+        }
+    };
+    let threads: Vec<_> = (0..CONNECTIONS).map(|_| thread::spawn(run)).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+fn large(address: SocketAddr, count: usize) {
+    let body = BODY.to_owned() + &" ".repeat(1024 * 1024 - BODY.len());
+    let (request, mut buffer) = (request(&body), Vec::new());
+    let mut stream = TcpStream::connect(address).unwrap();
+    for _ in 0..count {
+        stream.write_all(&request).unwrap();
+        read_responses(&mut stream, &mut buffer, 1);
+    }
+}
+
+/// The program, once it takes connections, and its address.
+fn program(options: &[&str]) -> (Child, SocketAddr) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookmyapp-simulator"));
+    let mut child = command.arg("--print-env").args(options).stdout(Stdio::piped()).spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let mut address = None;
+    for line in out.lines().map(Result::unwrap).take_while(|line| !line.is_empty()) {
+        if let Some(url) = line.strip_prefix("HOOKMYAPP_SIMULATOR_URL=http://") {
+            address = url.parse().ok();
+        }
+    }
+    (child, address.unwrap())
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn ready_ms(options: &[&str]) -> f64 {
+    let started = Instant::now();
+    let (child, _) = program(options);
+    let took = started.elapsed();
+    end(child);
+    took.as_secs_f64() * 1000.0
+}
+
+/// What Linux says; 0 elsewhere.
+fn resident_mib(child: &Child) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}

@@ -1,5 +1,7 @@
 //! From a request to its response: the gateway's own checks first, then Meta's, then the ids.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::Settings;
@@ -18,7 +20,7 @@ pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// Names and values, in this order.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The body, unmodified.
     pub body: Vec<u8>,
 }
@@ -26,14 +28,18 @@ pub struct Answer {
 impl Answer {
     /// A JSON response.
     pub fn json(status: u16, body: &Value) -> Answer {
-        Answer::new(status, "application/json; charset=UTF-8", &body.to_string())
+        Answer {
+            status,
+            headers: vec![("Content-Type".into(), "application/json; charset=UTF-8".into())],
+            body: body.to_string().into_bytes(),
+        }
     }
 
     /// A response with a content type and a text.
     pub fn new(status: u16, content_type: &str, body: &str) -> Answer {
         Answer {
             status,
-            headers: vec![("Content-Type".to_owned(), content_type.to_owned())],
+            headers: vec![("Content-Type".into(), content_type.to_owned().into())],
             body: body.as_bytes().to_vec(),
         }
     }
@@ -41,13 +47,14 @@ impl Answer {
     /// The same with one more header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Answer {
-        self.headers.push((name.to_owned(), value.to_owned()));
+        self.headers.push((name.to_owned().into(), value.to_owned().into()));
         self
     }
 
     /// The value of a header, whatever the case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        http::find_header(&self.headers, name)
+        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_ref())
     }
 
     /// Whether the status is one of 200 to 299.
@@ -74,6 +81,26 @@ pub(crate) fn check_head<'a>(request: &'a Request, settings: &Settings) -> Resul
     check_token(request, &settings.token)?;
     check_content_type(request)?;
     Ok((account_id, edge))
+}
+
+/// Answers a GET: the account by the name `me`, and any user by id.
+pub(crate) fn read(request: &Request, settings: &Settings) -> Result<Answer, Refused> {
+    check_http(request)?;
+    let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let node = path.strip_prefix(settings.base_path()).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let is_user = !node.is_empty() && node.bytes().all(|byte| byte.is_ascii_digit());
+    if find_endpoint(&request.path, settings.base_path()).is_ok() {
+        check_method(&request.method)?;
+    }
+    if node != "me" && !is_user {
+        return Err((not_found(), faults::concludes(27)));
+    }
+    check_token(request, &settings.token)?;
+    let body = match node {
+        "me" => json!({"user_id": settings.account_id, "username": "your_account"}),
+        user => json!({"id": user, "username": format!("user_{user}")}),
+    };
+    Ok(from_meta(200, &body))
 }
 
 fn check_http(request: &Request) -> Result<(), Refused> {
@@ -185,7 +212,7 @@ pub(crate) fn refused_by_meta(refusal: &Refusal, number: u64) -> Refused {
         "message": format!("(#{}) {}", refusal.code, refusal.message),
         "type": "OAuthException",
         "code": refusal.code,
-        "fbtrace_id": base64(&format!("local-trace-{number:05}")),
+        "fbtrace_id": base64(format!("local-trace-{number:05}").as_bytes()),
     });
     if let Some(subcode) = refusal.subcode {
         error["error_subcode"] = subcode.into();
@@ -196,7 +223,9 @@ pub(crate) fn refused_by_meta(refusal: &Refusal, number: u64) -> Refused {
 
 fn from_meta(status: u16, body: &Value) -> Answer {
     const USAGE: &str = r#"{"call_count":1,"total_cputime":1,"total_time":1}"#;
-    Answer::json(status, body).with_header("X-App-Usage", USAGE)
+    let mut answer = Answer::json(status, body);
+    answer.headers.push(("X-App-Usage".into(), USAGE.into()));
+    answer
 }
 
 /// A refusal in the gateway's own flat shape.
@@ -207,7 +236,25 @@ pub(crate) fn refused_by_gateway(status: u16, code: &str, message: &str) -> Refu
 
 /// Long and opaque, like the real ones, and different for each request.
 pub(crate) fn message_id(account_id: &str, number: u64) -> String {
-    base64(&format!("ig_dm_item:1:IGMessageID:{account_id}:{number:073}")) + "ZDZD"
+    opaque_id(&["ig_dm_item:1:IGMessageID:", account_id], number, 73)
+}
+
+/// The id of something that a user wrote.
+pub(crate) fn user_message_id(user: &str, number: u64) -> String {
+    opaque_id(&["ig_dm_item:1:UserMessageID:", user], number, 60)
+}
+
+/// Texts and a number with leading zeros, encoded.
+fn opaque_id(texts: &[&str], mut number: u64, digits: usize) -> String {
+    let mut plain = texts.concat().into_bytes();
+    plain.push(b':');
+    let start = plain.len();
+    plain.resize(start + digits, b'0');
+    for digit in plain[start..].iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
+    }
+    base64(&plain) + "ZDZD"
 }
 
 fn attachment_id(number: u64) -> String {
@@ -215,18 +262,14 @@ fn attachment_id(number: u64) -> String {
 }
 
 /// Base64 without padding.
-fn base64(text: &str) -> String {
+fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::with_capacity(text.len() * 4 / 3 + 4);
-    for bytes in text.as_bytes().chunks(3) {
-        let byte = |at| u32::from(bytes.get(at).copied().unwrap_or(0));
+    let mut encoded = String::with_capacity(bytes.len() * 4 / 3 + 8);
+    for three in bytes.chunks(3) {
+        let byte = |at| u32::from(three.get(at).copied().unwrap_or(0));
         let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        encoded.extend((0..=bytes.len()).map(|at| char::from(ALPHABET[(group >> (18 - 6 * at)) as usize & 63])));
+        let letter = |at: usize| char::from(ALPHABET[(group >> (18 - 6 * at)) as usize & 63]);
+        (0..=three.len()).for_each(|at| encoded.push(letter(at)));
     }
     encoded
-}
-
-/// The id of something that a user wrote.
-pub(crate) fn user_message_id(user: &str, number: u64) -> String {
-    base64(&format!("ig_dm_item:1:UserMessageID:{user}:{number:060}")) + "ZDZD"
 }

@@ -30,7 +30,7 @@ const SEVEN_DAYS_MS: i64 = 7 * 24 * 3_600_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 const PAGE: &str = include_str!("page.html");
-/// Stands in the page where each response has its own nonce.
+/// The place in the page where each response has its own nonce.
 const NONCE_MARKER: &str = "{{nonce}}";
 
 /// What the server does for a request.
@@ -346,16 +346,14 @@ pub(crate) fn request_json(received: &Received, token: &str) -> Value {
 
 fn whole_request_json(received: &Received, token: &str) -> Value {
     let shown = |text: &str| hide_token(text, token);
-    let pairs = |pairs: &[(String, String)]| -> Value {
-        pairs.iter().map(|(name, value)| json!([name, shown(value)])).collect()
-    };
+    let pair = |name: &str, value: &str| json!([name, shown(value)]);
     let mut json = request_json(received, token);
     json["body"] = shown(&String::from_utf8_lossy(&received.body)).into();
-    json["head"] = shown(&received.head).into();
-    json["headers"] = pairs(&received.headers);
+    json["head"] = shown(received.head()).into();
+    json["headers"] = received.headers().into_iter().map(|(name, value)| pair(name, value)).collect();
     if let Some(answer) = &received.answer {
         json["answer"]["body"] = shown(&String::from_utf8_lossy(&answer.body)).into();
-        json["answer"]["headers"] = pairs(&answer.headers);
+        json["answer"]["headers"] = answer.headers.iter().map(|(name, value)| pair(name, value)).collect();
     }
     json
 }

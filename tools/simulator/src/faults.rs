@@ -330,6 +330,10 @@ impl Plan {
         is_first && take(queue, |_| true).is_some()
     }
 
+    pub(crate) fn may_reset_in_body(&self) -> bool {
+        self.next.iter().chain(&self.standing).any(|planned| planned.fault == Fault::ResetInBody)
+    }
+
     pub(crate) fn choose_for_handshake(&mut self) -> Option<Fault> {
         take(&mut self.handshakes, |_| true)
     }
@@ -425,7 +429,7 @@ pub fn table_text() -> String {
     heading.to_owned() + &TABLE.iter().map(row).collect::<String>()
 }
 
-/// What the client must conclude from a response that is no fault.
+/// What the client must conclude from a response without a fault.
 pub(crate) fn concludes(status: u8) -> &'static [Conclusion] {
     const ALL: [[Conclusion; 1]; 9] = [
         [always(0)],

@@ -1,8 +1,10 @@
 //! One request: decided, delivered and recorded in one step.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -10,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::answers::{self, Answer, Edge, Refused};
 use crate::faults::{self, Conclusion, Fault, Plan, Play};
 use crate::http::Request;
-use crate::message_rules::{Accepted, Kind, Refusal};
+use crate::message_rules::{Accepted, Kind, Recipient, Refusal};
 use crate::people::{Closed, People, Rules};
 use crate::record::{Received, Record};
 use crate::server::Control;
@@ -28,6 +30,10 @@ pub(crate) struct Gateway {
     pub(crate) tls: Option<tls::Identity>,
     pub(crate) streams: AtomicUsize,
     connections: AtomicU64,
+    /// Ids in responses are made from it, before the state is locked.
+    answers: AtomicU64,
+    /// Whether a planned fault may come before the body of a request; most requests need no lock to know.
+    may_reset_in_body: AtomicBool,
 }
 
 pub(crate) struct State {
@@ -38,6 +44,8 @@ pub(crate) struct State {
     limit: Limit,
     /// Grows with each change that is not a request.
     pub(crate) version: u64,
+    /// Threads that wait for a change. A signal that nobody waits for is a system call for nothing.
+    waiting: usize,
 }
 
 /// What became of a request.
@@ -51,6 +59,16 @@ struct Decision {
     user: Option<String>,
     message_id: Option<String>,
     kind: Option<Kind>,
+}
+
+/// What is made of an accepted request before the state is locked.
+struct Prepared {
+    number: u64,
+    message_id: Option<String>,
+    /// `None` for a comment, whose author only the state knows.
+    user: Option<String>,
+    answer: Option<Answer>,
+    hash: Option<u64>,
 }
 
 /// Why a request is refused; Meta's form has the number of the request in it.
@@ -69,8 +87,11 @@ impl Gateway {
             planned_answers: VecDeque::new(),
             limit: Limit { per_second: settings.limit, since: Instant::now(), count: 0 },
             version: 0,
+            waiting: 0,
         };
         Gateway {
+            may_reset_in_body: AtomicBool::new(state.plan.may_reset_in_body()),
+            answers: AtomicU64::new(0),
             webhooks: Webhooks::new(&settings),
             settings,
             state: Mutex::new(state),
@@ -93,13 +114,21 @@ impl Gateway {
 
     /// Changes the state and tells everybody who waits for that.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let result = {
-            let mut state = self.state();
-            state.version += 1;
-            change(&mut state)
-        };
-        self.changed.notify_all();
+        let mut state = self.state();
+        state.version += 1;
+        let result = change(&mut state);
+        self.may_reset_in_body.store(state.plan.may_reset_in_body(), Ordering::Relaxed);
+        self.signal(state);
         result
+    }
+
+    /// Unlocks the state and wakes everybody who waits for a change.
+    fn signal(&self, state: MutexGuard<'_, State>) {
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until something changes, for no longer than `limit`. `is_done` looks at the state first, and after each
@@ -115,14 +144,15 @@ impl Gateway {
             if left.is_zero() || self.control.is_stopped() {
                 return false;
             }
+            state.waiting += 1;
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
     }
 
     /// Wakes everybody who waits, after a change elsewhere.
     pub(crate) fn notify(&self) {
-        drop(self.state());
-        self.changed.notify_all();
+        self.signal(self.state());
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -135,7 +165,7 @@ impl Gateway {
 
     /// Whether the request with this head is reset before its body is read; then it is recorded.
     pub(crate) fn resets_in_body(&self, head: &Request, connection: u64) -> bool {
-        if answers::check_head(head, &self.settings).is_err() {
+        if !self.may_reset_in_body.load(Ordering::Relaxed) || answers::check_head(head, &self.settings).is_err() {
             return false;
         }
         let mut state = self.state();
@@ -154,12 +184,16 @@ impl Gateway {
             message_id: None,
             kind: None,
         };
-        self.keep(state, decision, head.clone(), connection);
+        self.may_reset_in_body.store(state.plan.may_reset_in_body(), Ordering::Relaxed);
+        self.keep(state, decision, head.clone(), connection, None);
         true
     }
 
     /// Decides on a request, delivers what it brings, and keeps it. Returns it with what the connection has to do.
     pub(crate) fn handle(&self, request: Request, connection: u64) -> (Arc<Received>, Play) {
+        if request.method == "GET" {
+            return self.read(request, connection);
+        }
         // Without the lock: what the request alone decides.
         let head = answers::check_head(&request, &self.settings);
         let (verdict, body) = match head {
@@ -173,13 +207,55 @@ impl Gateway {
         let body = body.as_ref().unwrap_or(&no_body);
         let verdict = verdict.and_then(|(account_id, edge)| self.check_body(body, account_id, edge));
         let is_http = request.fault.is_none();
+        let verdict = verdict.map(|accepted| (accepted, self.prepare(&accepted, &request.body)));
+        let (number, hash) = match &verdict {
+            Ok((_, prepared)) => (prepared.number, prepared.hash),
+            Err(_) => (self.next_answer(), None),
+        };
         let mut state = self.state();
         let planned = if is_http { state.planned_answers.pop_front() } else { None };
         let decision = match planned {
-            Some(answer) => Decision::planned(answer, named_user(body)),
-            None => self.decide(&mut state, verdict, body),
+            Some(answer) => Decision::answered(answer, &[], named_user(body)),
+            None => match verdict {
+                Ok((accepted, prepared)) => self.decide(&mut state, &accepted, prepared, body),
+                Err(denied) => Decision::refused(denied, number, named_user(body)),
+            },
         };
-        self.keep(state, decision, request, connection)
+        self.keep(state, decision, request, connection, hash)
+    }
+
+    fn next_answer(&self) -> u64 {
+        self.answers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Makes what a delivery most likely needs while the state is not locked.
+    fn prepare(&self, accepted: &Accepted, body: &[u8]) -> Prepared {
+        let number = self.next_answer();
+        let user = match accepted.recipient {
+            Recipient::User(user) => Some(user),
+            Recipient::Comment(_) | Recipient::Nobody => None,
+        };
+        let message_id = self.message_id(accepted, number);
+        let answer = user.map(|user| answers::accepted(accepted, Some(user), message_id.as_deref(), number));
+        let hash = user.map(|user| body_hash(user, body));
+        Prepared { number, message_id, user: user.map(str::to_owned), answer, hash }
+    }
+
+    fn message_id(&self, accepted: &Accepted, number: u64) -> Option<String> {
+        (accepted.kind == Kind::Message).then(|| answers::message_id(&self.settings.account_id, number))
+    }
+
+    /// Answers a request that asks for something and delivers nothing.
+    fn read(&self, request: Request, connection: u64) -> (Arc<Received>, Play) {
+        let mut state = self.state();
+        let decision = match state.planned_answers.pop_front() {
+            Some(answer) => Decision::answered(answer, &[], None),
+            None => match answers::read(&request, &self.settings) {
+                Ok(answer) => Decision::answered(answer, faults::concludes(0), None),
+                Err(refused) => Decision::refused(Denied::Gateway(refused), self.next_answer(), None),
+            },
+        };
+        self.keep(state, decision, request, connection, None)
     }
 
     fn check_body<'a>(
@@ -191,14 +267,16 @@ impl Gateway {
         answers::check_body(body, account_id, edge, &self.settings).map_err(Denied::Meta)
     }
 
-    fn decide(&self, state: &mut State, verdict: Result<Accepted, Denied>, body: &Map<String, Value>) -> Decision {
-        let number = state.record.next_seq();
-        let accepted = match verdict {
-            Ok(accepted) => accepted,
-            Err(denied) => return Decision::refused(denied, number, named_user(body)),
-        };
+    fn decide(
+        &self,
+        state: &mut State,
+        accepted: &Accepted,
+        prepared: Prepared,
+        body: &Map<String, Value>,
+    ) -> Decision {
+        let number = prepared.number;
         let user = match state.people.admit(accepted.recipient, accepted.human_agent) {
-            Ok(user) => user,
+            Ok(commenter) => commenter.or(prepared.user),
             Err(closed) => return Decision::refused(closed.into(), number, named_user(body)),
         };
         if !state.limit.admits() {
@@ -210,20 +288,19 @@ impl Gateway {
         let is_delivered = fault.is_none_or(|fault| fault.row().got_it);
         let mut got_it = false;
         if let Some(user) = user.as_deref().filter(|_| is_delivered) {
-            state.people.deliver(user, number, accepted.recipient);
+            state.people.deliver(user, state.record.next_seq(), accepted.recipient);
             got_it = true;
         }
-        let account_id = &self.settings.account_id;
-        let message_id = |number| answers::message_id(account_id, number);
         let success = |number| {
-            let id = (accepted.kind == Kind::Message).then(|| message_id(number));
-            answers::accepted(&accepted, user.as_deref(), id.as_deref(), number)
+            let id = self.message_id(accepted, number);
+            answers::accepted(accepted, user.as_deref(), id.as_deref(), number)
         };
-        let (answer, play) = match fault {
-            Some(fault) => faults::play(fault, number, success),
-            None => (Some(success(number)), Play::Answer),
+        let (answer, play) = match (fault, prepared.answer) {
+            (Some(fault), _) => faults::play(fault, number, success),
+            (None, Some(answer)) => (Some(answer), Play::Answer),
+            (None, None) => (Some(success(number)), Play::Answer),
         };
-        let message_id = (got_it && accepted.kind == Kind::Message).then(|| message_id(number));
+        let message_id = prepared.message_id.filter(|_| got_it);
         if let (true, Some(user), Some(mid)) = (self.settings.echo, &user, &message_id) {
             let echo = Happening::Echo { mid: mid.clone(), message: body["message"].clone() };
             // If the queue is full, the log says that this one was dropped.
@@ -248,15 +325,15 @@ impl Gateway {
         decision: Decision,
         request: Request,
         connection: u64,
+        hash: Option<u64>,
     ) -> (Arc<Received>, Play) {
         state.record.counts.refused += u64::from(decision.is_refused);
-        let received = Received {
+        let mut received = Received {
             seq: 0,
             at_ms: state.people.now_ms(),
             connection,
             method: request.method,
             path: request.path,
-            headers: request.headers,
             head: request.head,
             body: request.body,
             answer: decision.answer,
@@ -268,18 +345,26 @@ impl Gateway {
             came_twice: false,
             kind: decision.kind,
             messages_so_far: 0,
+            body_hash: hash.unwrap_or_default(),
+            size: 0,
         };
-        let (received, forgotten) = state.record.push(received);
-        if let Some(user) = received.user.as_ref().filter(|_| !received.got_it) {
-            state.people.show_lost(user, received.seq);
+        if let (None, Some(user)) = (hash, &received.user) {
+            received.body_hash = body_hash(user, &received.body);
         }
-        for gone in forgotten {
+        // Its memory is freed after the state is unlocked. More than one goes only when a large one comes.
+        let (mut forgotten, mut more) = (None, Vec::new());
+        let State { record, people, .. } = &mut *state;
+        let received = record.push(received, |gone| {
             if let Some(user) = &gone.user {
-                state.people.forget(user, gone.seq);
+                people.forget(user, gone.seq);
             }
+            more.extend(forgotten.replace(gone));
+        });
+        if let Some(user) = received.user.as_ref().filter(|_| !received.got_it) {
+            people.show_lost(user, received.seq);
         }
-        drop(state);
-        self.changed.notify_all();
+        self.signal(state);
+        drop((forgotten, more));
         if let Some(observe) = &self.settings.on_request {
             observe(&received);
         }
@@ -288,14 +373,15 @@ impl Gateway {
 }
 
 impl Decision {
-    fn planned(answer: Answer, user: Option<String>) -> Decision {
+    /// For a response that delivers nothing and refuses nothing.
+    fn answered(answer: Answer, must_conclude: &'static [Conclusion], user: Option<String>) -> Decision {
         Decision {
             answer: Some(answer),
             play: Play::Answer,
             fault: None,
             got_it: false,
             is_refused: false,
-            must_conclude: &[],
+            must_conclude,
             user,
             message_id: None,
             kind: None,
@@ -328,6 +414,12 @@ impl From<Closed> for Denied {
             Closed::Sandbox(code, message) => Denied::Gateway(answers::refused_by_gateway(403, code, message)),
         }
     }
+}
+
+/// Tells one body to one user from another. The keys are new in each process.
+fn body_hash(user: &str, body: &[u8]) -> u64 {
+    static KEYS: OnceLock<RandomState> = OnceLock::new();
+    KEYS.get_or_init(RandomState::new).hash_one((user, body))
 }
 
 /// Whom a body is for, right or wrong, to show it there.

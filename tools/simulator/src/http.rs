@@ -18,12 +18,67 @@ pub struct Fault {
     pub message: &'static str,
 }
 
+/// The request line and the headers as text, and where in it each name and value is.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    pub text: String,
+    spans: Box<[[u32; 4]]>,
+}
+
+impl Head {
+    /// `headers` point into `bytes`.
+    fn new(bytes: &[u8], headers: &[httparse::Header]) -> Head {
+        let start = |part: &[u8]| part.as_ptr() as usize - bytes.as_ptr() as usize;
+        let span = |name: &[u8], value: &[u8]| {
+            [start(name), start(name) + name.len(), start(value), start(value) + value.len()].map(|at| at as u32)
+        };
+        match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                let spans = headers.iter().map(|header| span(header.name.as_bytes(), header.value)).collect();
+                Head { text: text.to_owned(), spans }
+            }
+            // Replaced bytes move what follows. So all is put together again.
+            Err(_) => {
+                let mut head = Head::default();
+                let first_line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+                head.text += &String::from_utf8_lossy(first_line);
+                let mut spans = Vec::new();
+                for header in headers {
+                    let name = [head.text.len(), head.text.len() + header.name.len()];
+                    let value = String::from_utf8_lossy(header.value);
+                    head.text += &format!("{}: {value}\r\n", header.name);
+                    let value = [name[1] + 2, name[1] + 2 + value.len()];
+                    spans.push([name[0], name[1], value[0], value[1]].map(|at| at as u32));
+                }
+                head.text += "\r\n";
+                head.spans = spans.into();
+                head
+            }
+        }
+    }
+
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let part = |from: u32, to: u32| self.text.get(from as usize..to as usize).unwrap_or_default();
+        self.spans
+            .iter()
+            .map(move |[name, name_end, value, value_end]| (part(*name, *name_end), part(*value, *value_end)))
+    }
+
+    /// The value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    pub fn size(&self) -> usize {
+        self.text.len() + self.spans.len() * size_of::<[u32; 4]>()
+    }
+}
+
 #[derive(Clone)]
 pub struct Request {
     pub method: String,
     pub path: String,
-    pub headers: Vec<(String, String)>,
-    pub head: String,
+    pub head: Head,
     pub body: Vec<u8>,
     is_http_1_1: bool,
     pub keeps_alive: bool,
@@ -32,21 +87,19 @@ pub struct Request {
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
-        find_header(&self.headers, name)
+        self.head.header(name)
     }
 
     /// Every value of a header, to see whether it came more than once.
     fn all_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let same_name = move |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
-        self.headers.iter().filter(same_name).map(|(_, value)| value.as_str())
+        self.head.headers().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     fn unreadable(bytes: &[u8], fault: Fault) -> Request {
         Request {
             method: String::new(),
             path: String::new(),
-            headers: Vec::new(),
-            head: String::from_utf8_lossy(bytes).into_owned(),
+            head: Head { text: String::from_utf8_lossy(bytes).into_owned(), ..Head::default() },
             body: Vec::new(),
             is_http_1_1: false,
             keeps_alive: false,
@@ -58,12 +111,13 @@ impl Request {
 /// One connection and the bytes that have come in but are not used yet.
 pub struct Wire<'a, L> {
     line: &'a mut L,
+    chunk: Box<[u8]>,
     unread: Vec<u8>,
 }
 
 impl<'a, L: Line> Wire<'a, L> {
     pub fn new(line: &'a mut L) -> Wire<'a, L> {
-        Wire { line, unread: Vec::new() }
+        Wire { line, chunk: vec![0; 16 * 1024].into(), unread: Vec::new() }
     }
 
     pub fn line(&mut self) -> &mut L {
@@ -113,14 +167,13 @@ impl<'a, L: Line> Wire<'a, L> {
 
     /// Reads what is there, waiting for at least one byte; false at the end of the stream.
     fn read_more(&mut self) -> io::Result<bool> {
-        let mut chunk = [0; 16 * 1024];
         let count = loop {
-            match self.line.read(&mut chunk) {
+            match self.line.read(&mut self.chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other?,
             }
         };
-        self.unread.extend_from_slice(&chunk[..count]);
+        self.unread.extend_from_slice(&self.chunk[..count]);
         Ok(count > 0)
     }
 
@@ -179,23 +232,17 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, Fault> {
         }
         Err(_) => return Err(fault(400, "BAD_REQUEST", "This is not an HTTP/1.1 request.")),
     };
-    let as_text = |header: &httparse::Header| {
-        let value = String::from_utf8_lossy(header.value).into_owned();
-        (header.name.to_owned(), value)
-    };
-    let headers: Vec<(String, String)> = parsed.headers.iter().map(as_text).collect();
-    let says_close = find_header(&headers, "connection").is_some_and(|value| lists(value, "close"));
     let is_http_1_1 = parsed.version == Some(1);
-    let request = Request {
+    let mut request = Request {
         method: parsed.method.unwrap_or_default().to_owned(),
         path: parsed.path.unwrap_or_default().to_owned(),
         is_http_1_1,
-        keeps_alive: is_http_1_1 && !says_close,
-        headers,
-        head: String::from_utf8_lossy(&bytes[..length]).into_owned(),
+        keeps_alive: is_http_1_1,
+        head: Head::new(&bytes[..length], parsed.headers),
         body: Vec::new(),
         fault: None,
     };
+    request.keeps_alive &= !request.header("connection").is_some_and(|value| lists(value, "close"));
     Ok(Some((request, length)))
 }
 
@@ -224,11 +271,6 @@ fn check_framing(request: &Request) -> Result<usize, Fault> {
 
 fn fault(status: u16, code: &'static str, message: &'static str) -> Fault {
     Fault { status, code, message }
-}
-
-pub fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let found = headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
 }
 
 /// The token in the value of an `Authorization` header.

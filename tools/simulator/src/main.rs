@@ -578,7 +578,7 @@ impl Event {
     }
 }
 
-/// Goes on when nobody reads the output any more.
+/// Continues when the output is closed.
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -19,7 +19,7 @@ const MOST_EVENTS: usize = 10_000;
 const MOST_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// How far the clock may be moved.
 pub(crate) const MOST_OFFSET_MS: i64 = 100 * 366 * 24 * HOUR_MS;
-/// Whoever wrote a comment that nobody announced.
+/// The author of a comment that was never announced.
 const COMMENTER_ID: &str = "8123450000000001";
 
 /// Why people cannot be written to.
@@ -182,12 +182,12 @@ impl People {
         self.users.retain(|id, user| user.seen >= limit || Some(id) == pinned);
     }
 
-    /// Whether a recipient may be written to now, and who that is. What this changes is undone by nothing: call it
-    /// once all else is right.
+    /// Whether a recipient may be written to now. Returns the author of a comment.
     pub(crate) fn admit(&mut self, recipient: Recipient, human_agent: bool) -> Result<Option<String>, Closed> {
         match recipient {
             Recipient::Nobody => Ok(None),
-            Recipient::User(id) => self.admit_user(id, human_agent).map(|()| Some(id.to_owned())),
+            // The caller knows this one.
+            Recipient::User(id) => self.admit_user(id, human_agent).map(|()| None),
             Recipient::Comment(id) => self.admit_comment(id).map(Some),
         }
     }
@@ -198,16 +198,18 @@ impl People {
             return Err(Closed::Sandbox("SANDBOX_RECIPIENT_MISMATCH", message));
         }
         let now = self.now_ms();
-        let is_known = self.users.contains_key(id);
-        if !is_known && !self.rules.strict {
-            self.set_user(id, None, Some(now));
-        }
-        let last_inbound = self.users.get(id).and_then(|user| user.last_inbound_ms);
+        let last_inbound = match self.users.get(id) {
+            Some(user) => user.last_inbound_ms,
+            None if self.rules.strict => None,
+            None => {
+                self.set_user(id, None, Some(now));
+                Some(now)
+            }
+        };
         let Some(last_inbound) = last_inbound else {
             let message = "The requested user cannot be found: this user never wrote to the account".to_owned();
             return Err(Closed::Meta(Refusal { status: 400, code: 100, subcode: Some(2_534_014), message }));
         };
-        self.touch(id);
         let window = if human_agent { SEVEN_DAYS_MS } else { WINDOW_MS };
         if now - last_inbound <= window {
             return Ok(());

@@ -1,8 +1,6 @@
 //! The newest requests, bounded in number and in bytes, and counts of all.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
 use std::mem;
 use std::sync::Arc;
 
@@ -10,7 +8,7 @@ use serde_json::Value;
 
 use crate::answers::Answer;
 use crate::faults::Conclusion;
-use crate::http;
+use crate::http::{self, Head};
 use crate::message_rules::Kind;
 
 /// What an entry costs besides its texts.
@@ -25,14 +23,11 @@ pub struct Received {
     pub at_ms: i64,
     /// The number of the connection it came over, from 0.
     pub connection: u64,
-    /// Empty if the request could not be read as HTTP; then `head` is all that is known.
+    /// Empty if the request could not be read as HTTP; then [`head`](Received::head) is all that is known.
     pub method: String,
     /// The path with its query, unmodified.
     pub path: String,
-    /// Names and values, unmodified.
-    pub headers: Vec<(String, String)>,
-    /// The request line and the headers unmodified, up to and with the empty line.
-    pub head: String,
+    pub(crate) head: Head,
     /// The body, unmodified.
     pub body: Vec<u8>,
     /// The response; `None` if the connection ended without one.
@@ -52,6 +47,10 @@ pub struct Received {
     pub(crate) kind: Option<Kind>,
     /// How many messages users got up to and with this request.
     pub(crate) messages_so_far: u64,
+    /// Of user and body.
+    pub(crate) body_hash: u64,
+    /// What it counts for against the bound.
+    pub(crate) size: usize,
 }
 
 impl Received {
@@ -60,9 +59,19 @@ impl Received {
         serde_json::from_slice(&self.body).ok()
     }
 
+    /// The request line and the headers unmodified, up to and with the empty line.
+    pub fn head(&self) -> &str {
+        &self.head.text
+    }
+
+    /// Names and values of the headers, in order; none if the request could not be read.
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        self.head.headers().collect()
+    }
+
     /// The value of a header, whatever the case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        http::find_header(&self.headers, name)
+        self.head.header(name)
     }
 
     /// The token after `Bearer`, whether right or wrong.
@@ -79,13 +88,14 @@ impl Received {
         self.got_it && self.kind == Some(Kind::Message)
     }
 
-    fn size(&self) -> usize {
-        let pairs = |pairs: &[(String, String)]| -> usize {
-            pairs.iter().map(|(name, value)| name.len() + value.len() + 2 * mem::size_of::<String>()).sum()
-        };
-        let answer = self.answer.as_ref().map_or(0, |answer| answer.body.len() + pairs(&answer.headers));
+    fn measure(&self) -> usize {
+        let answer = self.answer.as_ref().map_or(0, |answer| {
+            let headers =
+                answer.headers.iter().map(|(name, value)| name.len() + value.len() + 2 * mem::size_of::<String>());
+            answer.body.len() + headers.sum::<usize>()
+        });
         let ids = [&self.user, &self.message_id].into_iter().flatten().map(String::len).sum::<usize>();
-        OVERHEAD + pairs(&self.headers) + self.head.len() + self.path.len() + self.body.len() + answer + ids
+        OVERHEAD + self.head.size() + self.path.len() + self.body.len() + answer + ids
     }
 }
 
@@ -113,7 +123,6 @@ pub(crate) struct Record {
     pub(crate) counts: Counts,
     /// How many kept messages have each user and body, by their hash.
     bodies: HashMap<u64, u32>,
-    hasher: RandomState,
 }
 
 impl Record {
@@ -126,7 +135,6 @@ impl Record {
             last_seq: 0,
             counts: Counts::default(),
             bodies: HashMap::new(),
-            hasher: RandomState::new(),
         }
     }
 
@@ -143,39 +151,38 @@ impl Record {
         self.last_seq + 1 - self.ring.len() as u64
     }
 
-    /// Keeps a request under the next number, and returns it with those that are forgotten for it.
-    pub(crate) fn push(&mut self, mut received: Received) -> (Arc<Received>, Vec<Arc<Received>>) {
+    /// Keeps a request under the next number. What is forgotten for it goes to `forgotten`.
+    pub(crate) fn push(&mut self, mut received: Received, mut forgotten: impl FnMut(Arc<Received>)) -> Arc<Received> {
         self.last_seq += 1;
         self.counts.requests += 1;
         if received.is_delivered_message() {
             self.counts.messages += 1;
-            let same = self.bodies.entry(self.hasher.hash_one((&received.user, &received.body))).or_default();
+            let same = self.bodies.entry(received.body_hash).or_default();
             *same += 1;
             received.came_twice = *same > 1;
             self.counts.duplicates += u64::from(received.came_twice);
         }
         received.seq = self.last_seq;
         received.messages_so_far = self.counts.messages;
-        self.bytes += received.size();
+        received.size = received.measure();
+        self.bytes += received.size;
         let received = Arc::new(received);
         self.ring.push_back(Arc::clone(&received));
-        let mut forgotten = Vec::new();
         while self.ring.len() > self.most || (self.bytes > self.most_bytes && self.ring.len() > 1) {
-            forgotten.extend(self.forget_oldest());
+            self.forget_oldest().into_iter().for_each(&mut forgotten);
         }
-        (received, forgotten)
+        received
     }
 
     fn forget_oldest(&mut self) -> Option<Arc<Received>> {
         let oldest = self.ring.pop_front()?;
-        self.bytes -= oldest.size();
+        self.bytes -= oldest.size;
         self.counts.forgotten += 1;
         if oldest.is_delivered_message() {
-            let key = self.hasher.hash_one((&oldest.user, &oldest.body));
-            if let Some(count) = self.bodies.get_mut(&key) {
+            if let Some(count) = self.bodies.get_mut(&oldest.body_hash) {
                 *count -= 1;
                 if *count == 0 {
-                    self.bodies.remove(&key);
+                    self.bodies.remove(&oldest.body_hash);
                 }
             }
         }
@@ -231,6 +238,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
 
     fn message(user: &str, body: &str) -> Received {
@@ -240,8 +249,7 @@ mod tests {
             connection: 0,
             method: "POST".to_owned(),
             path: "/".to_owned(),
-            headers: Vec::new(),
-            head: String::new(),
+            head: Head::default(),
             body: body.as_bytes().to_vec(),
             answer: None,
             got_it: true,
@@ -252,6 +260,8 @@ mod tests {
             came_twice: false,
             kind: Some(Kind::Message),
             messages_so_far: 0,
+            body_hash: BuildHasherDefault::<DefaultHasher>::default().hash_one((user, body)),
+            size: 0,
         }
     }
 
@@ -259,15 +269,15 @@ mod tests {
     fn both_bounds_apply_and_the_newest_stays() {
         let mut record = Record::new(10, 100_000);
         for number in 0..100 {
-            record.push(message("1", &number.to_string()));
+            record.push(message("1", &number.to_string()), drop);
         }
         assert_eq!((record.kept().0, record.first_seq(), record.counts.forgotten), (10, 91, 90));
         for _ in 0..5 {
-            record.push(message("1", &"x".repeat(40_000)));
+            record.push(message("1", &"x".repeat(40_000)), drop);
         }
         assert_eq!(record.kept().0, 2);
         assert!(record.kept().1 <= 100_000);
-        record.push(message("1", &"x".repeat(400_000)));
+        record.push(message("1", &"x".repeat(400_000)), drop);
         assert_eq!(record.kept().0, 1);
         record.clear();
         assert_eq!((record.kept(), record.next_seq(), record.counts.forgotten), ((0, 0), 107, 106));
@@ -278,7 +288,7 @@ mod tests {
     fn a_number_finds_its_request_until_it_is_forgotten() {
         let mut record = Record::new(3, 1 << 20);
         for number in 1..=5 {
-            record.push(message("1", &number.to_string()));
+            record.push(message("1", &number.to_string()), drop);
         }
         assert!(record.get(2).is_none() && record.get(6).is_none());
         assert_eq!(record.get(3).unwrap().body, b"3");
@@ -293,7 +303,7 @@ mod tests {
     #[test]
     fn the_same_body_for_the_same_user_came_twice() {
         let mut record = Record::new(3, 1 << 20);
-        let mut push = |user, body| record.push(message(user, body)).0.came_twice;
+        let mut push = |user, body| record.push(message(user, body), drop).came_twice;
         assert!(!push("1", "a"));
         assert!(!push("2", "a"));
         assert!(push("1", "a"));
@@ -310,7 +320,7 @@ mod tests {
         for number in 0..6 {
             let mut received = message("1", "");
             received.got_it = number % 2 == 0;
-            record.push(received);
+            record.push(received, drop);
         }
         // Messages came with 1, 3 and 5; from 4 on all is kept.
         let after = [0, 3, 4, 5, 6, 99].map(|seq| record.messages_after(seq));

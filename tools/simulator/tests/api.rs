@@ -1,4 +1,4 @@
-//! The JSON API: each call, each mistake, and what keeps web pages of others out.
+//! The JSON API: each call, each invalid call, and what keeps foreign web pages out.
 
 mod support;
 

@@ -401,20 +401,21 @@ fn what_must_be_concluded_from_real_refusals_is_what_the_library_concludes() {
         Client::new(&config).unwrap().send_text(USER, "x").unwrap_err().kind() as i32
     };
     let (account, token, base) = (simulator.account_id(), simulator.token(), simulator.base_url());
-    let mut statuses = Vec::new();
-    statuses.push(with(account, "other", &base));
-    statuses.push(with("17841450000000099", token, &base));
-    statuses.push(with(account, token, &simulator.url()));
-    statuses.push(side.send("17841400000000000", "x").0);
-    call(&simulator, "/users", json!({"id": "82", "last_inbound": 0}));
-    statuses.push(side.send("82", &long).0);
-    call(&simulator, "/users", json!({"id": "83", "last_inbound": "never"}));
-    statuses.push(side.send("83", &long).0);
     let json = r#"{"recipient":{"id":"81"},"message":{"attachment":{"type":"image","payload":{"url":"/a"}}}}"#;
-    statuses.push(side.client.send_json(json).unwrap_err().kind() as i32);
-    statuses.push(side.client.send_json(r#"{"recipient":{"id":"81"}}"#).unwrap_err().kind() as i32);
-    let limited = (0..1000).map(|_| side.send(USER, "x").0).find(|status| *status != 0);
-    statuses.push(limited.unwrap());
+    call(&simulator, "/users", json!({"id": "82", "last_inbound": 0}));
+    call(&simulator, "/users", json!({"id": "83", "last_inbound": "never"}));
+    let send_json = |body: &str| side.client.send_json(body).unwrap_err().kind() as i32;
+    let statuses = [
+        with(account, "other", &base),
+        with("17841450000000099", token, &base),
+        with(account, token, &simulator.url()),
+        side.send("17841400000000000", "x").0,
+        side.send("82", &long).0,
+        side.send("83", &long).0,
+        send_json(json),
+        send_json(r#"{"recipient":{"id":"81"}}"#),
+        (0..1000).map(|_| side.send(USER, "x").0).find(|status| *status != 0).unwrap(),
+    ];
     assert_eq!(statuses, [21, 25, 27, 24, 23, 24, 26, 20, 22]);
     let refused: Vec<i32> = simulator
         .received()

@@ -118,6 +118,20 @@ fn other_paths_are_a_404_page_and_other_methods_405() {
 }
 
 #[test]
+fn the_account_and_users_can_be_read() {
+    let simulator = Simulator::start().unwrap();
+    let get = |path: &str| ask_once(&simulator, request(&format!("GET /meta/v25.0/{path}"), &good_headers(), ""));
+    assert_eq!(get("me").json(), json!({"user_id": simulator.account_id(), "username": "your_account"}));
+    assert_eq!(get("81?fields=username").json(), json!({"id": "81", "username": "user_81"}));
+    assert_eq!(get("you").status, 404);
+    let other = good_headers().replace("Bearer hmat", "Bearer other");
+    assert_eq!(ask_once(&simulator, request("GET /meta/v25.0/me", &other, "")).status, 401);
+    let counts = simulator.counts();
+    assert_eq!((counts.requests, counts.messages, counts.refused), (4, 0, 2));
+    assert!(simulator.received().iter().all(|received| !received.got_it));
+}
+
+#[test]
 fn only_json_by_content_type_is_looked_at() {
     let simulator = Simulator::start().unwrap();
     let start = format!("POST {MESSAGES}");
@@ -450,7 +464,7 @@ fn everything_received_is_kept_as_it_came() {
     ask_once(&simulator, "nonsense\r\n\r\n");
     let [accepted, nonsense] = &simulator.received()[..] else { panic!() };
     assert_eq!((accepted.seq, nonsense.seq, accepted.got_it, nonsense.got_it), (1, 2, true, false));
-    assert_eq!(accepted.head.clone() + TEXT, request);
+    assert_eq!(accepted.head().to_owned() + TEXT, request);
     assert_eq!((accepted.method.as_str(), accepted.path.as_str()), ("POST", MESSAGES));
     assert_eq!(accepted.header("CONTENT-TYPE"), Some("application/json"));
     assert_eq!(accepted.bearer_token(), Some(simulator.token()));

@@ -5,17 +5,17 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 use hookmyapp::{Client, Config};
 use hookmyapp_simulator::{Fault, table_text};
 use serde_json::json;
 
-use support::{Line, Receiver, TEXT, USER, api, post, program, request, shown, text_to, wait_until};
+use support::{Line, Program, Receiver, TEXT, USER, api, post, program, request, shown, text_to, wait_until};
 
 /// The program while it runs, with the variables that it printed.
 struct Running {
-    child: Child,
+    child: Program,
     lines: Vec<String>,
     _out: BufReader<ChildStdout>,
 }
@@ -23,9 +23,9 @@ struct Running {
 impl Running {
     fn start(arguments: &[&str]) -> Running {
         let mut command = program();
-        command.arg("--print-env").args(arguments).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        command.arg("--print-env").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = Program::start(&mut command);
+        let mut out = BufReader::new(child.0.stdout.take().unwrap());
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
@@ -55,9 +55,9 @@ impl Running {
 
     /// Sends a signal and returns the exit code.
     fn stop(mut self, signal: &str) -> Option<i32> {
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.0.id().to_string()).status().unwrap();
         assert!(sent.success());
-        self.child.wait().unwrap().code()
+        self.child.0.wait().unwrap().code()
     }
 }
 
@@ -107,7 +107,7 @@ fn wrong_usage_is_64_and_names_the_option() {
         (&["--token", ""], "--token"),
         (&["--token", "a\nb"], "--token"),
         (&["--print-env", "--print-exports"], "--print-exports"),
-        (&["--webhook", "http://example.com/"], "loopback"),
+        (&["--webhook", "http://192.0.2.1/"], "loopback"),
         (&["event"], "event"),
         (&["event", "--text", "x"], "--to"),
         (&["event", "--to", "http://localhost/", "--text", "x"], "--secret"),
@@ -125,8 +125,8 @@ fn wrong_usage_is_64_and_names_the_option() {
 
 #[test]
 fn the_ready_text_leads_a_person_and_requests_are_printed() {
-    let mut child = program().stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut child = Program::start(program().stdout(Stdio::piped()));
+    let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("Page: ") {
         assert!(out.read_line(&mut text).unwrap() > 0, "{text}");
@@ -148,8 +148,8 @@ fn the_ready_text_leads_a_person_and_requests_are_printed() {
         "{printed}"
     );
     assert!(printed.contains("fault  lost-after: the user got it"), "{printed}");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
 }
 
 #[test]
@@ -164,16 +164,16 @@ fn printed_variables_lead_the_library_here_and_nothing_else_is_printed() {
     let client = Client::new(&config.proxy(None)).unwrap();
     client.send_text(USER, "hi").unwrap();
     let mut rest = String::new();
-    let sent = Command::new("kill").arg("-TERM").arg(running.child.id().to_string()).status().unwrap();
+    let sent = Command::new("kill").arg("-TERM").arg(running.child.0.id().to_string()).status().unwrap();
     assert!(sent.success());
     running._out.read_to_string(&mut rest).unwrap();
-    assert_eq!((running.child.wait().unwrap().code(), rest.as_str()), (Some(0), ""));
+    assert_eq!((running.child.0.wait().unwrap().code(), rest.as_str()), (Some(0), ""));
 }
 
 #[test]
 fn exports_can_be_evaluated_by_a_shell() {
-    let mut child = program().args(["--print-exports", "--token", "it's mine"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut child = Program::start(program().args(["--print-exports", "--token", "it's mine"]).stdout(Stdio::piped()));
+    let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let mut text = String::new();
     while !text.ends_with("\n\n") {
         assert!(out.read_line(&mut text).unwrap() > 0);
@@ -181,21 +181,21 @@ fn exports_can_be_evaluated_by_a_shell() {
     let script = format!("{text}printf %s \"$INSTAGRAM_ACCESS_TOKEN\"");
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's mine");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
 }
 
 #[test]
 fn an_env_file_is_whole_when_it_appears_and_gone_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sim.env");
-    let mut child = program().arg("--env-file").arg(&file).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = Program::start(program().arg("--env-file").arg(&file).stdout(Stdio::null()));
     wait_until("the file appears", || file.exists());
     let config = Config::from_env_file(&file);
     Client::new(&config.proxy(None)).unwrap().send_text(USER, "hi").unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(Command::new("kill").arg(child.0.id().to_string()).status().unwrap().success());
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
     assert!(!file.exists());
     let missing = folder.path().join("no/such/folder/x");
     let output = program().arg("--env-file").arg(&missing).output().unwrap();
@@ -228,16 +228,16 @@ fn a_busy_port_is_1_and_free_ones_are_taken_twice_at_once() {
 fn a_closed_output_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("env");
-    let mut child = program().arg("--env-file").arg(&file).stdout(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
+    let mut child = Program::start(program().arg("--env-file").arg(&file).stdout(Stdio::piped()));
+    drop(child.0.stdout.take());
     wait_until("the file appears", || file.exists());
     let config = Config::from_env_file(&file);
     let client = Client::new(&config.proxy(None)).unwrap();
     for _ in 0..10 {
         client.send_text(USER, "hi").unwrap();
     }
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(Command::new("kill").arg(child.0.id().to_string()).status().unwrap().success());
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -265,11 +265,12 @@ fn a_command_gets_the_variables_and_gives_the_exit_code() {
 #[test]
 fn a_signal_is_handed_on_to_the_command() {
     let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut child = program().args(["--exec", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut child =
+        Program::start(program().args(["--exec", "sh", "-c", script]).stdout(Stdio::piped()).stderr(Stdio::null()));
+    let mut out = BufReader::new(child.0.stdout.take().unwrap());
     out.read_line(&mut String::new()).unwrap();
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(9));
+    assert!(Command::new("kill").arg(child.0.id().to_string()).status().unwrap().success());
+    assert_eq!(child.0.wait().unwrap().code(), Some(9));
 }
 
 #[test]
@@ -432,8 +433,8 @@ fn the_event_command_posts_one_signed_delivery() {
 
 #[test]
 fn headless_answers_the_api_and_prints_no_requests() {
-    let mut child = program().args(["--headless", "--time-limit", "30"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut child = Program::start(program().args(["--headless", "--time-limit", "30"]).stdout(Stdio::piped()));
+    let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("curl") {
         out.read_line(&mut text).unwrap();
@@ -443,8 +444,8 @@ fn headless_answers_the_api_and_prints_no_requests() {
     assert_eq!(Line::to(address).ask(post(support::MESSAGES, TEXT)).status, 200);
     let headers = format!("Host: {address}\r\n");
     assert_eq!(Line::to(address).ask(request("GET /", &headers, "")).status, 404);
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    child.wait().unwrap();
+    assert!(Command::new("kill").arg(child.0.id().to_string()).status().unwrap().success());
+    child.0.wait().unwrap();
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert!(!rest.contains("accepted") && !rest.contains("Page:"), "{rest}");

@@ -10,7 +10,7 @@ use hookmyapp::webhook::{self, EventKind};
 use hookmyapp_simulator::{Delivery, Settings, Simulator};
 use serde_json::{Value, json};
 
-use support::{Got, MESSAGES, Receiver, USER, api, call, get, library, post, send_body, text_to, wait_until};
+use support::{Got, MESSAGES, Program, Receiver, USER, api, call, get, library, post, send_body, text_to, wait_until};
 
 const SIGNATURE: &str = "X-HookMyApp-Signature-256";
 
@@ -75,7 +75,8 @@ fn every_event_is_signed_and_read_by_the_library() {
         assert!(one.timestamp_ms().is_some_and(|at| at > 1_700_000_000_000), "{event}");
         let opens = one.opens_window();
         let renews = !["unreact", "read", "edit", "delete"].iter().any(|name| event.get(name).is_some());
-        // What surely opens the window there does so here, and nothing else.
+        // The library promises no window after a comment, which Meta's list names: it is the more careful one.
+        let renews = renews && event.get("comment").is_none();
         assert_eq!(opens.unwrap_or(false), renews, "{event}");
     }
     let parse = |number: usize| webhook::parse(&posts[number + 1].body).unwrap().get(0).unwrap().clone();
@@ -272,7 +273,7 @@ fn accepted_messages_come_back_as_echoes_even_when_the_answer_is_lost() {
         assert_eq!((echo.kind(), echo.user_id()), (EventKind::Echo, Some(USER)));
         assert_eq!(echo.message_id(), received[seq - 1].message_id.as_deref());
     }
-    assert_eq!((echoes[1].text(), echoes[2].attachments()[0].kind()), (Some("lost"), "like_heart"));
+    assert_eq!((echoes[1].text(), echoes[2].attachments()[0].attachment_type()), (Some("lost"), "like_heart"));
     assert_eq!(posts.len(), 3);
 }
 
@@ -285,7 +286,8 @@ fn a_thousand_deliveries_may_wait_and_no_more() {
     assert!(full.unwrap().contains("1000"));
     let reply = api(simulator.address(), "POST", &format!("/users/{USER}/events"), Some(&json!({"text": "x"})));
     assert_eq!(reply.status, 429);
-    let kept = get(&simulator, &format!("/conversations/{USER}"))["items"].as_array().unwrap().len();
+    // What is refused did not happen. One more than wait may be on its way.
+    let kept = get(&simulator, "/conversations")["users"][0]["items"].as_u64().unwrap();
     assert!((1000..=1001).contains(&kept), "{kept}");
 }
 
@@ -311,18 +313,16 @@ fn the_receiver_of_the_examples_answers_each_message_once() {
         .unwrap();
     assert!(built.status.success(), "{}", support::shown(&built));
     let simulator = Simulator::start().unwrap();
-    let mut child = Command::new(target.join("debug/examples/receiver"))
-        .envs(simulator.variables())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut command = Command::new(target.join("debug/examples/receiver"));
+    let mut receiver = Program::start(command.envs(simulator.variables()).stdout(Stdio::piped()));
+    let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     let url = first.strip_prefix("listening on ").unwrap().to_owned();
     let set = api(simulator.address(), "PUT", "/webhook", Some(&json!({"url": url}))).json();
     assert_eq!(set["verification"]["ok"], true, "{set}");
     let right = simulator.user_writes(USER, "question").unwrap();
     assert!(simulator.wait_for_messages(1, support::TEST_TIMEOUT));
+    wait_until("the delivery is noted", || progress(&simulator, right) == "delivered");
     call(&simulator, &format!("/deliveries/{right}/again"), json!({}));
     let wrong = simulator.user_does(USER, &json!({"text": "forged", "signature": "wrong"})).unwrap();
     let unsigned = simulator.user_does(USER, &json!({"text": "forged", "signature": "none"})).unwrap();
@@ -336,6 +336,4 @@ fn the_receiver_of_the_examples_answers_each_message_once() {
     assert!(simulator.wait_for_messages(2, support::TEST_TIMEOUT));
     let texts: Vec<_> = simulator.received().iter().map(|received| received.got_it).collect();
     assert_eq!(texts, [true, true]);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

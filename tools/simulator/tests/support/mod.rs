@@ -3,11 +3,13 @@
 // Each test uses only a part of it.
 #![allow(dead_code)]
 
+pub mod browser;
+
 use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -311,10 +313,26 @@ pub fn say_missing(what: &str) {
     eprintln!("not tested, because {what} is missing");
 }
 
-/// Status and both outputs, for people.
+/// Exit status and both outputs, human-readable.
 pub fn shown(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A program that ends with its test, also with one that fails.
+pub struct Program(pub Child);
+
+impl Program {
+    pub fn start(command: &mut Command) -> Program {
+        Program(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The program under test.

@@ -1,0 +1,77 @@
+//! Memory stays bounded under load. Linux only: elsewhere nothing says how much a process has.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::thread;
+
+use serde_json::json;
+
+use support::{Line, MESSAGES, Program, TEXT, api, post, program};
+
+const MIB: u64 = 1024 * 1024;
+
+fn start() -> (Program, SocketAddr) {
+    let mut child = Program::start(program().args(["--print-env", "--headless"]).stdout(Stdio::piped()));
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url = lines.take_while(|line| !line.is_empty()).find(|line| line.starts_with("HOOKMYAPP_SIMULATOR_URL="));
+    let address = url.unwrap().split("http://").nth(1).unwrap().parse().unwrap();
+    (child, address)
+}
+
+fn resident(child: &Program) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// Sends that many small messages over one connection, many at once.
+fn flood(address: SocketAddr, count: usize) {
+    const AT_ONCE: usize = 200;
+    let mut line = Line::to(address);
+    let mut writing = line.stream.try_clone().unwrap();
+    let requests = post(MESSAGES, TEXT).repeat(AT_ONCE);
+    let writer = thread::spawn(move || {
+        for _ in 0..count / AT_ONCE {
+            writing.write_all(requests.as_bytes()).unwrap();
+        }
+    });
+    for _ in 0..count {
+        assert_eq!(line.hear().status, 200);
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn memory_after_300_000_requests_is_that_of_the_newest_ones() {
+    let (child, address) = start();
+    flood(address, 100_000);
+    let early = resident(&child);
+    flood(address, 200_000);
+    let late = resident(&child);
+    assert!(late < 64 * MIB, "{} MiB", late / MIB);
+    // Twice as many more would take 250 MiB if nothing were forgotten.
+    assert!(late < early + 24 * MIB, "from {} to {} MiB", early / MIB, late / MIB);
+    let counts = api(address, "GET", "", None).json()["counts"].clone();
+    let expected = json!({
+        "requests": 300_000, "messages": 300_000, "duplicates": 299_999, "refused": 0, "forgotten": 290_000
+    });
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn memory_after_200_requests_of_1_mib_is_bounded_by_bytes() {
+    let (child, address) = start();
+    let body = TEXT.to_owned() + &" ".repeat(1024 * 1024 - TEXT.len());
+    let request = post(MESSAGES, &body);
+    let mut line = Line::to(address);
+    for _ in 0..200 {
+        assert_eq!(line.ask(&request).status, 200);
+    }
+    assert!(resident(&child) < 96 * MIB, "{} MiB", resident(&child) / MIB);
+    let counts = api(address, "GET", "", None).json()["counts"].clone();
+    assert_eq!((&counts["requests"], &counts["forgotten"]), (&json!(200), &json!(137)));
+}
