@@ -48,7 +48,7 @@ static void stop(int number)
     stopping = 1;
 }
 
-static int64_t now_ms(void) /* goes on while the machine sleeps */
+static int64_t now_ms(void) /* continues while the machine sleeps */
 {
     struct timespec t;
     clock_gettime(CLOCK_BOOTTIME, &t);

@@ -1,4 +1,4 @@
-//! From CSV or NDJSON to messages, or to mistakes with their lines.
+//! From CSV or NDJSON to messages, or to errors with their lines.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -50,14 +50,14 @@ pub struct Entry {
 
 /// A row that cannot be sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mistake {
+pub struct RowError {
     pub line: u64,
-    /// 0: the mistake is in the header or in the file as a whole.
+    /// 0: the error is in the header or in the file as a whole.
     pub row: u64,
     pub reason: String,
 }
 
-impl std::fmt::Display for Mistake {
+impl std::fmt::Display for RowError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.row {
             0 => write!(formatter, "line {}: {}", self.line, self.reason),
@@ -70,8 +70,8 @@ impl std::fmt::Display for Mistake {
 #[derive(Debug)]
 pub enum ReadError {
     Io(io::Error),
-    /// Nothing after this mistake can be read.
-    Hopeless(Mistake),
+    /// Nothing after this error can be read.
+    Hopeless(RowError),
 }
 
 impl From<io::Error> for ReadError {
@@ -92,15 +92,15 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::with_capacity(256 * 1024, file)))
 }
 
-/// Reads the whole input and hands every row to `visit`: a message or a mistake. An error of `visit` ends the reading.
+/// Reads the whole input and hands every row to `visit`: a message or an error. An error of `visit` ends the reading.
 pub fn read<E: From<ReadError>>(
     mut input: Box<dyn BufRead>,
     path: &Path,
     reading: &Reading,
-    visit: &mut dyn FnMut(Result<Entry, Mistake>) -> Result<(), E>,
+    visit: &mut dyn FnMut(Result<Entry, RowError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let start = input.fill_buf().map_err(ReadError::from)?;
-    let hopeless = |reason: &str| ReadError::Hopeless(Mistake { line: 1, row: 0, reason: reason.to_owned() });
+    let hopeless = |reason: &str| ReadError::Hopeless(RowError { line: 1, row: 0, reason: reason.to_owned() });
     if start.is_empty() {
         return Err(hopeless("the input is empty").into());
     }
@@ -292,7 +292,7 @@ fn too_long() -> String {
 }
 
 fn too_many(line: u64) -> ReadError {
-    ReadError::Hopeless(Mistake { line, row: 0, reason: format!("more than {MAX_ROWS} rows") })
+    ReadError::Hopeless(RowError { line, row: 0, reason: format!("more than {MAX_ROWS} rows") })
 }
 
 // ------------------------------------------------------------------------------------------------ NDJSON
@@ -300,7 +300,7 @@ fn too_many(line: u64) -> ReadError {
 fn read_ndjson<E: From<ReadError>>(
     mut input: Box<dyn BufRead>,
     reading: &Reading,
-    visit: &mut dyn FnMut(Result<Entry, Mistake>) -> Result<(), E>,
+    visit: &mut dyn FnMut(Result<Entry, RowError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let (mut line, mut row) = (0, 0);
     let mut bytes = Vec::new();
@@ -324,11 +324,11 @@ fn read_ndjson<E: From<ReadError>>(
             return Err(too_many(line).into());
         }
         let entry = if is_whole { ndjson_row(&bytes, reading, row, line) } else { Err(too_long()) };
-        visit(entry.map_err(|reason| Mistake { line, row, reason }))?;
+        visit(entry.map_err(|reason| RowError { line, row, reason }))?;
     }
     if row == 0 {
         let reason = "the input has no rows".to_owned();
-        return Err(ReadError::Hopeless(Mistake { line: line.max(1), row: 0, reason }).into());
+        return Err(ReadError::Hopeless(RowError { line: line.max(1), row: 0, reason }).into());
     }
     Ok(())
 }
@@ -489,12 +489,12 @@ fn read_csv<E: From<ReadError>>(
     input: Box<dyn BufRead>,
     delimiter: u8,
     reading: &Reading,
-    visit: &mut dyn FnMut(Result<Entry, Mistake>) -> Result<(), E>,
+    visit: &mut dyn FnMut(Result<Entry, RowError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
     let mut reader = CsvReader { input, parser, line: 1 };
     let mut record = Record { bytes: Vec::new(), ends: Vec::new(), line: 1 };
-    let hopeless = |line, row, reason: String| ReadError::Hopeless(Mistake { line, row, reason });
+    let hopeless = |line, row, reason: String| ReadError::Hopeless(RowError { line, row, reason });
     let unclosed = |line, row| hopeless(line, row, "a quote that opens in this row is not closed".to_owned());
     let columns = match reader.next(&mut record).map_err(ReadError::from)? {
         Found::Record => header(&record, delimiter, reading).map_err(|reason| hopeless(record.line, 0, reason))?,
@@ -518,7 +518,7 @@ fn read_csv<E: From<ReadError>>(
             Found::TooLong => Err(too_long()),
             Found::Unclosed | Found::End => return Err(unclosed(line, row).into()),
         };
-        visit(entry.map_err(|reason| Mistake { line, row, reason }))?;
+        visit(entry.map_err(|reason| RowError { line, row, reason }))?;
     }
     if row == 0 {
         return Err(hopeless(record.line, 0, "the input has a header and no rows".to_owned()).into());
@@ -546,7 +546,7 @@ fn header(record: &Record, delimiter: u8, reading: &Reading) -> Result<Vec<Optio
             continue;
         };
         if columns.contains(&Some(name)) {
-            return Err(format!("the column {name} stands in the header twice"));
+            return Err(format!("the column {name} is in the header twice"));
         }
         columns.push(Some(name));
     }
@@ -586,7 +586,7 @@ mod tests {
         fn from(error: ReadError) -> String {
             match error {
                 ReadError::Io(error) => error.to_string(),
-                ReadError::Hopeless(mistake) => mistake.to_string(),
+                ReadError::Hopeless(error) => error.to_string(),
             }
         }
     }
@@ -595,16 +595,16 @@ mod tests {
         let mut rows = Vec::new();
         let input = Box::new(BufReader::with_capacity(7, Cursor::new(text.as_ref().to_vec())));
         read::<String>(input, Path::new("-"), reading, &mut |row| {
-            rows.push(row.map_err(|mistake| mistake.to_string()));
+            rows.push(row.map_err(|error| error.to_string()));
             Ok(())
         })?;
         Ok(rows)
     }
 
-    fn mistake(text: impl AsRef<[u8]>) -> String {
+    fn error(text: impl AsRef<[u8]>) -> String {
         match rows(text, &Reading::default()) {
-            Err(mistake) => mistake,
-            Ok(rows) => rows.into_iter().find_map(Result::err).expect("no mistake was found"),
+            Err(error) => error,
+            Ok(rows) => rows.into_iter().find_map(Result::err).expect("no error was found"),
         }
     }
 
@@ -652,7 +652,7 @@ mod tests {
             (b"\n\n".to_vec(), "line 1: the input has no header"),
             (b"\xFF\xFEr\0".to_vec(), "line 1: this is UTF-16 or not text: save as UTF-8"),
             (b"recipient_id;text\n81;a\n".to_vec(), "is it --delimiter ';'?"),
-            (b"recipient_id,text,text\n81,a,b\n".to_vec(), "line 1: the column text stands in the header twice"),
+            (b"recipient_id,text,text\n81,a,b\n".to_vec(), "line 1: the column text is in the header twice"),
             (b"recipient_id,text,colour\n81,a,b\n".to_vec(), "line 1: \"colour\" has no meaning"),
             (b"text\na\n".to_vec(), "line 1: there is no column recipient_id or comment_id"),
             (b"recipient_id\n81\n".to_vec(), "line 1: there is no column text, message or body"),
@@ -688,7 +688,7 @@ mod tests {
             (format!("{{\"recipient_id\":\"81\",\"text\":\"{huge}\"}}\n").into_bytes(), "the row has more than 64 KiB"),
         ];
         for (text, expected) in cases {
-            let found = mistake(&text);
+            let found = error(&text);
             assert!(
                 found.contains(expected),
                 "{:?}\n  found    {found}\n  expected {expected}",

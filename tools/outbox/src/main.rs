@@ -26,7 +26,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use dispatch::{End, Gateway, Plan, dispatch};
-use input::{Entry, Mistake, ReadError};
+use input::{Entry, ReadError, RowError};
 use options::{Command, Options, USAGE};
 use pace::Pace;
 use queue::{Added, Engine, EngineError, EngineErrorKind, Finished, Millis, NEVER, NewMessage, State, Status, now};
@@ -42,8 +42,8 @@ const WRONG_INPUT: u8 = 65;
 const NO_INPUT: u8 = 66;
 const NO_QUEUE: u8 = 73;
 const WRONG_SETTINGS: u8 = 78;
-/// How many mistakes are printed.
-const MISTAKES_SHOWN: usize = 50;
+/// How many errors are printed.
+const ERRORS_SHOWN: usize = 50;
 /// How far Meta's clock and this machine's may differ when an echo is compared with a send.
 const CLOCK_TOLERANCE_MS: Millis = 60_000;
 
@@ -209,7 +209,7 @@ fn account_of(config: &Config) -> Result<String, Failure> {
 struct Imported {
     rows: u64,
     new: u64,
-    mistakes: u64,
+    errors: u64,
     first_body: Option<String>,
 }
 
@@ -224,7 +224,7 @@ impl From<ReadError> for Unread {
     }
 }
 
-/// Reads the file into the queue, all rows or none. Prints the mistakes.
+/// Reads the file into the queue, all rows or none. Prints the errors.
 fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool) -> Result<Imported, Failure> {
     let unreadable = |error: io::Error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display()));
     let mut input = Some(input::open(file).map_err(unreadable)?);
@@ -237,12 +237,12 @@ fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool
     let mut failed_read = None;
     engine.import(&file.display().to_string(), &mut |queue| {
         let Some(input) = input.take() else { return Ok(false) };
-        let result = input::read(input, file, &options.reading, &mut |row: Result<Entry, Mistake>| {
+        let result = input::read(input, file, &options.reading, &mut |row: Result<Entry, RowError>| {
             imported.rows += 1;
             let Entry { row, line, key, recipient, body } = match row {
                 Ok(entry) => entry,
-                Err(mistake) => {
-                    tell(&mistake, &mut imported);
+                Err(error) => {
+                    tell(&error, &mut imported);
                     return Ok(());
                 }
             };
@@ -254,32 +254,32 @@ fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool
         match result {
             Ok(()) => {}
             Err(Unread::Engine(error)) => return Err(error),
-            Err(Unread::Read(ReadError::Hopeless(mistake))) => tell(&mistake, &mut imported),
+            Err(Unread::Read(ReadError::Hopeless(error))) => tell(&error, &mut imported),
             Err(Unread::Read(ReadError::Io(error))) => {
                 failed_read = Some(error);
                 return Ok(false);
             }
         }
-        Ok(is_kept && imported.mistakes == 0)
+        Ok(is_kept && imported.errors == 0)
     })?;
     if let Some(error) = failed_read {
         return Err(unreadable(error));
     }
-    if imported.mistakes > 0 {
-        let count = imported.mistakes;
-        let word = if count == 1 { "mistake" } else { "mistakes" };
+    if imported.errors > 0 {
+        let count = imported.errors;
+        let word = if count == 1 { "error" } else { "errors" };
         let message = format!("{} {word} in {}; nothing was queued or sent", spaced(count), file.display());
         return Err(Failure::new(WRONG_INPUT, message));
     }
     Ok(imported)
 }
 
-fn tell(mistake: &Mistake, imported: &mut Imported) {
-    imported.mistakes += 1;
-    if imported.mistakes <= MISTAKES_SHOWN as u64 {
-        complain(&mistake.to_string());
-    } else if imported.mistakes == MISTAKES_SHOWN as u64 + 1 {
-        complain("further mistakes are counted only");
+fn tell(error: &RowError, imported: &mut Imported) {
+    imported.errors += 1;
+    if imported.errors <= ERRORS_SHOWN as u64 {
+        complain(&error.to_string());
+    } else if imported.errors == ERRORS_SHOWN as u64 + 1 {
+        complain("further errors are counted only");
     }
 }
 
@@ -294,11 +294,11 @@ fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
         Added::Already => return,
         Added::Differs => format!("key {key} is in the queue with another text or recipient"),
         Added::Twice { line: first } if input::is_automatic(key) => {
-            format!("lines {first} and {line} say the same to the same person: give both a `key` if that is meant")
+            format!("lines {first} and {line} say the same to the same person: give both a `key` if both are intended")
         }
-        Added::Twice { line: first } => format!("key {key} stands in line {first}, too"),
+        Added::Twice { line: first } => format!("key {key} is in line {first}, too"),
     };
-    tell(&Mistake { line: *line, row: *row, reason }, imported);
+    tell(&RowError { line: *line, row: *row, reason }, imported);
 }
 
 // ------------------------------------------------------------------------------------------------ commands
@@ -508,7 +508,7 @@ fn status(options: &Options) -> Result<u8, Failure> {
     }
     let reason = status.pause_reason.unwrap_or_default();
     if pause > 0 {
-        line("paused for", format!("{} ({reason})", duration(Duration::from_millis(pause as u64))));
+        line("sending resumes in", format!("{} ({reason})", duration(Duration::from_millis(pause as u64))));
     } else if !reason.is_empty() {
         line("last trouble", reason);
     }
@@ -532,7 +532,7 @@ fn list(options: &Options, only: Option<State>, line: &mut dyn FnMut(&Finished) 
         }
     })?;
     match failed {
-        // Whoever reads has enough, as `head` does.
+        // The reader has enough, as `head` does.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         Some(error) => Err(error.into()),
         None => Ok(output.flush().map(|()| 0)?),

@@ -62,7 +62,7 @@ signals: the first INT, TERM or HUP lets the sends under way end; the second abo
 each; the third kills.
 
 exit code: 0 all accepted; 3 some possibly delivered; 2 some refused, failed or expired; 1 stopped before the end, run it
-again; 64 usage; 65 mistakes in the input, nothing was queued; 66 input unreadable; 73 the queue cannot be opened, locked
+again; 64 usage; 65 errors in the input, nothing was queued; 66 input unreadable; 73 the queue cannot be opened, locked
 or made durable; 78 configuration invalid. `work` without --until-empty exits with 0 after a signal.
 ";
 
@@ -251,7 +251,7 @@ fn command(words: Vec<OsString>) -> Result<Command, lexopt::Error> {
     }
 }
 
-/// An option that its command ignores is a mistake of the caller.
+/// An option that its command ignores is an error of the caller.
 fn check(options: &Options, given: &[String]) -> Result<(), lexopt::Error> {
     use Command::{Add, Check, Init, Prune, Results, Send, Status, Work};
     let command = &options.command;

@@ -380,7 +380,7 @@ impl Postgres {
     }
 }
 
-/// What a turn is told of one message.
+/// What a turn reports for one message.
 struct Report {
     id: i64,
     claim: i64,
@@ -427,7 +427,7 @@ fn busy(message: impl Into<String>) -> EngineError {
     EngineError::new(EngineErrorKind::Busy, message)
 }
 
-/// The name of this machine, for people.
+/// The name of this machine, human-readable.
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
     name.map_or_else(|_| "?".to_owned(), |name| name.trim().to_owned())

@@ -43,21 +43,21 @@ pub enum Added {
     Already,
     /// The key is in the queue with another message.
     Differs,
-    /// The key stands in this input already, at this line.
+    /// The key is in this input already, at this line.
     Twice {
         line: u64,
     },
 }
 
-/// Is told what adding each message found.
+/// Receives what adding each message found.
 pub type Tell<'a> = dyn FnMut(&NewMessage<'_>, Added) + 'a;
 
 /// Adds the messages of one input.
 pub trait Import {
-    /// May tell of a message later, but in the order of adding.
+    /// May report a message later, but in the order of adding.
     fn add(&mut self, message: &NewMessage<'_>, tell: &mut Tell<'_>) -> Result<(), EngineError>;
 
-    /// Tells of all that were added.
+    /// Reports all that were added.
     fn finish(&mut self, tell: &mut Tell<'_>) -> Result<(), EngineError>;
 }
 

@@ -267,7 +267,7 @@ impl Control {
         Ok(())
     }
 
-    /// Takes notice of what a send says about the whole account. Messages that were claimed before the pause began know
+    /// Takes notice of what a send says about the whole account. Messages that were claimed before it began know
     /// nothing new.
     fn notice(&mut self, answer: &Answer, claimed_at: Millis, now: Millis) {
         if claimed_at < self.paused_at {
@@ -558,7 +558,7 @@ impl Engine for Sqlite {
             control.changed = true;
             control.write(&transaction)?;
         }
-        // Whoever has the lock knows that no other worker lives.
+        // The holder of the lock knows that no other worker lives.
         let left = transaction.execute(
             "UPDATE outbox SET state = 'unknown', settled_at = ?1, status = 31, message_id = NULL,
                  error = 'the worker ended while the message was being sent'

@@ -70,7 +70,7 @@ fn mistakes_are_listed_and_nothing_is_queued() {
     place.write("b.csv", "recipient_id,text,key\n81,a,n1\n81,b,key-3\n82,c,n2\n83,d,n1\n,e,n3\n");
     let ended = place.run(&format!("send b.csv --queue {}", database.url())).expect(65);
     for expected in
-        ["line 3 (row 2): key key-3 is in the queue", "line 5 (row 4): key n1 stands in line 2", "line 6 (row 5)"]
+        ["line 3 (row 2): key key-3 is in the queue", "line 5 (row 4): key n1 is in line 2", "line 6 (row 5)"]
     {
         assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
     }

@@ -56,8 +56,8 @@ fn mistakes_are_all_listed_and_nothing_is_queued_or_sent() {
     for expected in [
         "line 3 (row 2): recipient_id and comment_id are empty",
         "line 4 (row 3): recipient_id: a spreadsheet has rounded this id",
-        "line 5 (row 4): key k1 stands in line 2, too",
-        "3 mistakes in a.csv; nothing was queued or sent",
+        "line 5 (row 4): key k1 is in line 2, too",
+        "3 errors in a.csv; nothing was queued or sent",
     ] {
         assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
     }
@@ -71,7 +71,7 @@ fn only_the_first_fifty_mistakes_are_printed_and_all_are_counted() {
     place.write("a.csv", format!("recipient_id,text\n{}", ",x\n".repeat(70)));
     let ended = place.run("check a.csv").expect(65);
     assert_eq!(ended.stderr.matches("are empty").count(), 50);
-    assert!(ended.stderr.contains("70 mistakes"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("70 errors"), "{}", ended.stderr);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn equal_rows_without_keys_are_a_mistake_and_name_both_lines() {
 }
 
 #[test]
-fn a_key_with_another_text_is_a_mistake() {
+fn a_key_with_another_text_is_an_error() {
     let gateway = gateway();
     let place = Place::new(&gateway);
     place.write("a.csv", "recipient_id,text,key\n81,a,k\n");
@@ -162,7 +162,7 @@ fn an_expired_token_pauses_a_worker_and_loses_nothing() {
     while place.counts("outbox.db")["paused_ms"] < 20_000 {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(place.run("status").stdout.contains("paused for"));
+    assert!(place.run("status").stdout.contains("sending resumes in"));
     worker.signal("TERM");
     assert_eq!(worker.wait().code, Some(0));
     place.set("INSTAGRAM_ACCESS_TOKEN", &right);

@@ -71,7 +71,7 @@ CREATE TABLE outbox.account (
 CREATE TABLE outbox.worker (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     account_id int NOT NULL REFERENCES outbox.account,
-    label text NOT NULL,                            -- for people: host and process id
+    label text NOT NULL,                            -- human-readable: host and process id
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     gone_at timestamptz
@@ -81,16 +81,16 @@ CREATE TYPE outbox.state AS ENUM (
     'scheduled',    -- its time has not come; not in its recipient's line
     'ready',        -- may be claimed
     'waiting',      -- parked behind an earlier message to the same recipient
-    'retry',        -- surely not sent; tried again at due_at; holds the line
+    'retry',        -- not sent; tried again at due_at; holds the line
     'sending'       -- the intent is committed: it may be on its way
 );
 CREATE TYPE outbox.outcome AS ENUM (
     'accepted',     -- by the gateway
     'refused',      -- the gateway or Meta will not deliver it
     'unknown',      -- possibly delivered; never sent again by itself
-    'failed',       -- surely not sent: attempts used up, or it can never be sent
-    'expired',      -- surely not sent: too late
-    'cancelled'     -- surely not sent: taken back
+    'failed',       -- not sent: attempts used up, or it can never be sent
+    'expired',      -- not sent: too late
+    'cancelled'     -- not sent: taken back
 );
 
 -- What is not settled yet. Small, and every row is written three times: inserted, claimed, deleted.
@@ -329,7 +329,7 @@ $$;
 
 -- Announces a worker, or, after a broken connection, the same worker again: `holding` names every claim of which it
 -- knows more than nothing (in hand, or reported not long ago), `last_claim` the highest one that it was ever given.
--- What an answer that never arrived had claimed was surely not sent, and becomes ready again.
+-- What an answer that never arrived had claimed was not sent, and becomes ready again.
 CREATE FUNCTION outbox.hello(
     account text, label text, replaces uuid DEFAULT NULL, holding bigint[] DEFAULT '{}', last_claim bigint DEFAULT NULL
 ) RETURNS TABLE (worker uuid, lease_ms int, timeline text) LANGUAGE plpgsql SECURITY DEFINER
@@ -451,7 +451,7 @@ BEGIN
         FROM unnest(ids, claims, statuses, errors) AS u (id, claim, status, error), LATERAL outbox.verdict(u.status) v
         WHERE m.id = u.id AND m.claim = u.claim AND m.state = 'sending' AND v IN ('retry', 'return', 'pause');
     END IF;
-    -- Trouble with the account or the gateway pauses everybody; what was claimed before the pause makes it no longer.
+    -- Trouble with the account or the gateway pauses everybody; what was claimed before it makes it no longer.
     SELECT max(u.retry_after) AS retry_after, (array_agg(u.error))[1] AS error, max(u.status) AS status INTO bad
     FROM unnest(ids, claims, statuses, retry_afters, errors) AS u (id, claim, status, retry_after, error)
     JOIN outbox.message m ON m.id = u.id AND m.claim = u.claim
