@@ -234,7 +234,7 @@ fn a_database_that_crashes_and_comes_back_repeats_nothing_and_loses_nothing() {
     assert_each_once(&gateway, 1500);
     assert_in_order(&gateway);
     assert_eq!(outcomes(&database), "accepted 1500");
-    server.crash();
+    server.end();
 }
 
 #[test]
@@ -444,7 +444,9 @@ impl Bouncer {
         let file = place.path("pgbouncer.ini").display().to_string();
         let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
         let command = if is_root {
-            place.command_of("runuser", &format!("-u postgres -- {program} {file}"))
+            // Unlike runuser it stays one process, which ends with the test.
+            let user = "--reuid=postgres --regid=postgres --clear-groups";
+            place.command_of("setpriv", &format!("{user} {program} {file}"))
         } else {
             place.command_of(program, &file)
         };

@@ -71,7 +71,8 @@ impl Server {
             !Command::new("test").args(["-O"]).arg(self.folder.join("data")).status().expect("test runs").success();
         let script = format!(
             "{}/postgres -D {folder}/data -k {folder} -c listen_addresses= -c max_connections=100 >>{folder}/log 2>&1 & \
-             server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server",
+             server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server; \
+             [ -e {folder}/restart ] || rm -rf {folder}",
             self.programs.display()
         );
         let keeper = unprivileged(is_root, &script).stdin(Stdio::piped()).spawn().expect("the server starts");
@@ -83,11 +84,22 @@ impl Server {
         }
     }
 
+    /// Ends the server before this program ends.
+    pub fn end(&self) {
+        fs::remove_file(self.folder.join("restart")).expect("the server was started again");
+        self.stop();
+    }
+
     /// Stops the server as a crash does.
     pub fn crash(&self) {
+        fs::write(self.folder.join("restart"), "").expect("a file");
         let pid = fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it runs");
         let pid = pid.lines().next().expect("a process id").to_owned();
         assert!(Command::new("kill").args(["-QUIT", &pid]).status().expect("kill runs").success());
+        self.stop();
+    }
+
+    fn stop(&self) {
         if let Some(mut keeper) = self.keeper.lock().expect("a lock").take() {
             drop(keeper.stdin.take());
             let _ = keeper.wait();
