@@ -60,9 +60,10 @@ int main(int argc, char **argv)
         const char *order[] = {argv[3], argv[2]};
         const char *message[] = {account, body, key};
 
-        stored = run(shop, "CREATE TABLE IF NOT EXISTS orders (number text PRIMARY KEY, customer text NOT NULL)", 0, NULL) &&
-                 run(shop, "BEGIN", 0, NULL) && run(shop, "INSERT INTO orders VALUES ($1, $2)", 2, order) &&
-                 run(shop, "SELECT outbox.enqueue($1, $2, key => $3)", 3, message) && run(shop, "COMMIT", 0, NULL);
+        stored =
+            run(shop, "CREATE TABLE IF NOT EXISTS orders (number text PRIMARY KEY, customer text NOT NULL)", 0, NULL) &&
+            run(shop, "BEGIN", 0, NULL) && run(shop, "INSERT INTO orders VALUES ($1, $2)", 2, order) &&
+            run(shop, "SELECT outbox.enqueue($1, $2, key => $3)", 3, message) && run(shop, "COMMIT", 0, NULL);
     }
     hma_string_free(body);
     PQfinish(shop); /* rolls back what is not committed */

@@ -84,8 +84,8 @@ int main(int argc, char **argv)
     if (code == SQLITE_OK)
         code = run(shop, "PRAGMA wal_autocheckpoint = 0", NULL, NULL, NULL);
     if (code == SQLITE_OK)
-        code = run(shop, "CREATE TABLE IF NOT EXISTS orders (number TEXT PRIMARY KEY, customer TEXT NOT NULL)", NULL, NULL,
-                   NULL);
+        code = run(shop, "CREATE TABLE IF NOT EXISTS orders (number TEXT PRIMARY KEY, customer TEXT NOT NULL)", NULL,
+                   NULL, NULL);
     if (code == SQLITE_OK)
         code = store(shop, argv[2], argv[3], body);
     else

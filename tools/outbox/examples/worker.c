@@ -140,7 +140,8 @@ static const char *end(struct array *array)
 /* Connects and announces this worker, with what it holds. Returns NULL if that has to be tried again. */
 static PGconn *hello(void)
 {
-    const char *names[] = {"application_name", "connect_timeout", "tcp_user_timeout", "client_encoding", "dbname", NULL};
+    const char *names[] = {"application_name", "connect_timeout", "tcp_user_timeout",
+                           "client_encoding",  "dbname",          NULL};
     const char *values[] = {"hookmyapp-worker", "5", "10000", "UTF8", getenv("DATABASE_URL"), NULL};
     PGconn *database = PQconnectdbParams(names, values, 1);
     struct array holding;
@@ -202,9 +203,9 @@ static bool turn(PGconn *database, bool *idle, int64_t *wait_ms)
     const char *values[8] = {worker, want};
     for (i = 0; i < 6; i++)
         values[i + 2] = end(arrays[i]);
-    PGresult *result =
-        PQexecParams(database, "SELECT id, claim, body, wait_ms, pending FROM outbox.turn($1, $2, $3, $4, $5, $6, $7, $8)",
-                     8, NULL, values, NULL, NULL, 0);
+    PGresult *result = PQexecParams(
+        database, "SELECT id, claim, body, wait_ms, pending FROM outbox.turn($1, $2, $3, $4, $5, $6, $7, $8)", 8, NULL,
+        values, NULL, NULL, 0);
     for (i = 0; i < 6; i++)
         free(arrays[i]->text);
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {

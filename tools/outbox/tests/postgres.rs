@@ -464,8 +464,8 @@ impl Bouncer {
 fn a_queue_that_is_missing_or_unreachable_has_its_exit_code() {
     setting!(_gateway, place, database);
     place.write("a.csv", csv(1, 1));
-    let none = database.url().replace(&database.name, "template1");
-    let ended = place.run(&format!("send a.csv --queue {none}")).expect(78);
+    let no_queue = database.url().replace(&database.name, "template1");
+    let ended = place.run(&format!("send a.csv --queue {no_queue}")).expect(78);
     assert!(ended.stderr.contains("run `init`"), "{}", ended.stderr);
     place.run("send a.csv --queue postgres://127.0.0.1:1/none").expect(73);
     place.run(&format!("init --queue {}", database.url())).expect(0);
