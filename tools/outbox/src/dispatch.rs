@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(50);
 const RETRY_AT_MOST: Duration = Duration::from_secs(1);
 /// How often a continuing failure is stated.
-const SAY_AGAIN: Duration = Duration::from_secs(10);
+pub const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// How long a stopping worker waits for the database, to write what became of the last sends.
 const LAST_TRIES: Duration = Duration::from_secs(10);
 

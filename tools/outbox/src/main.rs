@@ -25,7 +25,7 @@ use hookmyapp::{Client, Config, webhook};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use dispatch::{End, Gateway, Plan, dispatch};
+use dispatch::{End, Gateway, Plan, SAY_AGAIN, dispatch};
 use input::{Entry, ReadError, RowError};
 use options::{Command, Options, USAGE};
 use pace::Pace;
@@ -42,6 +42,9 @@ const WRONG_INPUT: u8 = 65;
 const NO_INPUT: u8 = 66;
 const NO_QUEUE: u8 = 73;
 const WRONG_SETTINGS: u8 = 78;
+/// How long `work` waits until it opens a queue again that it cannot reach: at first, and at most.
+const RETRY_OPEN: Duration = Duration::from_millis(100);
+const RETRY_OPEN_AT_MOST: Duration = Duration::from_secs(2);
 /// How many errors are printed.
 const ERRORS_SHOWN: usize = 50;
 /// How far Meta's clock and this machine's may differ when an echo is compared with a send.
@@ -51,18 +54,20 @@ const CLOCK_TOLERANCE_MS: Millis = 60_000;
 struct Failure {
     code: u8,
     message: String,
+    /// Whether the same may succeed later.
+    is_passing: bool,
 }
 
 impl Failure {
     fn new(code: u8, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into() }
+        Failure { code, message: message.into(), is_passing: false }
     }
 }
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Failure {
         let code = if error.kind == EngineErrorKind::Settings { WRONG_SETTINGS } else { NO_QUEUE };
-        Failure { code, message: error.message }
+        Failure { code, message: error.message, is_passing: error.kind == EngineErrorKind::Busy }
     }
 }
 
@@ -342,12 +347,7 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
         input::open(file)
             .map_err(|error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display())))?;
     }
-    let mut engine = open_queue(options)?;
-    warn(engine.as_mut());
-    let left = engine.recover(&account)?;
-    if left > 0 {
-        complain(&format!("{left} messages were being sent when the last worker ended: they are unknown now"));
-    }
+    let mut engine = open_as_worker(options, &account)?;
     let imported = import(engine.as_mut(), file, options, true)?;
     let mut revived = 0;
     for (wanted, states) in
@@ -404,15 +404,40 @@ fn verdict_of(end: &End, status: &Status, queue: &str) -> (u8, String) {
     }
 }
 
-fn work(options: &Options) -> Result<u8, Failure> {
-    let (client, account) = client(options)?;
-    let results = results(options)?;
+/// Opens the queue and recovers what the last worker left.
+fn open_as_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
     let mut engine = open_queue(options)?;
     warn(engine.as_mut());
-    let left = engine.recover(&account)?;
+    let left = engine.recover(account)?;
     if left > 0 {
         complain(&format!("{left} messages were being sent when the last worker ended: they are unknown now"));
     }
+    Ok(engine)
+}
+
+/// A daemon waits for a database that is away, or held by another program: it must not end because it started first.
+fn become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
+    let mut wait = RETRY_OPEN;
+    let mut said: Option<Instant> = None;
+    loop {
+        let failure = match open_as_worker(options, account) {
+            Ok(engine) => return Ok(engine),
+            Err(failure) if failure.is_passing => failure,
+            Err(failure) => return Err(failure),
+        };
+        if said.is_none_or(|at| at.elapsed() > SAY_AGAIN) {
+            complain(&format!("{}; trying again", failure.message.trim_end()));
+            said = Some(Instant::now());
+        }
+        thread::sleep(wait);
+        wait = (wait * 2).min(RETRY_OPEN_AT_MOST);
+    }
+}
+
+fn work(options: &Options) -> Result<u8, Failure> {
+    let (client, account) = client(options)?;
+    let results = results(options)?;
+    let mut engine = become_worker(options, &account)?;
     let mut report = Report::new(results, options.quiet, None, 0);
     let end = send_all(engine.as_mut(), client, options, !options.until_empty, None, &mut report)?;
     let mut run = Status::default();

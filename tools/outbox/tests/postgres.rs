@@ -238,6 +238,88 @@ fn a_database_that_crashes_and_comes_back_repeats_nothing_and_loses_nothing() {
 }
 
 #[test]
+fn a_worker_waits_for_a_database_that_is_not_there_yet() {
+    let gateway = gateway();
+    let mut place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    enqueue(&database, 20, 20);
+    server.crash();
+    place.set("DATABASE_URL", &database.url());
+    let mut worker = place.start("work --until-empty");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!worker.has_ended());
+    server.run_again();
+    let ended = worker.wait().expect(0);
+    assert!(ended.stderr.contains("trying again"), "{}", ended.stderr);
+    assert_each_once(&gateway, 20);
+    server.end();
+}
+
+#[test]
+fn a_worker_that_stops_without_its_database_prints_what_it_could_not_write() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(1500), ..Settings::default() });
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    enqueue(&database, 8, 8);
+    let worker = place.start(&format!("work --threads 4 --queue {}", database.url()));
+    assert!(gateway.wait_for_messages(4, Duration::from_secs(30)));
+    server.crash();
+    worker.signal("TERM");
+    let ended = worker.wait().expect(73);
+    assert_eq!(ended.stderr.matches("not written: message").count(), 4, "{}", ended.stderr);
+    server.run_again();
+    place.run(&format!("work --until-empty --queue {}", database.url()));
+    assert_each_once(&gateway, 8);
+    assert_eq!(outcomes(&database), "accepted 4, unknown 4");
+    server.end();
+}
+
+#[test]
+fn a_worker_that_connects_again_keeps_what_it_has_in_flight() {
+    setting!(gateway, place, database, Settings { delay: Duration::from_secs(2), ..Settings::default() });
+    enqueue(&database, 4, 4);
+    let worker = place.start(&format!("work --until-empty --threads 4 --queue {}", database.url()));
+    assert!(gateway.wait_for_messages(4, Duration::from_secs(30)));
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE application_name = 'hookmyapp-outbox' AND datname = current_database()";
+    assert_eq!(database.psql(cut), "1");
+    // The same worker has another id now, and all that it sends belongs to that.
+    database.wait_for("SELECT count(*) FROM outbox.worker", "2");
+    let held = "SELECT count(*) FROM outbox.message m JOIN outbox.worker w ON w.id = m.worker
+                WHERE m.state = 'sending' AND w.gone_at IS NULL";
+    assert_eq!(database.psql(held), "4");
+    worker.wait().expect(0);
+    assert_each_once(&gateway, 4);
+    assert_eq!(outcomes(&database), "accepted 4");
+}
+
+#[test]
+fn a_failover_that_forgot_commits_repeats_nothing_of_living_workers() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 40, burst => 1, lease => '3 s')"));
+    enqueue(&database, 160, 160);
+    let worker = place.start(&format!("work --until-empty --threads 4 --queue {}", database.url()));
+    assert!(gateway.wait_for_messages(30, Duration::from_secs(30)));
+    server.crash();
+    server.copy_data();
+    server.run_again();
+    assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
+    server.crash();
+    server.fail_over_to_copy();
+    let forgotten = database.psql("SELECT ready FROM outbox.status").parse::<u32>().expect("a number");
+    let ended = worker.wait().expect(0);
+    assert!(forgotten > 60, "the copy knew too much: {forgotten} are left; {}", ended.stderr);
+    assert_each_once(&gateway, 160);
+    assert_eq!(outcomes(&database), "accepted 160");
+    server.end();
+}
+
+#[test]
 fn a_turn_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
     setting!(gateway, place, database);
     enqueue(&database, 600, 100);

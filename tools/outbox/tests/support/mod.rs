@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports)]
@@ -218,13 +219,22 @@ pub fn with_input(mut command: Command, input: &str) -> Ended {
     Running(Some(child)).wait()
 }
 
-/// The library's C side, built by its Makefile.
-fn c_library() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let made =
-        Command::new("make").arg("-s").current_dir(&root).env_remove("CARGO_TARGET_DIR").output().expect("make runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    root
+/// The root of the repository, with the library's C side built by its Makefile.
+fn c_library() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        // Of a `make` that runs these tests nothing is inherited.
+        let mut make = Command::new("make");
+        make.arg("-s")
+            .current_dir(&root)
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKEOVERRIDES");
+        let made = make.output().expect("make runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        root
+    })
 }
 
 /// Compiles an example with the library and these; returns the program.

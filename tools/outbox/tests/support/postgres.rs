@@ -90,6 +90,21 @@ impl Server {
         self.stop();
     }
 
+    /// Copies the data of a server that does not run.
+    pub fn copy_data(&self) {
+        let copied = Command::new("cp").arg("-a").arg(self.folder.join("data")).arg(self.folder.join("copy")).status();
+        assert!(copied.expect("cp runs").success());
+    }
+
+    /// Starts the copy instead, as a replica that takes over and has not received what was committed since.
+    pub fn fail_over_to_copy(&self) {
+        fs::remove_dir_all(self.folder.join("data")).expect("the data goes");
+        fs::rename(self.folder.join("copy"), self.folder.join("data")).expect("the copy is there");
+        fs::write(self.folder.join("data/standby.signal"), "").expect("a file");
+        self.run_again();
+        assert_eq!(self.psql_of("postgres", "SELECT pg_promote()").as_deref(), Ok("t"));
+    }
+
     /// Stops the server as a crash does.
     pub fn crash(&self) {
         fs::write(self.folder.join("restart"), "").expect("a file");
