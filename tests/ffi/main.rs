@@ -21,6 +21,8 @@ mod support {
 #[cfg(target_os = "linux")]
 mod embedding;
 mod header;
+#[cfg(target_os = "linux")]
+mod languages;
 mod null;
 mod programs;
 mod readme;

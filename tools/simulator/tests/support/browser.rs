@@ -105,8 +105,13 @@ impl Browser {
         self.call("POST", "/url", json!({"url": url}));
     }
 
-    fn devtools(&self, command: &str, parameters: Value) {
-        self.call("POST", "/goog/cdp/execute", json!({"cmd": command, "params": parameters}));
+    fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.call("POST", "/goog/cdp/execute", json!({"cmd": command, "params": parameters}))
+    }
+
+    /// What the scripts of the page hold, with what is free to be collected.
+    pub fn heap_mib(&self) -> f64 {
+        self.devtools("Runtime.getHeapUsage", json!({}))["usedSize"].as_f64().unwrap() / 1024.0 / 1024.0
     }
 
     /// Also narrower than a window can be.

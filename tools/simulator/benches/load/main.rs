@@ -1,4 +1,9 @@
-//! What the simulator takes: sends per second, memory, and the time until it is ready. `cargo bench` prints the figures.
+//! What the simulator takes: sends per second, memory, the time until it is ready, and its page in a browser. `cargo bench`
+//! prints the figures, and whether the aims hold.
+
+mod page;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,10 +25,12 @@ fn main() {
     if !env::args().any(|argument| argument == "--bench") {
         return;
     }
-    println!("start to ready line       {:>9.1} ms", median(|| ready_ms(&[])));
+    let ready = median(|| ready_ms(&[]));
+    println!("start to ready line       {ready:>9.1} ms   {}", holds(ready <= 50.0, "50 ms"));
     let folder = tempfile::tempdir().unwrap();
     let tls = folder.path().to_str().unwrap().to_owned();
-    println!("the same with --tls       {:>9.1} ms", median(|| ready_ms(&["--tls", &tls])));
+    let ready = median(|| ready_ms(&["--tls", &tls]));
+    println!("the same with --tls       {ready:>9.1} ms   {}", holds(ready <= 150.0, "150 ms"));
     for connections in [1, 8, 32] {
         // The two take turns, because one machine differs from itself by a factor of two.
         let mut rates = (Vec::new(), Vec::new());
@@ -33,8 +40,9 @@ fn main() {
         }
         let (alone, watched) = (middle(&mut rates.0), middle(&mut rates.1));
         println!(
-            "sends/s, {connections:>2} connections   {alone:>9.0}   with an event stream {watched:>9.0} ({:.2})",
-            watched / alone
+            "sends/s, {connections:>2} connections   {alone:>9.0}   with an event stream {watched:>9.0} ({:.2})   {}",
+            watched / alone,
+            holds(watched / alone >= 0.85, "0.85")
         );
     }
     let (child, address) = program(&["--headless"]);
@@ -43,13 +51,20 @@ fn main() {
     for until in [100_000, 300_000, 600_000, 1_000_000] {
         flood(address, until - sent);
         sent = until;
-        println!("after {until:>9} requests  {:>9.1} MiB", resident_mib(&child));
+        let resident = resident_mib(&child);
+        println!("after {until:>9} requests  {resident:>9.1} MiB   {}", holds(resident <= 48.0, "48 MiB"));
     }
     end(child);
     let (child, address) = program(&["--headless"]);
     large(address, 200);
-    println!("after 200 of 1 MiB        {:>9.1} MiB", resident_mib(&child));
+    let resident = resident_mib(&child);
+    println!("after 200 of 1 MiB        {resident:>9.1} MiB   {}", holds(resident <= 80.0, "80 MiB"));
     end(child);
+    page::print();
+}
+
+fn holds(holds: bool, aim: &str) -> String {
+    format!("{}: {aim}", if holds { "holds" } else { "MISSED" })
 }
 
 fn median(mut run: impl FnMut() -> f64) -> f64 {
