@@ -15,6 +15,8 @@ pub(crate) const MOST_STREAMS: usize = 16;
 /// Requests in one event; what is older is skipped and counted.
 const MOST_AT_ONCE: u64 = 200;
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+/// After something was skipped: no one can read so much, and the page shall have time for its user.
+const INTERVAL_BEHIND: Duration = Duration::from_millis(500);
 /// How long a client may take nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long nothing is written.
@@ -66,7 +68,7 @@ pub(crate) fn stream(gateway: &Gateway, after: Option<u64>, line: &mut impl Line
     };
     let mut last_written = Instant::now();
     loop {
-        let mut text = shown.news(gateway);
+        let (mut text, is_behind) = shown.news(gateway);
         if text.is_empty() && last_written.elapsed() >= QUIET {
             text = ": nothing new\n\n".to_owned();
         }
@@ -75,7 +77,7 @@ pub(crate) fn stream(gateway: &Gateway, after: Option<u64>, line: &mut impl Line
             line.flush()?;
             last_written = Instant::now();
         }
-        if is_gone(line) || !gateway.control.sleep(LEAST_INTERVAL) {
+        if is_gone(line) || !gateway.control.sleep(if is_behind { INTERVAL_BEHIND } else { LEAST_INTERVAL }) {
             return Ok(());
         }
         let is_new = |seq, version| seq != shown.seq || Some(version) != shown.version;
@@ -100,8 +102,8 @@ fn is_gone(line: &impl Line) -> bool {
 }
 
 impl Shown {
-    /// The events since the last call, or an empty text.
-    fn news(&mut self, gateway: &Gateway) -> String {
+    /// The events since the last call, or an empty text, and whether requests were skipped.
+    fn news(&mut self, gateway: &Gateway) -> (String, bool) {
         let mut text = String::new();
         let (skipped, requests, state) = {
             let state = gateway.state();
@@ -131,7 +133,7 @@ impl Shown {
         if let Some(state) = state {
             add(&mut text, "state", None, &state);
         }
-        text
+        (text, skipped > 0)
     }
 
     fn deliveries(&mut self, gateway: &Gateway) -> Vec<Value> {

@@ -1,5 +1,5 @@
 //! What the simulator takes: sends per second, memory, the time until it is ready, and its page in a browser. `cargo bench`
-//! prints the figures, and whether the aims hold.
+//! prints the figures, and whether the aims hold; `cargo bench -- page` only those of the page.
 
 mod page;
 #[path = "../../tests/support/mod.rs"]
@@ -24,6 +24,9 @@ fn main() {
     // `cargo test --benches` only wants to know that it starts.
     if !env::args().any(|argument| argument == "--bench") {
         return;
+    }
+    if env::args().any(|argument| argument == "page") {
+        return page::print();
     }
     let ready = median(|| ready_ms(&[]));
     println!("start to ready line       {ready:>9.1} ms   {}", holds(ready <= 50.0, "50 ms"));
