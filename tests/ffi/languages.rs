@@ -61,10 +61,14 @@ fn is_there(program: &str) -> bool {
 
 /// A program that these words make in a folder of its own; `-o` and its path are added to them.
 fn built(compiler: &[&str], source: &str, link: &[String]) -> Example {
+    made_of(compiler, &path_of(source), link)
+}
+
+fn made_of(compiler: &[&str], source: &str, link: &[String]) -> Example {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("send");
     let mut command = Command::new(compiler[0]);
-    command.current_dir(folder.path()).args(&compiler[1..]).arg("-o").arg(&program).arg(path_of(source)).args(link);
+    command.current_dir(folder.path()).args(&compiler[1..]).arg("-o").arg(&program).arg(source).args(link);
     tools::run(&mut command);
     Example { words: vec![program.display().to_string()], variables: Vec::new(), _folder: Some(folder) }
 }
@@ -135,6 +139,26 @@ fn cobol_sends_fixed_fields_linked_or_preloaded() {
     preloaded.variables =
         vec![("COB_PRE_LOAD", "libhookmyapp".to_owned()), ("COB_LIBRARY_PATH", library().folder.display().to_string())];
     check(&preloaded, &[]);
+}
+
+/// A C string would go on with the next field of the record.
+#[test]
+fn cobol_field_without_nul_does_not_send_the_card_number_behind_it() {
+    if !is_there("cobc") {
+        return;
+    }
+    let source = tools::file("tests/c/neighbour.cob").display().to_string();
+    let compiler = ["cobc", "-x", "-free", "-Wall", "-fstatic-call"];
+    let program = made_of(&compiler, &source, &link_words(Linked::Shared));
+    let gateway = Gateway::start().unwrap();
+    for text in ["Your order is ready.", "This text fills each byte of the field.!"] {
+        gateway.answer_next(Answer::json(200, &json!({"message_id": "m_1"})));
+        let mut command = program.command(&[]);
+        let printed = tools::run(lead_to(&gateway, &mut command).args([USER, text]));
+        assert_eq!(printed, "m_1||CARD 4111111111111111|behind\n");
+        let expected = json!({"recipient": {"id": USER}, "message": {"text": text}});
+        assert_eq!(gateway.received().pop().unwrap().json(), Some(expected));
+    }
 }
 
 #[test]
@@ -343,4 +367,54 @@ fn swig_reads_the_header_and_its_python_module_sends() {
     lead_to(&gateway, &mut python).env("LD_LIBRARY_PATH", &library().folder);
     assert_eq!(tools::run(python.args(["-c", SWIG_PROGRAM, USER])), "m_1\n");
     assert_eq!(gateway.received().len(), 1);
+}
+
+const PLAIN_SWIG_INTERFACE: &str = r#"%module hookmyapp
+%{
+#include <hookmyapp.h>
+%}
+%include <stdint.i>
+%include "hookmyapp.h"
+"#;
+
+/// What SWIG makes of the bare header for a language, in a folder.
+fn swig(language: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    header_in(folder.path());
+    fs::write(folder.path().join("hookmyapp.i"), PLAIN_SWIG_INTERFACE).unwrap();
+    let option = format!("-{language}");
+    tools::run(Command::new("swig").current_dir(folder.path()).args([&option, "-Wall", "-Werror", "hookmyapp.i"]));
+    folder
+}
+
+/// What SWIG makes for these is not compiled here.
+#[test]
+fn swig_reads_the_header_for_other_languages_without_a_warning() {
+    if !tools::is_there("swig") {
+        return;
+    }
+    for language in ["csharp", "java", "lua", "php", "ruby", "tcl"] {
+        let folder = swig(language);
+        let made = fs::read_to_string(folder.path().join("hookmyapp_wrap.c")).unwrap();
+        for name in Header::parse(&tools::read("include/hookmyapp.h")).function_names() {
+            assert!(made.contains(&format!("{name}(")), "{language}: {name}");
+        }
+    }
+}
+
+#[test]
+fn swig_module_of_the_bare_header_works_in_perl() {
+    const HEADERS: &str = r#"use Config; exit !-e "$Config{archlibexp}/CORE/perl.h""#;
+    if !tools::is_there("swig") || !is_there("perl") || !has("perl.h", &["perl", "-e", HEADERS]) {
+        return;
+    }
+    let folder = swig("perl5");
+    let options = tools::run(Command::new("perl").args(["-MExtUtils::Embed", "-e", "ccopts"]));
+    let mut compiler = Command::new("cc");
+    compiler.current_dir(folder.path()).args(["-shared", "-fPIC", "-I.", "hookmyapp_wrap.c", "-o", "hookmyapp.so"]);
+    tools::run(compiler.args(options.split_whitespace()).args(link_words(Linked::Shared)));
+    let program = "use hookmyapp; print hookmyapp::hma_status_name($hookmyapp::HMA_ERROR_LOST)";
+    let mut perl = Command::new("perl");
+    perl.current_dir(folder.path()).env("LD_LIBRARY_PATH", &library().folder).args(["-I.", "-e", program]);
+    assert_eq!(tools::run(&mut perl), "lost");
 }
