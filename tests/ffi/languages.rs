@@ -416,5 +416,5 @@ fn swig_module_of_the_bare_header_works_in_perl() {
     let program = "use hookmyapp; print hookmyapp::hma_status_name($hookmyapp::HMA_ERROR_LOST)";
     let mut perl = Command::new("perl");
     perl.current_dir(folder.path()).env("LD_LIBRARY_PATH", &library().folder).args(["-I.", "-e", program]);
-    assert_eq!(tools::run(&mut perl), "lost");
+    assert_eq!(tools::run(&mut perl), "LOST");
 }
