@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use support::postgres::{ACCOUNT, Database, Server, shared};
+use support::postgres::{ACCOUNT, Database, Server, is_root, shared};
 use support::*;
 
 /// A gateway, a folder, and a database with a queue; returns where there is no PostgreSQL.
@@ -524,8 +524,7 @@ impl Bouncer {
         // It refuses root.
         std::process::Command::new("chmod").arg("755").arg(place.folder.path()).status().unwrap();
         let file = place.path("pgbouncer.ini").display().to_string();
-        let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-        let command = if is_root {
+        let command = if is_root() {
             // Unlike runuser it stays one process, which ends with the test.
             let user = "--reuid=postgres --regid=postgres --clear-groups";
             place.command_of("setpriv", &format!("{user} {program} {file}"))
@@ -554,4 +553,43 @@ fn a_queue_that_is_missing_or_unreachable_has_its_exit_code() {
     database.psql("SET ROLE outbox_owner; INSERT INTO outbox.migration VALUES (99)");
     let ended = place.run(&format!("send a.csv --queue {}", database.url())).expect(78);
     assert!(ended.stderr.contains("version 99 of the queue"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_database_with_another_encoding_is_rejected_and_stays_empty() {
+    setting!(_gateway, place, database);
+    database.psql("CREATE DATABASE latin1 ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    let url = database.url().replace(&database.name, "latin1");
+    let ended = place.run(&format!("init --queue {url}")).expect(78);
+    assert!(ended.stderr.contains("needs a database with the encoding UTF8, not LATIN1"), "{}", ended.stderr);
+    let ended = place.run(&format!("status --queue {url}")).expect(78);
+    assert!(ended.stderr.contains("run `init`"), "{}", ended.stderr);
+}
+
+#[test]
+fn valgrind_finds_no_error_in_the_worker_in_c() {
+    if std::process::Command::new("valgrind").arg("--version").output().is_err() {
+        assert!(std::env::var_os("HMA_REQUIRE_TOOLS").is_none(), "valgrind is not installed");
+        println!("not run: valgrind is not installed");
+        return;
+    }
+    setting!(gateway, place, database);
+    // Not all responses arrive.
+    gateway.plan_fault(PlannedFault { fault: Fault::LostBefore, count: Some(2), user: None });
+    enqueue(&database, 60, 20);
+    // Without debug information: the valgrind of Debian 12 gives up on the form that Rust's own archive brings.
+    let program = compile(&place, "worker.c", "-lpq -s");
+    let options =
+        "--quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99";
+    let mut worker = place.command_of("valgrind", &format!("{options} {program} --once"));
+    worker.env("DATABASE_URL", database.url());
+    let worker = Running::of(worker);
+    assert!(gateway.wait_for_messages(20, Duration::from_secs(60)));
+    // It connects again, too.
+    database.psql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%outbox.turn%'",
+    );
+    worker.wait().expect(0);
+    assert_eq!(outcomes(&database), "accepted 58, unknown 2");
 }
