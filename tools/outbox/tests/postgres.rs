@@ -320,6 +320,52 @@ fn a_failover_that_forgot_commits_repeats_nothing_of_living_workers() {
 }
 
 #[test]
+fn a_failover_to_a_standby_that_lags_repeats_nothing_of_living_workers() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    let Some(primary) = Server::start() else { return };
+    let database = primary.database(&place);
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 40, burst => 1, lease => '3 s')"));
+    enqueue(&database, 200, 200);
+    let standby = primary.standby();
+    let replica = standby.known(&database.name);
+    // libpq finds the server that takes writes.
+    let url = format!(
+        "postgres:///{}?host={},{}&user=postgres&target_session_attrs=read-write",
+        database.name,
+        primary.socket_folder().display(),
+        standby.socket_folder().display()
+    );
+    let worker = place.start(&format!("work --until-empty --threads 4 --queue {url}"));
+    assert!(gateway.wait_for_messages(20, Duration::from_secs(30)));
+    replica.wait_for("SELECT count(*) > 10 FROM outbox.settled", "t");
+    let receiver = replica.psql("SELECT pid FROM pg_stat_wal_receiver");
+    let signal = |name: &str| {
+        let status = std::process::Command::new("kill").args([name, &receiver]).status().unwrap();
+        assert!(status.success());
+    };
+    signal("-STOP");
+    let received = gateway.counts().messages;
+    assert!(gateway.wait_for_messages(received + 60, Duration::from_secs(30)));
+    primary.crash();
+    let sent = gateway.counts().messages;
+    // Killed, since it would read what is in its socket. The standby starts again without it.
+    signal("-KILL");
+    let known: u64 = loop {
+        if let Ok(count) = replica.try_psql("SELECT count(*) FROM outbox.settled") {
+            break count.parse().unwrap();
+        }
+    };
+    assert!(known + 40 <= sent && sent < 200, "the standby does not lag: it knows {known} of {sent}");
+    replica.wait_for("SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote() ELSE true END", "t");
+    worker.wait().expect(0);
+    assert_each_once(&gateway, 200);
+    assert_eq!(outcomes(&replica), "accepted 200");
+    standby.end();
+    primary.end();
+}
+
+#[test]
 fn a_turn_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
     setting!(gateway, place, database);
     enqueue(&database, 600, 100);

@@ -91,6 +91,35 @@ impl Server {
         Some(server)
     }
 
+    /// A standby that receives this server's changes, on a socket of its own.
+    pub fn standby(&self) -> Server {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let _ = Command::new("chown").arg("postgres").arg(&folder).stderr(Stdio::null()).status();
+        let standby = Server {
+            folder,
+            programs: self.programs.clone(),
+            disk: None,
+            keeper: Mutex::new(None),
+            databases: AtomicU32::new(0),
+            creating: Mutex::new(()),
+        };
+        let copy = format!(
+            "{}/pg_basebackup -h {} -U postgres -D {}/data --write-recovery-conf --checkpoint=fast --no-sync",
+            self.programs.display(),
+            self.folder.display(),
+            standby.folder.display()
+        );
+        let output = standby.unprivileged(&copy).output().expect("pg_basebackup runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        standby.run_again();
+        standby
+    }
+
+    /// A database that another server has created.
+    pub fn known(&self, name: &str) -> Database<'_> {
+        Database { server: self, name: name.to_owned() }
+    }
+
     /// Starts the server; it ends, and its folder goes, when this program ends.
     pub fn run_again(&self) {
         let folder = self.folder.display();
