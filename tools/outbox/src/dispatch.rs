@@ -295,7 +295,7 @@ impl Run<'_> {
                 Ok(true) => self.next = Next::Now,
                 Ok(false) => {}
                 Err(error) if error.kind == EngineErrorKind::Busy => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.not_written(error)),
             },
             Err(RecvTimeoutError::Disconnected) => return Err(EngineError::fatal("a sending thread ended")),
         }

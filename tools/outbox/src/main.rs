@@ -255,12 +255,17 @@ fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool
             let message = NewMessage { key: &key, recipient: &recipient, body: &body, expires_at, row, line };
             queue.add(&message, &mut |message, added| learn(message, added, &mut imported)).map_err(Unread::Engine)
         });
+        let result = match result {
+            Ok(()) => Ok(()),
+            // The transaction is lost: a further statement would hide the reason.
+            Err(Unread::Engine(error)) => return Err(error),
+            Err(Unread::Read(error)) => Err(error),
+        };
         queue.finish(&mut |message, added| learn(message, added, &mut imported))?;
         match result {
             Ok(()) => {}
-            Err(Unread::Engine(error)) => return Err(error),
-            Err(Unread::Read(ReadError::Hopeless(error))) => tell(&error, &mut imported),
-            Err(Unread::Read(ReadError::Io(error))) => {
+            Err(ReadError::Hopeless(error)) => tell(&error, &mut imported),
+            Err(ReadError::Io(error)) => {
                 failed_read = Some(error);
                 return Ok(false);
             }

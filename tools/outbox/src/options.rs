@@ -14,6 +14,8 @@ disk, a lost connection), no message is sent twice by it, and none is forgotten.
 
 usage: hookmyapp-outbox COMMAND [OPTIONS]
 
+example: hookmyapp-outbox check customers.csv && hookmyapp-outbox send customers.csv --env-file .env
+
   send FILE            check all rows, queue them, send until all are settled; run it again to resume
   check FILE           read and check everything, queue and send nothing; print the first request body
   init                 create or migrate the queue
@@ -63,7 +65,7 @@ each; the third kills.
 
 exit code: 0 all accepted; 3 some possibly delivered; 2 some refused, failed or expired; 1 stopped before the end, run it
 again; 64 usage; 65 errors in the input, nothing was queued; 66 input unreadable; 73 the queue cannot be opened, locked
-or made durable; 78 configuration invalid. `work` without --until-empty exits with 0 after a signal.
+or made durable, or was replaced; 78 configuration invalid. `work` without --until-empty exits with 0 after a signal.
 ";
 
 #[derive(Clone, Debug, PartialEq)]

@@ -242,7 +242,7 @@ impl Postgres {
             let connection = self.connected()?;
             if let Err(error) = connection.batch_execute(migration) {
                 let _ = connection.batch_execute("ROLLBACK");
-                return Err(EngineError::fatal(error));
+                return Err(error.into());
             }
         }
         Ok(())
@@ -558,7 +558,7 @@ impl Engine for Postgres {
         self.try_turn(settled, want).map_err(|error| {
             // Whether the connection broke or the server refused: hello tells what is held, and the same report follows.
             self.connection = None;
-            if error.kind != EngineErrorKind::Busy && !settled.is_empty() {
+            if error.kind == EngineErrorKind::Fatal && !settled.is_empty() {
                 self.refusals += 1;
             }
             busy(error.message)
@@ -770,8 +770,10 @@ impl From<diesel::result::Error> for EngineError {
     fn from(error: diesel::result::Error) -> EngineError {
         let message = error.to_string();
         let has = |all: &[&str]| all.iter().any(|words| message.contains(words));
-        let kind = if has(&["there is no account", "permission denied"]) {
+        let kind = if has(&["there is no account", "permission denied", "the encoding UTF8"]) {
             EngineErrorKind::Settings
+        } else if has(&["No space left on device"]) {
+            EngineErrorKind::Full
         } else if has(&["connection", "SSL", "shutting down", "starting up", "say hello", "recovery"]) {
             // libpq states a lost connection in words only.
             EngineErrorKind::Busy

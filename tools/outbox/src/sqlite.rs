@@ -1,5 +1,6 @@
 //! The engine for one machine: a SQLite file, one worker, and any programs that insert.
 
+use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ const SCHEMA: &str = include_str!("../sql/sqlite.sql");
 const APPLICATION_ID: i64 = 0x484d_6141;
 const VERSION: i64 = 1;
 /// How long an application may hold the write lock before a call gives up and is tried again.
-const BUSY_LIMIT_MS: i32 = 5000;
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// Memory for pages, in KiB: for a worker, and for an import, whose keys arrive in no order.
 const WORKER_CACHE: i64 = 2048;
 const IMPORT_CACHE: i64 = 192 * 1024;
@@ -32,14 +33,30 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Asks for the lock every millisecond. SQLite's own timeout sleeps up to 100 ms between two tries, so that busy
 /// applications could keep the worker out for seconds.
 fn wait_for_lock(tries: i32) -> bool {
+    // By the clock: on a busy machine a sleep of one millisecond lasts longer than that.
+    thread_local!(static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) });
+    let begun = BEGUN.get().filter(|_| tries > 0).unwrap_or_else(Instant::now);
+    BEGUN.set(Some(begun));
     thread::sleep(Duration::from_millis(1));
-    tries < BUSY_LIMIT_MS
+    begun.elapsed() < BUSY_LIMIT
+}
+
+/// Which file a path leads to now: another number than before if it was replaced. `None` where there is no file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    return Some((std::os::unix::fs::MetadataExt::dev(&file), std::os::unix::fs::MetadataExt::ino(&file)));
+    // An open database cannot be replaced on Windows.
+    #[cfg(not(unix))]
+    return file.is_file().then_some((0, 0));
 }
 
 /// The queue in one file of this machine.
 pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
+    /// The file that was opened.
+    identity: Option<(u64, u64)>,
     /// Held by the one worker. The kernel frees it when the process dies, so that no lease is needed.
     worker_lock: Option<File>,
     seen_version: i64,
@@ -78,6 +95,7 @@ impl Sqlite {
         connection.pragma_update(None, "cache_size", -WORKER_CACHE)?;
         let mut engine = Sqlite {
             connection,
+            identity: identity(&path),
             path,
             worker_lock: None,
             seen_version: 0,
@@ -153,6 +171,17 @@ impl Sqlite {
         self.worker_lock = Some(file);
         self.make_reserve();
         Ok(())
+    }
+
+    /// SQLite continues to write to a file that was moved, removed or replaced. What is written there may be lost, and what
+    /// applications add to a new file would never be seen.
+    fn check_place(&self) -> Result<(), EngineError> {
+        if self.identity == identity(&self.path) {
+            return Ok(());
+        }
+        let path = self.path.display();
+        let message = format!("{path}: the file was moved, removed or replaced; nothing more is sent");
+        Err(EngineError::new(EngineErrorKind::NotOurs, message))
     }
 
     /// Without the reserve a full disk only means that more outcomes may be lost if the process ends then.
@@ -573,6 +602,7 @@ impl Engine for Sqlite {
         if self.worker_lock.is_none() {
             return Err(EngineError::new(EngineErrorKind::NotOurs, "not a worker"));
         }
+        self.check_place()?;
         let result = self.try_turn(settled, want);
         match &result {
             Err(error) if error.kind == EngineErrorKind::Full => {
@@ -593,6 +623,7 @@ impl Engine for Sqlite {
     }
 
     fn changed(&mut self) -> Result<bool, EngineError> {
+        self.check_place()?;
         let mut pragma = self.connection.prepare_cached("PRAGMA data_version")?;
         let version = pragma.query_row([], |row| row.get(0))?;
         Ok(std::mem::replace(&mut self.seen_version, version) != version)

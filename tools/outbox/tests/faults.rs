@@ -1,4 +1,4 @@
-//! What goes wrong around a queue file: a full disk, other programs that hold the lock, a worker's late notice.
+//! What goes wrong around a queue: a full disk, a file that is moved away, other programs that hold the lock.
 
 mod support;
 
@@ -126,6 +126,46 @@ fn an_import_that_does_not_fit_leaves_nothing() {
 }
 
 #[test]
+fn a_queue_file_that_is_replaced_ends_its_worker_and_loses_nothing() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(30), ..Settings::default() });
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(2000, 2000));
+    place.run("add a.csv").expect(0);
+    let worker = place.start("work --rate 0 --threads 8");
+    assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
+    let files = ["outbox.db", "outbox.db-wal", "outbox.db-shm"];
+    fs::create_dir(place.path("away")).expect("a folder");
+    for file in files {
+        fs::rename(place.path(file), place.path("away").join(file)).expect("the file is moved");
+    }
+    place.run("init --queue new.db").expect(0);
+    fs::rename(place.path("new.db"), place.path("outbox.db")).expect("the new file takes its place");
+    let ended = worker.wait().expect(73);
+    assert!(ended.stderr.contains("moved, removed or replaced"), "{}", ended.stderr);
+    let not_written = ended.stderr.matches("not written: message").count();
+    assert!((1..=8).contains(&not_written), "{}", ended.stderr);
+    let before = gateway.counts().messages;
+    assert!(before < 2000, "the worker went on without its file");
+    // What was moved is whole: nothing of it is sent twice.
+    let ended = place.run("work --until-empty --rate 0 --threads 8 --queue away/outbox.db").expect(0);
+    assert!(ended.stderr.contains(&format!("{not_written} messages were being sent")), "{}", ended.stderr);
+    assert_each_once(&gateway, 2000);
+    assert_eq!(place.counts("away/outbox.db")["unknown"], not_written as i64);
+}
+
+#[test]
+fn an_idle_worker_ends_when_its_queue_file_is_removed() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.run("init").expect(0);
+    let worker = place.start("work");
+    while !place.run("status").expect(0).stdout.contains("process ") {}
+    fs::remove_file(place.path("outbox.db")).expect("the file goes");
+    let ended = worker.wait().expect(73);
+    assert!(ended.stderr.contains("moved, removed or replaced"), "{}", ended.stderr);
+}
+
+#[test]
 fn an_application_that_holds_the_lock_delays_and_repeats_nothing() {
     let gateway = gateway();
     let place = Place::new(&gateway);
@@ -135,12 +175,11 @@ fn an_application_that_holds_the_lock_delays_and_repeats_nothing() {
     let worker = place.start("work --until-empty --rate 400 --threads 16");
     assert!(gateway.wait_for_messages(20, Duration::from_secs(30)));
     let transaction = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("the lock");
-    // Longer than the worker waits for the lock.
-    std::thread::sleep(Duration::from_millis(7500));
+    // That is when it has waited for as long as it waits for a lock.
+    worker.wait_for_error("database is locked; trying again");
     transaction.rollback().expect("the lock is given back");
     let ended = worker.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("database is locked; trying again"), "{}", ended.stderr);
     assert_each_once(&gateway, 400);
 }
 
@@ -168,4 +207,43 @@ fn many_programs_insert_while_a_worker_sends() {
     worker.signal("TERM");
     assert_eq!(worker.wait().code, Some(0));
     assert_each_once(&gateway, 400);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_full_disk_of_the_database_loses_nothing() {
+    use support::postgres::{ACCOUNT, Server};
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(20), ..Settings::default() });
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start_on_a_small_disk() else { return };
+    let database = server.database(&place);
+    let rows = |count: usize| {
+        format!(
+            "SELECT count(outbox.enqueue_text('{ACCOUNT}', '8' || lpad(n::text, 15, '0'), 'text ' || n))
+             FROM generate_series(1, {count}) n"
+        )
+    };
+    database.psql(&rows(4000));
+    let worker = place.start(&format!("work --until-empty --threads 16 --queue {}", database.url()));
+    assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
+    server.fill_disk();
+    // Tables that have room in their last blocks go on for a moment.
+    worker.wait_for_error("No space left on device");
+    let while_full = gateway.counts().messages;
+    assert!(while_full < 4000, "the disk was full too late");
+    // The application gets the error, and an import that does not fit is not there.
+    assert!(database.try_psql(&rows(50_000)).expect_err("there is no room").contains("No space left"));
+    place.write("big.csv", csv(50_000, 50_000));
+    let ended = place.run(&format!("add big.csv --queue {}", database.url())).expect(73);
+    assert!(ended.stderr.contains("No space left"), "{}", ended.stderr);
+    server.free_disk();
+    worker.wait().expect(0);
+    assert_each_once(&gateway, 4000);
+    assert_eq!(
+        database.psql("SELECT string_agg(outcome || ' ' || messages, ', ') FROM outbox.outcomes"),
+        "accepted 4000"
+    );
+    // Each message has the id that the gateway gave it, also those whose result had to wait.
+    assert_eq!(database.psql("SELECT count(DISTINCT message_id) FROM outbox.settled"), "4000");
+    server.end();
 }

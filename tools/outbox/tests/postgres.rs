@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use support::postgres::{ACCOUNT, Database, Server, shared};
+use support::postgres::{ACCOUNT, Database, Server, is_root, shared};
 use support::*;
 
 /// A gateway, a folder, and a database with a queue; returns where there is no PostgreSQL.
@@ -320,6 +320,52 @@ fn a_failover_that_forgot_commits_repeats_nothing_of_living_workers() {
 }
 
 #[test]
+fn a_failover_to_a_standby_that_lags_repeats_nothing_of_living_workers() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    let Some(primary) = Server::start() else { return };
+    let database = primary.database(&place);
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 40, burst => 1, lease => '3 s')"));
+    enqueue(&database, 200, 200);
+    let standby = primary.standby();
+    let replica = standby.known(&database.name);
+    // libpq finds the server that takes writes.
+    let url = format!(
+        "postgres:///{}?host={},{}&user=postgres&target_session_attrs=read-write",
+        database.name,
+        primary.socket_folder().display(),
+        standby.socket_folder().display()
+    );
+    let worker = place.start(&format!("work --until-empty --threads 4 --queue {url}"));
+    assert!(gateway.wait_for_messages(20, Duration::from_secs(30)));
+    replica.wait_for("SELECT count(*) > 10 FROM outbox.settled", "t");
+    let receiver = replica.psql("SELECT pid FROM pg_stat_wal_receiver");
+    let signal = |name: &str| {
+        let status = std::process::Command::new("kill").args([name, &receiver]).status().unwrap();
+        assert!(status.success());
+    };
+    signal("-STOP");
+    let received = gateway.counts().messages;
+    assert!(gateway.wait_for_messages(received + 60, Duration::from_secs(30)));
+    primary.crash();
+    let sent = gateway.counts().messages;
+    // Killed, since it would read what is in its socket. The standby starts again without it.
+    signal("-KILL");
+    let known: u64 = loop {
+        if let Ok(count) = replica.try_psql("SELECT count(*) FROM outbox.settled") {
+            break count.parse().unwrap();
+        }
+    };
+    assert!(known + 40 <= sent && sent < 200, "the standby does not lag: it knows {known} of {sent}");
+    replica.wait_for("SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote() ELSE true END", "t");
+    worker.wait().expect(0);
+    assert_each_once(&gateway, 200);
+    assert_eq!(outcomes(&replica), "accepted 200");
+    standby.end();
+    primary.end();
+}
+
+#[test]
 fn a_turn_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
     setting!(gateway, place, database);
     enqueue(&database, 600, 100);
@@ -524,8 +570,7 @@ impl Bouncer {
         // It refuses root.
         std::process::Command::new("chmod").arg("755").arg(place.folder.path()).status().unwrap();
         let file = place.path("pgbouncer.ini").display().to_string();
-        let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-        let command = if is_root {
+        let command = if is_root() {
             // Unlike runuser it stays one process, which ends with the test.
             let user = "--reuid=postgres --regid=postgres --clear-groups";
             place.command_of("setpriv", &format!("{user} {program} {file}"))
@@ -554,4 +599,43 @@ fn a_queue_that_is_missing_or_unreachable_has_its_exit_code() {
     database.psql("SET ROLE outbox_owner; INSERT INTO outbox.migration VALUES (99)");
     let ended = place.run(&format!("send a.csv --queue {}", database.url())).expect(78);
     assert!(ended.stderr.contains("version 99 of the queue"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_database_with_another_encoding_is_rejected_and_stays_empty() {
+    setting!(_gateway, place, database);
+    database.psql("CREATE DATABASE latin1 ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    let url = database.url().replace(&database.name, "latin1");
+    let ended = place.run(&format!("init --queue {url}")).expect(78);
+    assert!(ended.stderr.contains("needs a database with the encoding UTF8, not LATIN1"), "{}", ended.stderr);
+    let ended = place.run(&format!("status --queue {url}")).expect(78);
+    assert!(ended.stderr.contains("run `init`"), "{}", ended.stderr);
+}
+
+#[test]
+fn valgrind_finds_no_error_in_the_worker_in_c() {
+    if std::process::Command::new("valgrind").arg("--version").output().is_err() {
+        assert!(std::env::var_os("HMA_REQUIRE_TOOLS").is_none(), "valgrind is not installed");
+        println!("not run: valgrind is not installed");
+        return;
+    }
+    setting!(gateway, place, database);
+    // Not all responses arrive.
+    gateway.plan_fault(PlannedFault { fault: Fault::LostBefore, count: Some(2), user: None });
+    enqueue(&database, 60, 20);
+    // Without debug information: the valgrind of Debian 12 gives up on the form that Rust's own archive brings.
+    let program = compile(&place, "worker.c", "-lpq -s");
+    let options =
+        "--quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99";
+    let mut worker = place.command_of("valgrind", &format!("{options} {program} --once"));
+    worker.env("DATABASE_URL", database.url());
+    let worker = Running::of(worker);
+    assert!(gateway.wait_for_messages(20, Duration::from_secs(60)));
+    // It connects again, too.
+    database.psql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%outbox.turn%'",
+    );
+    worker.wait().expect(0);
+    assert_eq!(outcomes(&database), "accepted 58, unknown 2");
 }

@@ -6,10 +6,11 @@ pub mod postgres;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports)]
@@ -130,16 +131,45 @@ impl Ended {
 }
 
 /// A program that runs; killed when it is dropped.
-pub struct Running(Option<Child>);
+pub struct Running {
+    child: Child,
+    /// What it has written to standard error so far.
+    errors: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<Vec<u8>>>,
+}
 
 impl Running {
     pub fn of(mut command: Command) -> Running {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running(Some(command.spawn().expect("the program starts")))
+        command.stdin(Stdio::null());
+        Running::with_child(command)
+    }
+
+    fn with_child(mut command: Command) -> Running {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let (mut output, mut error_output) =
+            (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
+        let collected = Arc::clone(&errors);
+        let readers = vec![
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                output.read_to_end(&mut bytes).expect("the output is read");
+                bytes
+            }),
+            thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(length @ 1..) = error_output.read(&mut bytes) {
+                    collected.lock().expect("a lock").extend_from_slice(&bytes[..length]);
+                }
+                Vec::new()
+            }),
+        ];
+        Running { child, errors, readers }
     }
 
     pub fn id(&self) -> u32 {
-        self.0.as_ref().expect("it runs").id()
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {
@@ -148,22 +178,37 @@ impl Running {
     }
 
     pub fn wait(mut self) -> Ended {
-        let Output { status, stdout, stderr } = self.0.take().expect("it runs").wait_with_output().expect("it ends");
+        let status = self.child.wait().expect("it ends");
+        let outputs: Vec<Vec<u8>> =
+            self.readers.drain(..).map(|reader| reader.join().expect("the output is read")).collect();
+        let errors = std::mem::take(&mut *self.errors.lock().expect("a lock"));
         let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
-        Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+        Ended { code: status.code(), stdout: text(outputs.concat()), stderr: text(errors) }
+    }
+
+    /// Waits until it has written this to standard error.
+    #[track_caller]
+    pub fn wait_for_error(&self, text: &str) {
+        let begun = Instant::now();
+        loop {
+            let errors = String::from_utf8_lossy(&self.errors.lock().expect("a lock")).into_owned();
+            if errors.contains(text) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not say {text:?}: {errors}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn has_ended(&mut self) -> bool {
-        self.0.as_mut().expect("it runs").try_wait().expect("its state is known").is_some()
+        self.child.try_wait().expect("its state is known").is_some()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -213,10 +258,10 @@ pub fn text_body(user: &str, text: &str) -> String {
 
 /// Feeds standard input.
 pub fn with_input(mut command: Command, input: &str) -> Ended {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the input is written");
-    Running(Some(child)).wait()
+    command.stdin(Stdio::piped());
+    let mut running = Running::with_child(command);
+    running.child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the input is written");
+    running.wait()
 }
 
 /// The root of the repository, with the library's C side built by its Makefile.

@@ -1,6 +1,7 @@
 //! A PostgreSQL server in a temporary folder, on a Unix socket, that goes away with the test program.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +13,8 @@ use super::Place;
 pub struct Server {
     folder: PathBuf,
     programs: PathBuf,
+    /// Holds the file system that its tables are on, where that is not the folder's.
+    disk: Option<Child>,
     /// Its standard input keeps the server alive.
     keeper: Mutex<Option<Child>>,
     databases: AtomicU32,
@@ -39,43 +42,94 @@ pub fn shared() -> Option<&'static Server> {
 
 impl Server {
     pub fn start() -> Option<Server> {
+        Server::start_on("")
+    }
+
+    /// A server whose tables, but not its log of changes, are on a file system of 64 MiB. `None` where the system allows no
+    /// such mount.
+    pub fn start_on_a_small_disk() -> Option<Server> {
+        Server::start_on("64m")
+    }
+
+    fn start_on(size: &str) -> Option<Server> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os("HMA_REQUIRE_TOOLS").is_none(), "PostgreSQL is not installed");
             println!("not run: PostgreSQL is not installed");
             return None;
         };
         let folder = tempfile::tempdir().expect("a folder").keep();
-        let user = Command::new("chown").arg("postgres").arg(&folder).status().is_ok_and(|status| status.success());
+        let mut disk = None;
+        if !size.is_empty() {
+            disk = small_disk(&folder.join("data"), size);
+            if disk.is_none() {
+                fs::remove_dir_all(&folder).expect("the folder goes");
+                assert!(std::env::var_os("HMA_REQUIRE_TOOLS").is_none(), "unshare cannot mount a file system");
+                println!("not run: unshare cannot mount a file system here");
+                return None;
+            }
+        } else {
+            // As root, for the user that the server will run as.
+            let _ = Command::new("chown").arg("postgres").arg(&folder).stderr(Stdio::null()).status();
+        }
         let server = Server {
             folder,
             programs,
+            disk,
             keeper: Mutex::new(None),
             databases: AtomicU32::new(0),
             creating: Mutex::new(()),
         };
         let init = format!(
-            "{}/initdb -D {}/data -U postgres -A trust -E UTF8 --locale=C --no-sync",
+            "{}/initdb -D {folder}/data {log} -U postgres -A trust -E UTF8 --locale=C --no-sync",
             server.programs.display(),
-            server.folder.display()
+            folder = server.folder.display(),
+            log = if server.disk.is_some() { format!("-X {}/wal", server.folder.display()) } else { String::new() }
         );
-        let output = unprivileged(user, &init).output().expect("initdb runs");
+        let output = server.unprivileged(&init).output().expect("initdb runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         server.run_again();
         Some(server)
     }
 
+    /// A standby that receives this server's changes, on a socket of its own.
+    pub fn standby(&self) -> Server {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let _ = Command::new("chown").arg("postgres").arg(&folder).stderr(Stdio::null()).status();
+        let standby = Server {
+            folder,
+            programs: self.programs.clone(),
+            disk: None,
+            keeper: Mutex::new(None),
+            databases: AtomicU32::new(0),
+            creating: Mutex::new(()),
+        };
+        let copy = format!(
+            "{}/pg_basebackup -h {} -U postgres -D {}/data --write-recovery-conf --checkpoint=fast --no-sync",
+            self.programs.display(),
+            self.folder.display(),
+            standby.folder.display()
+        );
+        let output = standby.unprivileged(&copy).output().expect("pg_basebackup runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        standby.run_again();
+        standby
+    }
+
+    /// A database that another server has created.
+    pub fn known(&self, name: &str) -> Database<'_> {
+        Database { server: self, name: name.to_owned() }
+    }
+
     /// Starts the server; it ends, and its folder goes, when this program ends.
     pub fn run_again(&self) {
         let folder = self.folder.display();
-        let is_root =
-            !Command::new("test").args(["-O"]).arg(self.folder.join("data")).status().expect("test runs").success();
         let script = format!(
             "{}/postgres -D {folder}/data -k {folder} -c listen_addresses= -c max_connections=100 >>{folder}/log 2>&1 & \
              server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server; \
-             [ -e {folder}/restart ] || rm -rf {folder}",
+             [ -e {folder}/restart ] || rm -rf {folder} 2>/dev/null",
             self.programs.display()
         );
-        let keeper = unprivileged(is_root, &script).stdin(Stdio::piped()).spawn().expect("the server starts");
+        let keeper = self.unprivileged(&script).stdin(Stdio::piped()).spawn().expect("the server starts");
         *self.keeper.lock().expect("a lock") = Some(keeper);
         let begun = Instant::now();
         while self.psql_of("postgres", "SELECT 1").is_err() {
@@ -86,8 +140,22 @@ impl Server {
 
     /// Ends the server before this program ends.
     pub fn end(&self) {
-        fs::remove_file(self.folder.join("restart")).expect("the server was started again");
+        let _ = fs::remove_file(self.folder.join("restart"));
         self.stop();
+        // The place where the small disk was.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    /// Fills the small disk to the last block.
+    pub fn fill_disk(&self) {
+        let script = format!("cat /dev/zero >{}/data/filler", self.folder.display());
+        let output = self.unprivileged(&script).output().expect("cat runs");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"), "the disk is not full");
+    }
+
+    pub fn free_disk(&self) {
+        let script = format!("rm {}/data/filler", self.folder.display());
+        assert!(self.unprivileged(&script).status().expect("rm runs").success());
     }
 
     /// Copies the data of a server that does not run.
@@ -140,6 +208,24 @@ impl Server {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
+    /// initdb and the server refuse root.
+    fn unprivileged(&self, script: &str) -> Command {
+        let words = match &self.disk {
+            // Another user inside of the namespace, and the same one outside.
+            Some(disk) => format!(
+                "nsenter --target {} --user --mount --preserve-credentials unshare --user --map-user=65534 \
+                 --map-group=65534 sh",
+                disk.id()
+            ),
+            None if is_root() => "runuser -u postgres -- sh".to_owned(),
+            None => "sh".to_owned(),
+        };
+        let mut words = words.split_whitespace();
+        let mut command = Command::new(words.next().unwrap_or("sh"));
+        command.args(words).args(["-c", script]).current_dir("/");
+        command
+    }
+
     /// A new database with a queue, whose lease is 3 seconds.
     pub fn database(&self, place: &Place) -> Database<'_> {
         let _one_at_a_time = self.creating.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -152,14 +238,24 @@ impl Server {
     }
 }
 
-/// initdb and the server refuse root.
-fn unprivileged(is_root: bool, script: &str) -> Command {
-    let mut command = if is_root { Command::new("runuser") } else { Command::new("sh") };
-    if is_root {
-        command.args(["-u", "postgres", "--", "sh"]);
-    }
-    command.args(["-c", script]).current_dir("/");
-    command
+pub fn is_root() -> bool {
+    Command::new("id").arg("-u").output().expect("id runs").stdout == b"0\n"
+}
+
+/// Mounts a file system of this size, in a namespace that ends with the returned process.
+fn small_disk(at: &Path, size: &str) -> Option<Child> {
+    fs::create_dir(at).expect("a folder");
+    let script = format!("mount -t tmpfs -o size={size} tmpfs {} && echo ready && cat >/dev/null", at.display());
+    let mut disk = Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut line = String::new();
+    BufReader::new(disk.stdout.take()?).read_line(&mut line).ok()?;
+    (line == "ready\n").then_some(disk)
 }
 
 pub struct Database<'a> {
