@@ -1,5 +1,6 @@
-# Builds, tests and installs the C library and the simulator: make, make check, make bench, make install,
-# make uninstall, make simulator, make install-simulator, make test-tools, make doc, make header, make clean.
+# Builds, tests and installs the C library, the simulator and the outbox: make, make check, make bench, make install,
+# make uninstall, make simulator, make install-simulator, make outbox, make install-outbox, make test-tools, make doc,
+# make header, make clean.
 
 CARGO ?= cargo
 CC ?= cc
@@ -40,6 +41,7 @@ BENCH := $(TARGET_DIR)/bench
 COMPILE_BENCH = $(CC) $(CPPFLAGS) $(CFLAGS)
 STATIC := $(RELEASE)/libhookmyapp.a
 SIMULATOR := $(RELEASE)/hookmyapp-simulator
+OUTBOX := $(RELEASE)/hookmyapp-outbox
 
 ifeq ($(shell uname -s),Darwin)
 SHARED := $(RELEASE)/libhookmyapp.dylib
@@ -93,8 +95,8 @@ $(if $(unknown_target),$(error unknown target $(TARGET): `rustc --print target-l
 $(if $(std_missing),$(error Rust has no standard library for $(TRIPLE) here: rustup target add $(TRIPLE)))
 endef
 
-.PHONY: all check check-sanitizers fuzz bench doc install uninstall print-config simulator install-simulator test-tools \
-    header clean
+.PHONY: all check check-sanitizers fuzz bench doc install uninstall print-config simulator install-simulator outbox \
+    install-outbox test-tools header clean
 
 # Always runs cargo, which knows what to build again.
 all:
@@ -168,10 +170,29 @@ install-simulator: $(if $(wildcard $(SIMULATOR)),,simulator)
 	install -d "$(DESTDIR)$(PREFIX)/bin"
 	install -m 755 $(SIMULATOR) "$(DESTDIR)$(PREFIX)/bin/"
 
-# The tests of everything in tools/: each is a package of its own.
+# Whether the outbox is built with PostgreSQL: yes if libpq is installed; `make outbox POSTGRES=` leaves it out.
+POSTGRES ?= $(if $(TARGET),,$(shell { pkg-config --exists libpq || pg_config --libdir; } >/dev/null 2>&1 && echo yes))
+
+# Builds the durable queue: tools/outbox/README.md. It needs Rust 1.89.
+outbox:
+	$(check_tools)
+	$(CARGO) build --locked --release --manifest-path tools/outbox/Cargo.toml --target-dir $(TARGET_DIR) \
+	    $(if $(POSTGRES),--features postgres) $(if $(TARGET),--target $(TARGET))
+	$(if $(POSTGRES),,@echo "built without PostgreSQL, which needs libpq. Debian: apt-get install libpq-dev")
+
+install-outbox: $(if $(wildcard $(OUTBOX)),,outbox)
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 $(OUTBOX) "$(DESTDIR)$(PREFIX)/bin/"
+
+# The tests of everything in tools/: each is a package of its own. A tool's feature `postgres` is tested where libpq is.
 test-tools:
+	if [ -z "$(POSTGRES)" ]; then \
+	    echo "libpq is missing, so PostgreSQL is not tested. Debian: apt-get install libpq-dev"; \
+	    [ -z "$$HMA_REQUIRE_TOOLS" ] || exit 1; \
+	fi
 	for manifest in tools/*/Cargo.toml; do \
-	    $(CARGO) test --locked --manifest-path $$manifest --target-dir $(TARGET_DIR) || exit 1; \
+	    features=$$(sed -n '$(if $(POSTGRES),s/^postgres = .*/--features postgres/p)' $$manifest) && \
+	    $(CARGO) test --locked --manifest-path $$manifest --target-dir $(TARGET_DIR) $$features || exit 1; \
 	done
 
 # Writes the manual of both headers as HTML: target/manual/html/index.html.

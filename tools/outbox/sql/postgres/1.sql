@@ -1,0 +1,833 @@
+-- The queue in a PostgreSQL database, version 1: tables, functions, views and roles. PostgreSQL 14 or later.
+--
+--     hookmyapp-outbox init --queue postgres://...      or: psql -v ON_ERROR_STOP=1 -f 1.sql
+--
+-- as a superuser, or as a role that may create roles. An application calls outbox.enqueue() in the transaction of its own
+-- data. Workers call outbox.turn() in a loop: the messages that it returns are already committed as "sending". All times
+-- are the server's; no worker's clock matters. Everything that happens to the messages of one account is serialized by one
+-- advisory lock, which only turns take, never the application: so one recipient has one message in flight, and nothing
+-- deadlocks.
+
+BEGIN;
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['outbox_owner', 'outbox_app', 'outbox_worker', 'outbox_admin', 'outbox_monitor'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+        END IF;
+    END LOOP;
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'the outbox needs a database with the encoding UTF8, not %', current_setting('server_encoding');
+    END IF;
+    EXECUTE format('GRANT outbox_owner TO %I', current_user);
+    EXECUTE format('GRANT CREATE ON DATABASE %I TO outbox_owner', current_database());
+END
+$$;
+
+SET LOCAL ROLE outbox_owner;
+CREATE SCHEMA outbox;
+
+CREATE TABLE outbox.migration (
+    version int PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO outbox.migration VALUES (1);
+
+CREATE FUNCTION outbox.version() RETURNS int LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS
+$$ SELECT max(version) FROM outbox.migration $$;
+
+-- Tables ------------------------------------------------------------------------------------------------------------
+
+-- One row an Instagram account that sends. Changed by people, by trouble, and about once a second by outbox.tick().
+CREATE TABLE outbox.account (
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,                      -- the account id of INSTAGRAM_ACCOUNT_ID
+    rate float8 CHECK (rate > 0),                   -- sends a second over all workers; NULL is no limit
+    burst int NOT NULL DEFAULT 1 CHECK (burst > 0), -- sends that may follow each other at once
+    lease interval NOT NULL DEFAULT '30 s' CHECK (lease >= '3 s'),
+    max_attempts int NOT NULL DEFAULT 8 CHECK (max_attempts > 0),
+    keep_body boolean NOT NULL DEFAULT true,        -- whether the history keeps what was said
+    rate_clock regclass,                            -- a sequence: updated in place, so that no dead rows pile up
+    -- trouble: an account-wide failure pauses everything, and then one message at a time is tried
+    paused_at timestamptz NOT NULL DEFAULT '-infinity',
+    paused_until timestamptz NOT NULL DEFAULT '-infinity',
+    pause_reason text,
+    trouble int NOT NULL DEFAULT 0,
+    -- housekeeping, see outbox.tick()
+    ticked_at timestamptz NOT NULL DEFAULT 'epoch',
+    watching_since timestamptz NOT NULL DEFAULT '-infinity',
+    timeline text NOT NULL DEFAULT '',
+    hold_until timestamptz NOT NULL DEFAULT '-infinity',
+    floors bigint[] NOT NULL DEFAULT '{0,0,0,0,0,0,0,0}',
+    next_floors bigint[],
+    next_floors_at timestamptz,
+    next_floors_xmax xid8,
+    floors_forced_at timestamptz
+) WITH (fillfactor = 10);
+
+CREATE TABLE outbox.worker (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    account_id int NOT NULL REFERENCES outbox.account,
+    label text NOT NULL,                            -- human-readable: host and process id
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    gone_at timestamptz
+) WITH (fillfactor = 50);
+
+CREATE TYPE outbox.state AS ENUM (
+    'scheduled',    -- its time has not come; not in its recipient's line
+    'ready',        -- may be claimed
+    'waiting',      -- parked behind an earlier message to the same recipient
+    'retry',        -- not sent; tried again at due_at; holds the line
+    'sending'       -- the intent is committed: it may be on its way
+);
+CREATE TYPE outbox.outcome AS ENUM (
+    'accepted',     -- by the gateway
+    'refused',      -- the gateway or Meta will not deliver it
+    'unknown',      -- possibly delivered; never sent again by itself
+    'failed',       -- not sent: attempts used up, or it can never be sent
+    'expired',      -- not sent: too late
+    'cancelled'     -- not sent: taken back
+);
+
+-- What is not settled yet. Small, and every row is written three times: inserted, claimed, deleted.
+CREATE SEQUENCE outbox.position;
+CREATE SEQUENCE outbox.claim;
+CREATE TABLE outbox.message (
+    id bigint PRIMARY KEY,
+    account_id int NOT NULL,
+    position bigint NOT NULL,                       -- order among ready messages; equals id until it becomes ready again
+    claim bigint,                                   -- names the last claim
+    worker uuid,
+    created_at timestamptz NOT NULL,
+    due_at timestamptz,                             -- of scheduled and retry
+    claimed_at timestamptz,
+    expires_at timestamptz NOT NULL,
+    state outbox.state NOT NULL,
+    rank smallint NOT NULL,                         -- priority * 2, plus 1 until it becomes ready again
+    attempts smallint NOT NULL DEFAULT 0,
+    cancelled boolean NOT NULL DEFAULT false,
+    recipient text NOT NULL,
+    key text,
+    error text,                                     -- of the last attempt
+    body text NOT NULL
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000);
+CREATE INDEX message_ready ON outbox.message (account_id, rank, position) WHERE state = 'ready';
+CREATE INDEX message_line ON outbox.message (account_id, recipient, id)
+    WHERE state IN ('ready', 'waiting', 'retry', 'sending');
+CREATE UNIQUE INDEX message_in_flight ON outbox.message (account_id, recipient) WHERE state = 'sending';
+CREATE INDEX message_due ON outbox.message (account_id, due_at) WHERE state IN ('scheduled', 'retry');
+
+-- What is settled: inserted once, so that nothing here has to be vacuumed until it is purged.
+CREATE TABLE outbox.settled (
+    id bigint PRIMARY KEY,
+    account_id int NOT NULL,
+    claim bigint,
+    worker uuid,
+    created_at timestamptz NOT NULL,
+    claimed_at timestamptz,
+    settled_at timestamptz NOT NULL,
+    outcome outbox.outcome NOT NULL,
+    lost boolean NOT NULL DEFAULT false,            -- unknown because nothing was heard of the worker
+    status int,                                     -- hma_status of the last attempt
+    attempts smallint NOT NULL,
+    priority smallint NOT NULL,
+    recipient text NOT NULL,
+    message_id text,                                -- the gateway's
+    error text,
+    body text,
+    key text
+);
+CREATE INDEX settled_time ON outbox.settled USING brin (settled_at) WITH (pages_per_range = 16, autosummarize = on);
+CREATE INDEX settled_unknown ON outbox.settled (account_id, settled_at) WHERE outcome = 'unknown';
+
+-- The application's own keys, so that a webhook that comes twice is answered once.
+CREATE TABLE outbox.key (
+    account_id int,
+    key text,
+    message_id bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- Of messages that came from a file: the run that named the key last, and its place in the file.
+    import uuid,
+    row bigint,
+    line bigint,
+    PRIMARY KEY (account_id, key)
+);
+CREATE INDEX key_import ON outbox.key (import) WHERE import IS NOT NULL;
+CREATE INDEX key_time ON outbox.key USING brin (created_at);
+
+-- For applications ----------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION outbox.enqueue(
+    account text, body json, key text DEFAULT NULL, priority int DEFAULT 2,
+    not_before timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    a int := (SELECT t.id FROM outbox.account t WHERE t.name = account);
+    recipient text := coalesce('user ' || (body -> 'recipient' ->> 'id'), 'comment ' || (body -> 'recipient' ->> 'comment_id'));
+    deadline timestamptz := coalesce(expires_at, greatest(now(), not_before) + '24 hours');
+    late boolean := coalesce(not_before > now(), false);
+    id bigint;
+BEGIN
+    IF a IS NULL THEN
+        RAISE EXCEPTION 'outbox: there is no account %', quote_nullable(account) USING ERRCODE = 'no_data_found';
+    ELSIF recipient IS NULL THEN
+        RAISE EXCEPTION 'outbox: the body has no recipient.id and no recipient.comment_id' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF octet_length(key) NOT BETWEEN 1 AND 200 THEN
+        RAISE EXCEPTION 'outbox: a key has 1 to 200 bytes' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF coalesce(priority NOT BETWEEN 0 AND 3, true) THEN
+        RAISE EXCEPTION 'outbox: the priority is 0 (first) to 3 (last), not %', priority USING ERRCODE = 'invalid_parameter_value';
+    ELSIF deadline <= coalesce(not_before, '-infinity') THEN
+        RAISE EXCEPTION 'outbox: expires_at must be after not_before' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- The floors of outbox.tick() rely on this: a transaction has its number before its messages have theirs.
+    PERFORM pg_current_xact_id();
+    id := nextval('outbox.position');
+    IF key IS NOT NULL THEN
+        INSERT INTO outbox.key (account_id, key, message_id) VALUES (a, key, id) ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            RETURN (SELECT k.message_id FROM outbox.key k WHERE k.account_id = a AND k.key = enqueue.key);
+        END IF;
+    END IF;
+    INSERT INTO outbox.message (id, account_id, position, created_at, due_at, expires_at, state, rank, recipient, key, body)
+    VALUES (id, a, id, now(), CASE WHEN late THEN not_before END, deadline,
+        CASE WHEN late THEN 'scheduled'::outbox.state ELSE 'ready' END, priority * 2 + 1, recipient, key, body);
+    RETURN id;
+END
+$$;
+
+CREATE FUNCTION outbox.enqueue_text(
+    account text, recipient text, text text, key text DEFAULT NULL, priority int DEFAULT 2,
+    not_before timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF coalesce(octet_length(convert_to(text, 'UTF8')), 0) NOT BETWEEN 1 AND 1000 THEN
+        RAISE EXCEPTION 'outbox: a text has 1 to 1000 bytes of UTF-8' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF coalesce(recipient, '') = '' THEN
+        RAISE EXCEPTION 'outbox: the recipient is empty' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN outbox.enqueue(account, json_build_object('recipient', json_build_object('id', recipient),
+        'message', json_build_object('text', text)), key, priority, not_before, expires_at);
+END
+$$;
+
+-- Adds the rows of a file, in their order, for a run that is named by `import`; to be called in one transaction for all of
+-- them. Returns a row for each: 'new', 'already' (the key is there with the same body), 'differs' (with another one), or
+-- 'twice' with the line of this file that has the key, too.
+CREATE FUNCTION outbox.import(
+    account text, import uuid, keys text[], bodies text[], rows bigint[], lines bigint[], expires_at timestamptz DEFAULT NULL
+) RETURNS TABLE (place int, result text, first_line bigint) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    a int := (SELECT t.id FROM outbox.account t WHERE t.name = account);
+    old record;
+    before bigint;
+    now_id bigint;
+BEGIN
+    FOR n IN 1 .. coalesce(cardinality(keys), 0) LOOP
+        place := n;
+        before := (SELECT k.message_id FROM outbox.key k WHERE k.account_id = a AND k.key = keys[place]);
+        now_id := coalesce(before, outbox.enqueue(account, bodies[place]::json, keys[place], expires_at => import.expires_at));
+        SELECT k.import, k.line, k.message_id INTO old FROM outbox.key k WHERE k.account_id = a AND k.key = keys[place];
+        first_line := NULL;
+        IF old.import = import.import THEN
+            result := 'twice';
+            first_line := old.line;
+        ELSE
+            -- Another transaction may have had the key first.
+            result := CASE
+                WHEN before IS NULL AND EXISTS (SELECT FROM outbox.message m
+                    WHERE m.id = now_id AND m.body = bodies[place] AND m.created_at = now()) THEN 'new'
+                WHEN coalesce((SELECT m.body FROM outbox.message m WHERE m.id = now_id),
+                    (SELECT s.body FROM outbox.settled s WHERE s.id = now_id), bodies[place]) = bodies[place] THEN 'already'
+                ELSE 'differs' END;
+            UPDATE outbox.key k SET import = import.import, row = rows[place], line = lines[place]
+            WHERE k.account_id = a AND k.key = keys[place];
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+-- How many messages of a file are in each state.
+CREATE FUNCTION outbox.imported(import uuid) RETURNS TABLE (state text, messages bigint) LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(s.outcome::text, CASE m.state WHEN 'sending' THEN 'sending' ELSE 'queued' END), count(*)
+    FROM outbox.key k LEFT JOIN outbox.message m ON m.id = k.message_id LEFT JOIN outbox.settled s ON s.id = k.message_id
+    WHERE k.import = imported.import AND (m.id IS NOT NULL OR s.id IS NOT NULL) GROUP BY 1
+$$;
+
+-- Takes a message back. True: it will not be sent (once this transaction commits). False: too late, or no such message.
+CREATE FUNCTION outbox.cancel(id bigint) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE outbox.message m SET cancelled = true WHERE m.id = cancel.id AND m.state <> 'sending';
+    RETURN FOUND;
+END
+$$;
+
+-- Where a message stands: a state or an outcome, or NULL if there is no such message (any more).
+CREATE FUNCTION outbox.look(id bigint) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT state::text FROM outbox.message m WHERE m.id = look.id
+    UNION ALL
+    SELECT outcome::text FROM outbox.settled s WHERE s.id = look.id
+    LIMIT 1
+$$;
+
+-- For workers ---------------------------------------------------------------------------------------------------------
+
+-- Makes the caller wait until it alone works on the account, until its transaction ends.
+CREATE FUNCTION outbox.enter(account_id int) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(x'6f7574'::int, account_id);
+    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+        -- An intent must be durable before the first byte leaves.
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+END
+$$;
+
+-- Moves messages to the history, and lets the next one of each recipient in. The account is entered.
+CREATE FUNCTION outbox.close(
+    account_id int, ids bigint[], outcomes outbox.outcome[], statuses int[], message_ids text[], errors text[], lost boolean
+) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_sort = off AS $$
+#variable_conflict use_variable
+DECLARE
+    keep boolean := (SELECT t.keep_body FROM outbox.account t WHERE t.id = account_id);
+    recipients text[];
+BEGIN
+    WITH r AS MATERIALIZED (
+        SELECT * FROM unnest(ids, outcomes, statuses, message_ids, errors) AS r (id, outcome, status, message_id, error)
+    ), gone AS (
+        DELETE FROM outbox.message m USING r WHERE m.id = r.id
+        RETURNING m.*, r.outcome, r.status, r.message_id, r.error AS said
+    ), kept AS (
+        INSERT INTO outbox.settled
+        SELECT g.id, g.account_id, g.claim, g.worker, g.created_at, g.claimed_at, clock_timestamp(), g.outcome, lost,
+            g.status, g.attempts, g.rank / 2, g.recipient, g.message_id, coalesce(g.said, g.error),
+            CASE WHEN keep THEN g.body END, g.key
+        FROM gone g
+    )
+    SELECT array_agg(DISTINCT g.recipient) INTO recipients FROM gone g;
+    PERFORM pg_current_xact_id();
+    UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position')
+    FROM unnest(recipients) u, LATERAL (
+        SELECT w.id FROM outbox.message w WHERE w.account_id = account_id AND w.recipient = u AND w.state = 'waiting'
+        ORDER BY w.id LIMIT 1) next
+    WHERE m.id = next.id;
+END
+$$;
+
+-- Announces a worker, or, after a broken connection, the same worker again: `holding` names every claim of which it
+-- knows more than nothing (in hand, or reported not long ago), `last_claim` the highest one that it was ever given.
+-- What an answer that never arrived had claimed was not sent, and becomes ready again.
+CREATE FUNCTION outbox.hello(
+    account text, label text, replaces uuid DEFAULT NULL, holding bigint[] DEFAULT '{}', last_claim bigint DEFAULT NULL
+) RETURNS TABLE (worker uuid, lease_ms int, timeline text) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    a outbox.account;
+    me uuid := gen_random_uuid();
+    here text := left(pg_walfile_name(pg_current_wal_lsn()), 8);
+    ids bigint[];
+BEGIN
+    SELECT t.* INTO a FROM outbox.account t WHERE t.name = hello.account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'outbox: there is no account %', quote_nullable(account) USING ERRCODE = 'no_data_found';
+    END IF;
+    PERFORM outbox.enter(a.id);
+    INSERT INTO outbox.worker (id, account_id, label) VALUES (me, a.id, hello.label);
+    -- A failover may have lost intents and results: nothing is claimed until the workers had time to report again.
+    UPDATE outbox.account x SET timeline = here, floors = '{0,0,0,0,0,0,0,0}', next_floors = NULL,
+        hold_until = CASE WHEN x.timeline = '' THEN x.hold_until ELSE clock_timestamp() + x.lease END
+    WHERE x.id = a.id AND x.timeline <> here;
+    IF replaces IS NOT NULL THEN
+        UPDATE outbox.worker w SET gone_at = clock_timestamp() WHERE w.id = hello.replaces AND w.gone_at IS NULL;
+        UPDATE outbox.message m SET worker = me
+        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = hello.replaces AND m.claim = ANY (holding);
+        PERFORM pg_current_xact_id();
+        UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position'),
+            attempts = m.attempts - 1
+        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = hello.replaces
+            AND m.claim > coalesce(hello.last_claim, 0);
+        SELECT array_agg(m.id) INTO ids FROM outbox.message m
+        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = hello.replaces;
+        IF ids IS NOT NULL THEN
+            PERFORM outbox.close(a.id, ids, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(ids)]), '{}', '{}', '{}', true);
+        END IF;
+    END IF;
+    RETURN QUERY SELECT me, (extract(epoch FROM a.lease) * 1000)::int, here;
+END
+$$;
+
+-- Signs a worker off. What it still has in hand becomes unknown.
+CREATE FUNCTION outbox.bye(worker uuid) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a int := (SELECT account_id FROM outbox.worker w WHERE w.id = bye.worker);
+    ids bigint[];
+BEGIN
+    IF a IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM outbox.enter(a);
+    UPDATE outbox.worker w SET gone_at = clock_timestamp() WHERE w.id = bye.worker AND w.gone_at IS NULL;
+    SELECT array_agg(m.id) INTO ids FROM outbox.message m
+    WHERE m.state = 'sending' AND m.account_id = a AND m.worker = bye.worker;
+    IF ids IS NOT NULL THEN
+        PERFORM outbox.close(a, ids, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(ids)]), '{}', '{}', '{}', true);
+    END IF;
+    RETURN coalesce(cardinality(ids), 0);
+END
+$$;
+
+-- What a status means for the message: an outcome, or what to do with it.
+CREATE FUNCTION outbox.verdict(status int) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN status = 0 THEN 'accepted'
+        WHEN status = -1 THEN 'return'                      -- the worker has not begun
+        WHEN status = 10 THEN 'failed'                      -- it breaks a limit, and always will
+        WHEN status IN (11, 21, 22, 25, 27) THEN 'pause'    -- the account as a whole: not the message's fault
+        WHEN status BETWEEN 10 AND 19 THEN 'retry'
+        WHEN status BETWEEN 20 AND 29 THEN 'refused'
+        ELSE 'unknown'
+    END
+$$;
+
+-- Records what became of claimed messages; returns those that failed because their attempts are used up. The account is
+-- entered. Repeating a report changes nothing. While the gateway cannot be reached at all, attempts do not count.
+CREATE FUNCTION outbox.settle(
+    a outbox.account, ids bigint[], claims bigint[], statuses int[], retry_afters int[], message_ids text[], errors text[]
+) RETURNS bigint[] LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_sort = off AS $$
+#variable_conflict use_column
+DECLARE
+    t timestamptz := clock_timestamp();
+    final record;
+    bad record;
+BEGIN
+    -- Final outcomes. A message whose claim is not known here, because a failover lost it, is settled by the report, too.
+    SELECT array_agg(r.id) AS ids, array_agg(r.outcome::outbox.outcome) AS outcomes, array_agg(r.status) AS statuses,
+        array_agg(r.message_id) AS message_ids, array_agg(r.error) AS errors,
+        array_agg(r.id) FILTER (WHERE r.outcome = 'failed') AS failed
+    INTO final
+    FROM (SELECT u.*, CASE WHEN v = 'retry' AND m.attempts >= a.max_attempts AND (a.trouble = 0 OR m.claimed_at < a.paused_at)
+              THEN 'failed' ELSE v END AS outcome
+          FROM unnest(ids, claims, statuses, message_ids, errors) AS u (id, claim, status, message_id, error)
+          JOIN outbox.message m ON m.id = u.id AND m.account_id = a.id
+              AND (m.claim = u.claim AND m.state = 'sending'
+                   OR m.state <> 'sending' AND (m.claim IS NULL OR m.claim < u.claim)),
+          LATERAL outbox.verdict(u.status) v) r
+    WHERE r.outcome IN ('accepted', 'refused', 'unknown', 'failed');
+    IF final.ids IS NOT NULL THEN
+        PERFORM outbox.close(a.id, final.ids, final.outcomes, final.statuses, final.message_ids, final.errors, false);
+    END IF;
+    -- The truth about a message that was given up for lost.
+    IF cardinality(ids) > coalesce(cardinality(final.ids), 0) THEN
+        UPDATE outbox.settled s SET lost = false, status = u.status, message_id = u.message_id, error = u.error,
+            outcome = CASE WHEN v IN ('accepted', 'refused', 'unknown') THEN v WHEN u.status BETWEEN 20 AND 29 THEN 'refused'
+                      ELSE 'failed' END::outbox.outcome
+        FROM unnest(ids, claims, statuses, message_ids, errors) AS u (id, claim, status, message_id, error),
+            LATERAL outbox.verdict(u.status) v
+        WHERE s.id = u.id AND s.claim = u.claim AND s.lost;
+        PERFORM pg_current_xact_id();
+        UPDATE outbox.message m SET
+            state = CASE WHEN v = 'retry' THEN 'retry' ELSE 'ready' END::outbox.state,
+            due_at = CASE WHEN v = 'retry'
+                THEN t + least(600, power(2, least(m.attempts, 12) - 1)) * (0.5 + random()) * interval '1 second' END,
+            attempts = m.attempts - CASE WHEN v = 'retry' AND (a.trouble = 0 OR m.claimed_at < a.paused_at) THEN 0 ELSE 1 END,
+            rank = m.rank & ~1, position = nextval('outbox.position'), error = u.error
+        FROM unnest(ids, claims, statuses, errors) AS u (id, claim, status, error), LATERAL outbox.verdict(u.status) v
+        WHERE m.id = u.id AND m.claim = u.claim AND m.state = 'sending' AND v IN ('retry', 'return', 'pause');
+    END IF;
+    -- Trouble with the account or the gateway pauses everybody; what was claimed before it makes it no longer.
+    SELECT max(u.retry_after) AS retry_after, (array_agg(u.error))[1] AS error, max(u.status) AS status INTO bad
+    FROM unnest(ids, claims, statuses, retry_afters, errors) AS u (id, claim, status, retry_after, error)
+    JOIN outbox.message m ON m.id = u.id AND m.claim = u.claim
+    WHERE u.status IN (11, 12, 21, 22, 25, 27) AND (m.claimed_at > a.paused_at OR u.retry_after >= 0);
+    IF bad.status IS NOT NULL THEN
+        UPDATE outbox.account x SET paused_at = t, trouble = x.trouble + 1,
+            pause_reason = coalesce(bad.error, 'status ' || bad.status),
+            paused_until = greatest(x.paused_until, t + interval '1 second' * CASE
+                WHEN bad.retry_after >= 0 THEN least(bad.retry_after, 86400)
+                WHEN bad.status = 12 THEN least(16, power(2, least(x.trouble, 5)) * 0.5)
+                ELSE least(900, power(2, least(x.trouble, 5)) * 30) END * (1 + 0.1 * random()))
+        WHERE x.id = a.id;
+    ELSIF a.trouble > 0 AND EXISTS (
+        SELECT FROM unnest(ids, claims, statuses) AS u (id, claim, status)
+        JOIN outbox.settled s ON s.id = u.id AND s.claim = u.claim
+        WHERE u.status IN (0, 20, 23, 24, 26) AND s.claimed_at > a.paused_until) THEN
+        UPDATE outbox.account x SET trouble = 0, pause_reason = NULL WHERE x.id = a.id;
+    END IF;
+    RETURN coalesce(final.failed, '{}');
+END
+$$;
+
+-- About once a second: gives up lost workers, and moves the floors below which nothing is ready.
+--
+-- The floors keep a claim fast while some old snapshot keeps VACUUM from removing what was claimed before: without them
+-- every claim would walk over all of it. A floor may be used once every transaction has ended that was writing when it
+-- was read, because such a one may hold messages with lower positions that nobody sees yet.
+CREATE FUNCTION outbox.tick(account_id int) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+#variable_conflict use_variable
+DECLARE
+    t timestamptz := clock_timestamp();
+    a outbox.account;
+    given bigint := (SELECT s.last_value FROM outbox.position s);
+    lowest bigint[];
+    ended boolean;
+    ids bigint[];
+BEGIN
+    SELECT x.* INTO a FROM outbox.account x WHERE x.id = account_id;
+    IF t - a.ticked_at NOT BETWEEN interval '0' AND interval '3 s' THEN
+        a.watching_since := t;      -- nobody looked for a while, or the clock jumped: silence proves nothing yet
+    END IF;
+    IF a.watching_since < t - a.lease THEN
+        WITH gone AS (
+            UPDATE outbox.worker w SET gone_at = t
+            WHERE w.account_id = account_id AND w.gone_at IS NULL AND w.seen_at < t - a.lease RETURNING w.id
+        )
+        SELECT array_agg(m.id) INTO ids FROM outbox.message m
+        WHERE m.account_id = account_id AND m.state = 'sending' AND m.worker IN (SELECT g.id FROM gone g);
+        IF ids IS NOT NULL THEN
+            PERFORM outbox.close(account_id, ids, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(ids)]),
+                '{}', '{}', '{}', true);
+        END IF;
+    END IF;
+    IF a.floors_forced_at < t - interval '60 s' THEN
+        a.floors := '{0,0,0,0,0,0,0,0}';    -- look at everything once: a slow transaction may have committed late
+        a.floors_forced_at := NULL;
+    END IF;
+    SELECT array_agg(coalesce((SELECT m.position - 1 FROM outbox.message m WHERE m.account_id = account_id
+        AND m.state = 'ready' AND m.rank = r AND m.position > a.floors[r + 1] ORDER BY m.position LIMIT 1), given) ORDER BY r)
+    INTO lowest FROM generate_series(0, 7) r;
+    ended := pg_snapshot_xmin(pg_current_snapshot()) >= a.next_floors_xmax;
+    IF a.next_floors IS NULL OR ended OR a.next_floors_at < t - interval '10 s' THEN
+        IF a.next_floors IS NOT NULL THEN
+            SELECT array_agg(greatest(f, least(n, l)) ORDER BY i) INTO a.floors
+            FROM unnest(a.floors, a.next_floors, lowest) WITH ORDINALITY u (f, n, l, i);
+            IF NOT ended THEN
+                a.floors_forced_at := coalesce(a.floors_forced_at, t);
+            END IF;
+        END IF;
+        a.next_floors := lowest;
+        a.next_floors_at := t;
+        a.next_floors_xmax := pg_snapshot_xmax(pg_current_snapshot());
+    END IF;
+    UPDATE outbox.account x SET ticked_at = t, watching_since = a.watching_since, floors = a.floors, next_floors = a.next_floors, next_floors_at = a.next_floors_at,
+        next_floors_xmax = a.next_floors_xmax, floors_forced_at = a.floors_forced_at
+    WHERE x.id = account_id;
+END
+$$;
+
+-- One turn of a worker: settles what it reports, then claims up to `want` messages for it, all in one transaction.
+-- Must be a statement of its own (autocommit): the messages may be sent once the transaction has committed, not before.
+--
+-- Returns one row per message, and a last row without an id. There `wait_ms` is when there may be more (NULL: ask at any
+-- time), `paused_ms` how long nobody sends, `pending` whether anything is queued or being sent (if nothing was claimed),
+-- `failed` the reported messages whose attempts are used up, and `closed` the outcomes of messages that were settled
+-- without a send.
+CREATE FUNCTION outbox.turn(
+    worker uuid, want int, ids bigint[] DEFAULT '{}', claims bigint[] DEFAULT '{}', statuses int[] DEFAULT '{}',
+    retry_afters int[] DEFAULT '{}', message_ids text[] DEFAULT '{}', errors text[] DEFAULT '{}'
+) RETURNS TABLE (id bigint, claim bigint, body text, wait_ms int, attempts int, key text, paused_ms int, pending boolean,
+    failed bigint[], closed text[]) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_sort = off AS $$
+#variable_conflict use_column
+DECLARE
+    a outbox.account;
+    w outbox.worker;
+    t timestamptz;
+    now_us bigint;
+    clock_us bigint;    -- when the sends so far allowed would be over at the set rate
+    step_us bigint;
+    free int := greatest(0, want);
+    first int := 0;
+    got bigint[] := '{}';
+    seen record;
+    dead record;
+    after bigint;
+BEGIN
+    SELECT x.* INTO w FROM outbox.worker x WHERE x.id = turn.worker;
+    IF FOUND THEN
+        PERFORM outbox.enter(w.account_id);
+        SELECT x.* INTO w FROM outbox.worker x WHERE x.id = turn.worker;
+    END IF;
+    IF w.id IS NULL OR w.gone_at IS NOT NULL THEN
+        RAISE EXCEPTION 'outbox: worker % is not known, or was given up for lost: say hello', turn.worker
+            USING ERRCODE = 'OB001';
+    END IF;
+    t := clock_timestamp();
+    SELECT x.* INTO a FROM outbox.account x WHERE x.id = w.account_id;
+    IF w.seen_at < t - a.lease / 10 OR w.seen_at > t THEN
+        UPDATE outbox.worker x SET seen_at = t WHERE x.id = w.id;
+    END IF;
+    IF cardinality(ids) > 0 THEN
+        failed := outbox.settle(a, ids, claims, statuses, retry_afters, message_ids, errors);
+        SELECT x.* INTO a FROM outbox.account x WHERE x.id = w.account_id;
+    END IF;
+    IF a.ticked_at < t - interval '1 s' OR a.ticked_at > t THEN
+        PERFORM outbox.tick(a.id);
+        SELECT x.* INTO a FROM outbox.account x WHERE x.id = w.account_id;
+    END IF;
+
+    -- What is due comes back into the line.
+    IF EXISTS (SELECT FROM outbox.message m WHERE m.account_id = a.id AND m.state IN ('scheduled', 'retry') AND m.due_at <= t) THEN
+        PERFORM pg_current_xact_id();
+        UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position'), due_at = NULL
+        FROM (SELECT d.id FROM outbox.message d WHERE d.account_id = a.id AND d.state IN ('scheduled', 'retry')
+              AND d.due_at <= t ORDER BY d.due_at LIMIT 1000 FOR UPDATE SKIP LOCKED) due
+        WHERE m.id = due.id;
+    END IF;
+
+    IF greatest(a.paused_until, a.hold_until) > t THEN
+        free := 0;
+        paused_ms := least(86400000, extract(epoch FROM greatest(a.paused_until, a.hold_until) - t) * 1000 + 1);
+        wait_ms := least(60000, paused_ms);
+    ELSIF a.trouble > 0 AND free > 0 THEN
+        -- One message at a time finds out whether the trouble is over.
+        free := CASE WHEN EXISTS (SELECT FROM outbox.message m WHERE m.account_id = a.id AND m.state = 'sending') THEN 0 ELSE 1 END;
+    END IF;
+    IF free > 0 AND a.rate IS NOT NULL THEN
+        now_us := extract(epoch FROM t) * 1000000;
+        step_us := greatest(1, 1000000 / a.rate);
+        clock_us := greatest(now_us, coalesce(pg_sequence_last_value(a.rate_clock), 0));
+        IF clock_us > now_us + 3600000000 THEN
+            clock_us := now_us;     -- the server's clock was set back
+        END IF;
+        free := least(free, a.burst - ceil((clock_us - now_us)::numeric / step_us)::int);
+        IF free <= 0 THEN
+            free := 0;
+            wait_ms := least(60000, (clock_us - now_us - (a.burst - 1) * step_us) / 1000 + 1);
+        END IF;
+    END IF;
+
+    FOR r IN 0..7 LOOP
+        after := a.floors[r + 1];
+        FOR look IN 1..50 LOOP
+            EXIT WHEN free - cardinality(got) <= 0;
+            -- The next messages of this rank, and what is to be done with each.
+            WITH next AS MATERIALIZED (
+                SELECT m.id, m.recipient, m.position, m.expires_at, m.cancelled FROM outbox.message m
+                WHERE m.account_id = a.id AND m.state = 'ready' AND m.rank = r AND m.position > after
+                ORDER BY m.position LIMIT free - cardinality(got) FOR UPDATE SKIP LOCKED
+            ), judged AS MATERIALIZED (
+                SELECT n.*, CASE WHEN n.cancelled THEN 'cancelled' WHEN n.expires_at <= t THEN 'expired'
+                    WHEN EXISTS (SELECT FROM outbox.message p WHERE p.account_id = a.id AND p.recipient = n.recipient
+                        AND p.state IN ('ready', 'waiting', 'retry', 'sending') AND (p.id < n.id OR p.state = 'sending'))
+                    THEN 'waiting' ELSE 'sending' END AS verdict
+                FROM next n
+            ), parked AS (
+                UPDATE outbox.message m SET state = 'waiting' FROM judged j WHERE j.verdict = 'waiting' AND m.id = j.id
+            )
+            SELECT count(*) AS seen, max(j.position) AS last,
+                array_agg(j.id) FILTER (WHERE j.verdict = 'sending') AS claimed,
+                array_agg(j.id) FILTER (WHERE j.verdict IN ('cancelled', 'expired')) AS dead,
+                array_agg(j.verdict::outbox.outcome) FILTER (WHERE j.verdict IN ('cancelled', 'expired')) AS how
+            INTO seen FROM judged j;
+            EXIT WHEN seen.seen = 0;
+            got := got || seen.claimed;
+            IF seen.dead IS NOT NULL THEN
+                PERFORM outbox.close(a.id, seen.dead, seen.how, '{}', '{}', '{}', false);
+                closed := closed || seen.how::text[];
+            END IF;
+            after := seen.last;
+        END LOOP;
+    END LOOP;
+
+    IF cardinality(got) > 0 THEN
+        IF a.rate IS NOT NULL THEN
+            PERFORM setval(a.rate_clock, clock_us + cardinality(got) * step_us);
+        END IF;
+        RETURN QUERY
+            UPDATE outbox.message m SET state = 'sending', worker = w.id, claim = nextval('outbox.claim'),
+                claimed_at = t, attempts = m.attempts + 1, due_at = NULL
+            FROM unnest(got) WITH ORDINALITY g (id, place) WHERE m.id = g.id
+            RETURNING m.id, m.claim, m.body, NULL::int, m.attempts::int, m.key, NULL::int, NULL::boolean, NULL::bigint[],
+                NULL::text[];
+    ELSE
+        pending := EXISTS (SELECT FROM outbox.message m WHERE m.account_id = a.id
+            AND m.state IN ('ready', 'waiting', 'retry', 'sending')) OR EXISTS (SELECT FROM outbox.message m
+            WHERE m.account_id = a.id AND m.state IN ('scheduled', 'retry') AND m.due_at IS NOT NULL);
+    END IF;
+    RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::text, wait_ms, NULL::int, NULL::text, coalesce(paused_ms, 0), pending,
+        coalesce(failed, '{}'), coalesce(closed, '{}');
+END
+$$;
+
+-- For administrators --------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION outbox.set_account(
+    name text, rate float8 DEFAULT NULL, burst int DEFAULT NULL, lease interval DEFAULT '30 s', max_attempts int DEFAULT 8,
+    keep_body boolean DEFAULT true
+) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    a int;
+BEGIN
+    INSERT INTO outbox.account AS x (name, rate, burst, lease, max_attempts, keep_body)
+    VALUES (name, rate, coalesce(burst, greatest(1, rate / 10)::int, 1), lease, max_attempts, keep_body)
+    ON CONFLICT ON CONSTRAINT account_name_key DO UPDATE SET rate = excluded.rate, burst = excluded.burst, lease = excluded.lease,
+        max_attempts = excluded.max_attempts, keep_body = excluded.keep_body
+    RETURNING x.id INTO a;
+    EXECUTE format('CREATE SEQUENCE IF NOT EXISTS outbox.rate_clock_%s', a);
+    UPDATE outbox.account x SET rate_clock = format('outbox.rate_clock_%s', a)::regclass WHERE x.id = a;
+    RETURN a;
+END
+$$;
+
+CREATE FUNCTION outbox.pause(account text, until timestamptz, reason text) RETURNS void LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE outbox.account x SET paused_at = clock_timestamp(), paused_until = pause.until, pause_reason = pause.reason
+    WHERE x.name = pause.account
+$$;
+
+CREATE FUNCTION outbox.resume(account text) RETURNS void LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE outbox.account x SET paused_until = '-infinity', pause_reason = NULL, trouble = 0 WHERE x.name = resume.account
+$$;
+
+-- Somebody found out what became of an unknown message: 'accepted', or 'failed' if it did not arrive.
+CREATE FUNCTION outbox.resolve(id bigint, outcome outbox.outcome, message_id text DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF coalesce(outcome NOT IN ('accepted', 'failed'), true) THEN
+        RAISE EXCEPTION 'outbox: an unknown message turns out accepted or failed' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE outbox.settled s SET outcome = resolve.outcome, lost = false, message_id = coalesce(resolve.message_id, s.message_id)
+    WHERE s.id = resolve.id AND s.outcome = 'unknown';
+    RETURN FOUND;
+END
+$$;
+
+-- A person's decision: a new message with the body and the key of one that is unknown, refused or failed. Returns its id, or
+-- NULL if there is no such message. An unknown one counts as failed from then on.
+CREATE FUNCTION outbox.send_again(id bigint, outcome outbox.outcome DEFAULT 'unknown', expires_at timestamptz DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    old record;
+    again bigint;
+BEGIN
+    SELECT s.*, a.name INTO old FROM outbox.settled s JOIN outbox.account a ON a.id = s.account_id
+    WHERE s.id = send_again.id AND s.outcome = send_again.outcome AND s.outcome IN ('unknown', 'refused', 'failed')
+    FOR UPDATE OF s;
+    IF NOT FOUND OR old.error LIKE 'sent again as message %' THEN
+        RETURN NULL;
+    ELSIF old.body IS NULL THEN
+        RAISE EXCEPTION 'outbox: the body of message % was not kept', id USING ERRCODE = 'no_data_found';
+    END IF;
+    again := outbox.enqueue(old.name, old.body::json, priority => old.priority, expires_at => send_again.expires_at);
+    UPDATE outbox.message m SET key = old.key WHERE m.id = again;
+    UPDATE outbox.key k SET message_id = again WHERE k.account_id = old.account_id AND k.key = old.key;
+    UPDATE outbox.settled s SET outcome = CASE s.outcome WHEN 'unknown' THEN 'failed' ELSE s.outcome END, lost = false,
+        error = 'sent again as message ' || again
+    WHERE s.id = send_again.id;
+    RETURN again;
+END
+$$;
+
+-- Removes history that is older than `age`, oldest first, at most `most` rows; unknown messages stay until resolved.
+CREATE FUNCTION outbox.purge(age interval, most int DEFAULT 10000) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    n int;
+BEGIN
+    WITH old AS (SELECT s.id FROM outbox.settled s WHERE s.settled_at < now() - age AND s.outcome <> 'unknown' LIMIT most)
+    DELETE FROM outbox.settled s USING old WHERE s.id = old.id;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    DELETE FROM outbox.key k WHERE k.created_at < now() - age
+        AND NOT EXISTS (SELECT FROM outbox.message m WHERE m.id = k.message_id);
+    DELETE FROM outbox.worker w WHERE w.gone_at < now() - age
+        AND NOT EXISTS (SELECT FROM outbox.message m WHERE m.state = 'sending' AND m.worker = w.id);
+    RETURN n;
+END
+$$;
+
+-- For monitoring ------------------------------------------------------------------------------------------------------
+
+CREATE VIEW outbox.status AS
+SELECT a.name AS account, coalesce(m.ready, 0) AS ready, coalesce(m.waiting, 0) AS waiting,
+    coalesce(m.scheduled, 0) AS scheduled, coalesce(m.retry, 0) AS retry, coalesce(m.sending, 0) AS sending,
+    coalesce(extract(epoch FROM clock_timestamp() - m.oldest), 0)::float8 AS oldest_ready_seconds,
+    (SELECT count(*) FROM outbox.settled s WHERE s.account_id = a.id AND s.outcome = 'unknown') AS unknown,
+    (SELECT count(*) FROM outbox.worker w WHERE w.account_id = a.id AND w.gone_at IS NULL) AS workers,
+    CASE WHEN a.paused_until > clock_timestamp() THEN a.paused_until END AS paused_until, a.pause_reason, a.trouble, a.rate
+FROM outbox.account a
+LEFT JOIN (
+    SELECT account_id, count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'waiting') AS waiting,
+        count(*) FILTER (WHERE state = 'scheduled') AS scheduled, count(*) FILTER (WHERE state = 'retry') AS retry,
+        count(*) FILTER (WHERE state = 'sending') AS sending, min(created_at) FILTER (WHERE state = 'ready') AS oldest
+    FROM outbox.message GROUP BY account_id) m ON m.account_id = a.id;
+
+CREATE VIEW outbox.unknown AS
+SELECT s.id, a.name AS account, s.key, s.recipient, s.claimed_at, s.settled_at, s.lost, s.status, s.error, s.body
+FROM outbox.settled s JOIN outbox.account a ON a.id = s.account_id WHERE s.outcome = 'unknown';
+
+CREATE VIEW outbox.workers AS
+SELECT a.name AS account, w.id, w.label, w.started_at,
+    extract(epoch FROM clock_timestamp() - w.seen_at)::float8 AS silent_seconds,
+    (SELECT count(*) FROM outbox.message m WHERE m.account_id = w.account_id AND m.state = 'sending' AND m.worker = w.id) AS sending
+FROM outbox.worker w JOIN outbox.account a ON a.id = w.account_id WHERE w.gone_at IS NULL;
+
+CREATE VIEW outbox.health AS
+SELECT c.n_live_tup AS live_rows, c.n_dead_tup AS dead_rows, pg_total_relation_size('outbox.message') AS bytes,
+    (SELECT max(age(backend_xmin)) FROM pg_stat_activity) AS oldest_snapshot_age,
+    (SELECT extract(epoch FROM max(clock_timestamp() - xact_start)) FROM pg_stat_activity
+        WHERE backend_xmin IS NOT NULL)::float8 AS oldest_snapshot_seconds,
+    current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' AS durable
+FROM pg_stat_user_tables c WHERE c.relid = 'outbox.message'::regclass;
+
+CREATE VIEW outbox.results AS
+SELECT s.id, a.name AS account, s.key, s.recipient, s.body, s.outcome::text AS outcome, s.status, s.message_id, s.error, s.attempts,
+    s.claimed_at, s.settled_at
+FROM outbox.settled s JOIN outbox.account a ON a.id = s.account_id;
+
+CREATE VIEW outbox.outcomes AS
+SELECT a.name AS account, s.outcome::text AS outcome, count(*) AS messages,
+    count(*) FILTER (WHERE s.settled_at > clock_timestamp() - interval '1 minute') AS last_minute
+FROM outbox.settled s JOIN outbox.account a ON a.id = s.account_id GROUP BY a.name, s.outcome;
+
+-- One number per row, for exporters.
+CREATE VIEW outbox.metrics AS
+SELECT v.name, json_build_object('account', s.account) AS labels, v.value
+FROM outbox.status s, LATERAL (VALUES
+    ('outbox_ready', s.ready::float8), ('outbox_waiting', s.waiting::float8), ('outbox_scheduled', s.scheduled::float8),
+    ('outbox_retry', s.retry::float8), ('outbox_sending', s.sending::float8), ('outbox_unknown', s.unknown::float8),
+    ('outbox_workers', s.workers::float8), ('outbox_oldest_ready_seconds', s.oldest_ready_seconds),
+    ('outbox_trouble', s.trouble::float8),
+    ('outbox_paused_seconds', coalesce(extract(epoch FROM s.paused_until - clock_timestamp()), 0)::float8)) v (name, value)
+UNION ALL
+SELECT v.name, '{}', v.value FROM outbox.health h, LATERAL (VALUES
+    ('outbox_dead_rows', h.dead_rows::float8), ('outbox_bytes', h.bytes::float8),
+    ('outbox_oldest_snapshot_seconds', coalesce(h.oldest_snapshot_seconds, 0)),
+    ('outbox_durable', h.durable::int::float8)) v (name, value);
+
+-- Rights --------------------------------------------------------------------------------------------------------------
+
+REVOKE ALL ON SCHEMA outbox FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA outbox FROM PUBLIC;
+GRANT USAGE ON SCHEMA outbox TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
+GRANT EXECUTE ON FUNCTION outbox.version() TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
+GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, outbox.look, outbox.import, outbox.imported
+    TO outbox_app;
+GRANT EXECUTE ON FUNCTION outbox.hello, outbox.turn, outbox.bye TO outbox_worker;
+GRANT EXECUTE ON FUNCTION outbox.set_account, outbox.pause, outbox.resume, outbox.resolve, outbox.send_again, outbox.purge
+    TO outbox_admin;
+GRANT SELECT ON outbox.status, outbox.workers, outbox.health, outbox.outcomes, outbox.metrics TO outbox_monitor, outbox_admin;
+-- With what was said to whom.
+GRANT SELECT ON outbox.unknown, outbox.results TO outbox_admin;
+
+COMMIT;

@@ -1,0 +1,627 @@
+//! From arguments to the exit code.
+
+mod dispatch;
+mod input;
+mod options;
+mod pace;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod queue;
+mod report;
+mod sqlite;
+mod stops;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hookmyapp::{Client, Config, webhook};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use dispatch::{End, Gateway, Plan, SAY_AGAIN, dispatch};
+use input::{Entry, ReadError, RowError};
+use options::{Command, Options, USAGE};
+use pace::Pace;
+use queue::{Added, Engine, EngineError, EngineErrorKind, Finished, Millis, NEVER, NewMessage, State, Status, now};
+use report::{Report, Results, complain, duration, result_line, spaced};
+use sqlite::Sqlite;
+use stops::Stops;
+
+const STOPPED: u8 = 1;
+const SOME_REFUSED: u8 = 2;
+const SOME_UNKNOWN: u8 = 3;
+const WRONG_USAGE: u8 = 64;
+const WRONG_INPUT: u8 = 65;
+const NO_INPUT: u8 = 66;
+const NO_QUEUE: u8 = 73;
+const WRONG_SETTINGS: u8 = 78;
+/// How long `work` waits until it opens a queue again that it cannot reach: at first, and at most.
+const RETRY_OPEN: Duration = Duration::from_millis(100);
+const RETRY_OPEN_AT_MOST: Duration = Duration::from_secs(2);
+/// How many errors are printed.
+const ERRORS_SHOWN: usize = 50;
+/// How far Meta's clock and this machine's may differ when an echo is compared with a send.
+const CLOCK_TOLERANCE_MS: Millis = 60_000;
+
+/// Why the program ends with another code than 0.
+struct Failure {
+    code: u8,
+    message: String,
+    /// Whether the same may succeed later.
+    is_passing: bool,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into(), is_passing: false }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Failure {
+        let code = if error.kind == EngineErrorKind::Settings { WRONG_SETTINGS } else { NO_QUEUE };
+        Failure { code, message: error.message, is_passing: error.kind == EngineErrorKind::Busy }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::new(NO_QUEUE, format!("cannot write the output: {error}"))
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            complain(&format!("{error}\nhookmyapp-outbox --help describes commands and options"));
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    match run(&options) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            complain(&failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<u8, Failure> {
+    match &options.command {
+        Command::Help => print(USAGE),
+        Command::Version => print(&format!("hookmyapp-outbox {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Check(file) => check(file, options),
+        Command::Init => init(options),
+        Command::Add(file) => add(file, options),
+        Command::Send(file) => send(file, options),
+        Command::Work => work(options),
+        Command::Status => status(options),
+        Command::Results => list(options, None, &mut |finished| result_line(finished)),
+        Command::UnknownList => list(options, Some(State::Unknown), &mut |finished| {
+            let line = result_line(finished);
+            let body = serde_json::Value::from(finished.body.as_str());
+            format!("{},\"body\":{body}}}", line.trim_end_matches('}'))
+        }),
+        Command::UnknownAccept(ids) => each(options, ids, "accepted", &mut |engine, id| engine.accept(id, None)),
+        Command::UnknownResend(ids) => {
+            each(options, ids, "queued again", &mut |engine, id| engine.resend(id, State::Unknown))
+        }
+        Command::UnknownEcho(file) => unknown_echo(file, options),
+        Command::Prune => {
+            let age = options.older_than.unwrap_or(Duration::MAX);
+            let removed = existing_queue(options)?.prune(age)?;
+            print(&format!("{} messages removed\n", spaced(removed)))
+        }
+    }
+}
+
+fn print(text: &str) -> Result<u8, Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())?;
+    Ok(0)
+}
+
+// ------------------------------------------------------------------------------------------------ queue and settings
+
+/// Where the queue is.
+fn place(options: &Options) -> String {
+    if let Some(queue) = &options.queue {
+        return queue.clone();
+    }
+    match &options.command {
+        Command::Send(file) if file != Path::new("-") => format!("{}.outbox", file.display()),
+        _ => std::env::var("DATABASE_URL")
+            .ok()
+            .filter(|url| cfg!(feature = "postgres") && is_postgres(url))
+            .unwrap_or_else(|| "outbox.db".to_owned()),
+    }
+}
+
+fn is_postgres(place: &str) -> bool {
+    place.starts_with("postgres://") || place.starts_with("postgresql://")
+}
+
+fn open_queue(options: &Options) -> Result<Box<dyn Engine>, Failure> {
+    let place = place(options);
+    if is_postgres(&place) { open_postgres(&place, options) } else { Ok(Box::new(Sqlite::open(Path::new(&place))?)) }
+}
+
+#[cfg(feature = "postgres")]
+fn open_postgres(url: &str, options: &Options) -> Result<Box<dyn Engine>, Failure> {
+    let account = match options.command {
+        Command::Init | Command::Add(_) | Command::Send(_) => Some(account_of(&settings(options))?),
+        _ => None,
+    };
+    Ok(Box::new(postgres::Postgres::open(url, account)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(_url: &str, _options: &Options) -> Result<Box<dyn Engine>, Failure> {
+    Err(Failure::new(WRONG_SETTINGS, "this build has no PostgreSQL: build it with --features postgres"))
+}
+
+/// For commands that look into a queue: they do not create one.
+fn existing_queue(options: &Options) -> Result<Box<dyn Engine>, Failure> {
+    let place = place(options);
+    if !is_postgres(&place) && !Path::new(&place).exists() {
+        return Err(Failure::new(NO_QUEUE, format!("{place}: there is no such queue (--queue FILE)")));
+    }
+    open_queue(options)
+}
+
+fn settings(options: &Options) -> Config {
+    let mut config = options.env_file.as_ref().map_or_else(Config::from_env, Config::from_env_file);
+    for warning in config.warnings() {
+        complain(&format!("warning: {warning}"));
+    }
+    if let Some(file) = &options.ca_file {
+        config = config.ca_file(file);
+    }
+    match options.timeout {
+        Some(timeout) => config.timeout(timeout),
+        None => config,
+    }
+}
+
+/// The client, and the account that it sends for.
+fn client(options: &Options) -> Result<(Client, String), Failure> {
+    let config = settings(options);
+    let client = Client::new(&config).map_err(|error| Failure::new(WRONG_SETTINGS, error.to_string()))?;
+    Ok((client, account_of(&config)?))
+}
+
+/// The part of `.../ACCOUNT/messages` before the last.
+fn account_of(config: &Config) -> Result<String, Failure> {
+    let account = config.url().and_then(|url| url.rsplit('/').nth(1)).map(str::to_owned);
+    account.ok_or_else(|| match Client::new(config) {
+        Err(error) => Failure::new(WRONG_SETTINGS, error.to_string()),
+        Ok(_) => Failure::new(WRONG_SETTINGS, "the settings name no account"),
+    })
+}
+
+// ------------------------------------------------------------------------------------------------ input
+
+/// What an import found.
+#[derive(Default)]
+struct Imported {
+    rows: u64,
+    new: u64,
+    errors: u64,
+    first_body: Option<String>,
+}
+
+enum Unread {
+    Read(ReadError),
+    Engine(EngineError),
+}
+
+impl From<ReadError> for Unread {
+    fn from(error: ReadError) -> Unread {
+        Unread::Read(error)
+    }
+}
+
+/// Reads the file into the queue, all rows or none. Prints the errors.
+fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool) -> Result<Imported, Failure> {
+    let unreadable = |error: io::Error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display()));
+    let mut input = Some(input::open(file).map_err(unreadable)?);
+    let expires_at = match options.expires {
+        None => None,
+        Some(None) => Some(NEVER),
+        Some(Some(time)) => Some(now().saturating_add(time.as_millis() as Millis)),
+    };
+    let mut imported = Imported::default();
+    let mut failed_read = None;
+    engine.import(&file.display().to_string(), &mut |queue| {
+        let Some(input) = input.take() else { return Ok(false) };
+        let result = input::read(input, file, &options.reading, &mut |row: Result<Entry, RowError>| {
+            imported.rows += 1;
+            let Entry { row, line, key, recipient, body } = match row {
+                Ok(entry) => entry,
+                Err(error) => {
+                    tell(&error, &mut imported);
+                    return Ok(());
+                }
+            };
+            imported.first_body.get_or_insert_with(|| body.clone());
+            let message = NewMessage { key: &key, recipient: &recipient, body: &body, expires_at, row, line };
+            queue.add(&message, &mut |message, added| learn(message, added, &mut imported)).map_err(Unread::Engine)
+        });
+        queue.finish(&mut |message, added| learn(message, added, &mut imported))?;
+        match result {
+            Ok(()) => {}
+            Err(Unread::Engine(error)) => return Err(error),
+            Err(Unread::Read(ReadError::Hopeless(error))) => tell(&error, &mut imported),
+            Err(Unread::Read(ReadError::Io(error))) => {
+                failed_read = Some(error);
+                return Ok(false);
+            }
+        }
+        Ok(is_kept && imported.errors == 0)
+    })?;
+    if let Some(error) = failed_read {
+        return Err(unreadable(error));
+    }
+    if imported.errors > 0 {
+        let count = imported.errors;
+        let word = if count == 1 { "error" } else { "errors" };
+        let message = format!("{} {word} in {}; nothing was queued or sent", spaced(count), file.display());
+        return Err(Failure::new(WRONG_INPUT, message));
+    }
+    Ok(imported)
+}
+
+fn tell(error: &RowError, imported: &mut Imported) {
+    imported.errors += 1;
+    if imported.errors <= ERRORS_SHOWN as u64 {
+        complain(&error.to_string());
+    } else if imported.errors == ERRORS_SHOWN as u64 + 1 {
+        complain("further errors are counted only");
+    }
+}
+
+/// Takes notice of what adding a message found.
+fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
+    let NewMessage { key, row, line, .. } = message;
+    let reason = match added {
+        Added::New => {
+            imported.new += 1;
+            return;
+        }
+        Added::Already => return,
+        Added::Differs => format!("key {key} is in the queue with another text or recipient"),
+        Added::Twice { line: first } if input::is_automatic(key) => {
+            format!("lines {first} and {line} say the same to the same person: give both a `key` if both are intended")
+        }
+        Added::Twice { line: first } => format!("key {key} is in line {first}, too"),
+    };
+    tell(&RowError { line: *line, row: *row, reason }, imported);
+}
+
+// ------------------------------------------------------------------------------------------------ commands
+
+fn check(file: &Path, options: &Options) -> Result<u8, Failure> {
+    let imported = import(&mut Sqlite::temporary()?, file, options, false)?;
+    complain(&format!("{} rows, all right. The first request body:", spaced(imported.rows)));
+    print(&format!("{}\n", imported.first_body.unwrap_or_default()))
+}
+
+fn init(options: &Options) -> Result<u8, Failure> {
+    let mut engine = open_queue(options)?;
+    engine.create(options.rate.filter(|_| options.has_rate))?;
+    warn(engine.as_mut());
+    Ok(0)
+}
+
+fn warn(engine: &mut dyn Engine) {
+    if let Some(warning) = engine.warning() {
+        complain(&format!("warning: {warning}"));
+    }
+}
+
+fn add(file: &Path, options: &Options) -> Result<u8, Failure> {
+    let mut engine = open_queue(options)?;
+    let imported = import(engine.as_mut(), file, options, true)?;
+    complain(&format!(
+        "{} rows: {} queued, {} were in the queue already",
+        spaced(imported.rows),
+        spaced(imported.new),
+        spaced(imported.rows - imported.new)
+    ));
+    Ok(0)
+}
+
+fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
+    let (client, account) = client(options)?;
+    let results = results(options)?;
+    // An unreadable file must not leave an empty queue beside it.
+    if file != Path::new("-") {
+        input::open(file)
+            .map_err(|error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display())))?;
+    }
+    let mut engine = open_as_worker(options, &account)?;
+    let imported = import(engine.as_mut(), file, options, true)?;
+    let mut revived = 0;
+    for (wanted, states) in
+        [(options.resend_unknown, &[State::Unknown][..]), (options.retry_refused, &[State::Refused, State::Failed][..])]
+    {
+        for state in states.iter().filter(|_| wanted) {
+            revived += revive(engine.as_mut(), *state)?;
+        }
+    }
+    if revived > 0 {
+        complain(&format!("{} messages are queued again", spaced(revived)));
+    }
+    let before = engine.imported()?;
+    let open = before.count(State::Queued) + before.count(State::Sending);
+    let mut report = Report::new(results, options.quiet, Some(imported.rows), imported.rows.saturating_sub(open));
+    let stops = Some(Stops::new(options.max_pause));
+    let end = send_all(engine.as_mut(), client, options, false, stops, &mut report)?;
+    let after = engine.imported()?;
+    let queue = place(options);
+    let (code, sentence) = verdict_of(&end, &after, &queue);
+    if !options.quiet {
+        complain(report.summary(&after, &sentence).trim_end());
+    } else if code != 0 {
+        complain(&sentence);
+    }
+    Ok(code)
+}
+
+fn revive(engine: &mut dyn Engine, state: State) -> Result<u64, EngineError> {
+    let mut ids = Vec::new();
+    engine.finished(0, Some(state), &mut |finished| {
+        ids.push(finished.id);
+        true
+    })?;
+    let mut revived = 0;
+    for id in ids {
+        revived += u64::from(engine.resend(id, state)?);
+    }
+    Ok(revived)
+}
+
+/// The exit code and one sentence on what to do next.
+fn verdict_of(end: &End, status: &Status, queue: &str) -> (u8, String) {
+    let bad = [State::Refused, State::Failed, State::Expired].iter().map(|state| status.count(*state)).sum::<u64>();
+    let unknown = status.count(State::Unknown);
+    match end {
+        End::Stopped(reason) => (STOPPED, format!("stopped: {reason}; run it again to go on")),
+        End::Asked => (STOPPED, "stopped by a signal; run it again to go on".to_owned()),
+        End::Empty if unknown > 0 => {
+            (SOME_UNKNOWN, format!("{unknown} may have been delivered: see `unknown list --queue {queue}`"))
+        }
+        End::Empty if bad > 0 => (SOME_REFUSED, format!("{bad} were not delivered: see `results --queue {queue}`")),
+        End::Empty => (0, "all accepted".to_owned()),
+    }
+}
+
+/// Opens the queue and recovers what the last worker left.
+fn open_as_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
+    let mut engine = open_queue(options)?;
+    warn(engine.as_mut());
+    let left = engine.recover(account)?;
+    if left > 0 {
+        complain(&format!("{left} messages were being sent when the last worker ended: they are unknown now"));
+    }
+    Ok(engine)
+}
+
+/// A daemon waits for a database that is away, or held by another program: it must not end because it started first.
+fn become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
+    let mut wait = RETRY_OPEN;
+    let mut said: Option<Instant> = None;
+    loop {
+        let failure = match open_as_worker(options, account) {
+            Ok(engine) => return Ok(engine),
+            Err(failure) if failure.is_passing => failure,
+            Err(failure) => return Err(failure),
+        };
+        if said.is_none_or(|at| at.elapsed() > SAY_AGAIN) {
+            complain(&format!("{}; trying again", failure.message.trim_end()));
+            said = Some(Instant::now());
+        }
+        thread::sleep(wait);
+        wait = (wait * 2).min(RETRY_OPEN_AT_MOST);
+    }
+}
+
+fn work(options: &Options) -> Result<u8, Failure> {
+    let (client, account) = client(options)?;
+    let results = results(options)?;
+    let mut engine = become_worker(options, &account)?;
+    let mut report = Report::new(results, options.quiet, None, 0);
+    let end = send_all(engine.as_mut(), client, options, !options.until_empty, None, &mut report)?;
+    let mut run = Status::default();
+    for state in State::ALL {
+        run.counts[state as usize] = report.count(state);
+    }
+    let (code, sentence) = verdict_of(&end, &run, &place(options));
+    if !options.quiet {
+        complain(report.summary(&run, &sentence).trim_end());
+    }
+    Ok(if end == End::Asked && !options.until_empty { 0 } else { code })
+}
+
+fn results(options: &Options) -> Result<Results, Failure> {
+    match &options.results {
+        None => Ok(Results::None),
+        Some(path) if path == Path::new("-") => Ok(Results::Stdout),
+        Some(path) => match File::options().create(true).append(true).open(path) {
+            Ok(file) => Ok(Results::File(BufWriter::new(file))),
+            Err(error) => Err(Failure::new(NO_QUEUE, format!("cannot open {}: {error}", path.display()))),
+        },
+    }
+}
+
+fn send_all(
+    engine: &mut dyn Engine,
+    client: Client,
+    options: &Options,
+    stays: bool,
+    stops: Option<Stops>,
+    report: &mut Report,
+) -> Result<End, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    watch_signals(&stop, client.clone())?;
+    let media = Mutex::new(Pace::new(options.media_rate, Instant::now()));
+    let gateway = Gateway { client, media, stop: &stop };
+    // Workers on PostgreSQL share the rate that `init` has set.
+    let is_shared = is_postgres(&place(options)) && !options.has_rate;
+    let rate = if is_shared { None } else { options.rate };
+    let plan = Plan { threads: options.threads, rate, stays, stops };
+    let end = dispatch(engine, &gateway, plan, &stop, report)?;
+    engine.leave()?;
+    Ok(end)
+}
+
+/// The first signal stops, the second ends the sends under way, and the third does what it does to any program.
+fn watch_signals(stop: &Arc<AtomicBool>, client: Client) -> Result<(), Failure> {
+    let cannot = |error: io::Error| Failure::new(NO_QUEUE, format!("cannot watch for signals: {error}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
+    let stop = Arc::clone(stop);
+    let watch = move || {
+        for (count, signal) in signals.forever().enumerate() {
+            match count {
+                0 => {
+                    stop.store(true, Ordering::Relaxed);
+                    complain("stopping: no send begins, those under way end; a second signal aborts them");
+                }
+                1 => {
+                    complain("aborting the sends under way");
+                    client.shutdown();
+                }
+                _ => drop(signal_hook::low_level::emulate_default_handler(signal)),
+            }
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop).map_err(cannot)
+}
+
+fn status(options: &Options) -> Result<u8, Failure> {
+    let status = existing_queue(options)?.status()?;
+    let oldest = status.oldest_queued_at.map(|at| (now() - at).max(0) / 1000);
+    let pause = (status.paused_until - now()).max(0);
+    if options.json {
+        let mut members = serde_json::Map::new();
+        for state in State::ALL {
+            members.insert(state.name().to_owned(), status.count(state).into());
+        }
+        members.insert("accepted_last_minute".to_owned(), status.accepted_last_minute.into());
+        members.insert("oldest_queued_seconds".to_owned(), oldest.into());
+        members.insert("paused_ms".to_owned(), pause.into());
+        members.insert("pause_reason".to_owned(), status.pause_reason.into());
+        members.insert("workers".to_owned(), status.workers.into());
+        return print(&format!("{}\n", serde_json::Value::Object(members)));
+    }
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<20}{value}\n"));
+    for state in State::ALL {
+        line(state.name(), spaced(status.count(state)));
+    }
+    line("accepted, last minute", format!(" {}", spaced(status.accepted_last_minute)));
+    if let Some(seconds) = oldest {
+        line("oldest queued", duration(Duration::from_secs(seconds as u64)));
+    }
+    let reason = status.pause_reason.unwrap_or_default();
+    if pause > 0 {
+        line("sending resumes in", format!("{} ({reason})", duration(Duration::from_millis(pause as u64))));
+    } else if !reason.is_empty() {
+        line("last trouble", reason);
+    }
+    let workers = if status.workers.is_empty() { "none".to_owned() } else { status.workers.join(", ") };
+    line("workers", workers);
+    print(&text)
+}
+
+fn list(options: &Options, only: Option<State>, line: &mut dyn FnMut(&Finished) -> String) -> Result<u8, Failure> {
+    let mut output = BufWriter::new(io::stdout().lock());
+    let mut failed = None;
+    existing_queue(options)?.finished(options.after, only, &mut |finished| match writeln!(
+        output,
+        "{}",
+        line(&finished)
+    ) {
+        Ok(()) => true,
+        Err(error) => {
+            failed = Some(error);
+            false
+        }
+    })?;
+    match failed {
+        // The reader has enough, as `head` does.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Some(error) => Err(error.into()),
+        None => Ok(output.flush().map(|()| 0)?),
+    }
+}
+
+/// Does something to each message that was named; all that exist are changed, and each that does not is named.
+fn each(
+    options: &Options,
+    ids: &[i64],
+    done: &str,
+    change: &mut dyn FnMut(&mut dyn Engine, i64) -> Result<bool, EngineError>,
+) -> Result<u8, Failure> {
+    let mut engine = existing_queue(options)?;
+    let mut code = 0;
+    for id in ids {
+        if change(engine.as_mut(), *id)? {
+            complain(&format!("message {id}: {done}"));
+        } else {
+            complain(&format!("message {id}: there is no unknown message with this id"));
+            code = SOME_REFUSED;
+        }
+    }
+    Ok(code)
+}
+
+/// Accepts each unknown message whose echo came. Each echo proves one message, and none that is accepted already.
+fn unknown_echo(file: &Path, options: &Options) -> Result<u8, Failure> {
+    let unreadable = |error: io::Error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display()));
+    let mut echoes = Vec::new();
+    for (number, line) in input::open(file).map_err(unreadable)?.split(b'\n').enumerate() {
+        let line = line.map_err(unreadable)?;
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let events = webhook::parse(&line).map_err(|error| {
+            let message = format!("line {}: {error}; nothing was changed", number + 1);
+            Failure::new(WRONG_INPUT, message)
+        })?;
+        echoes.extend(events.iter().filter(|event| event.is_echo()).cloned());
+    }
+    let mut engine = existing_queue(options)?;
+    let mut known: HashSet<String> = HashSet::new();
+    engine.finished(0, Some(State::Accepted), &mut |finished| {
+        known.extend(finished.message_id.filter(|id| echoes.iter().any(|echo| echo.message_id() == Some(id))));
+        true
+    })?;
+    echoes.retain(|echo| echo.message_id().is_none_or(|id| known.insert(id.to_owned())));
+    let mut unknown = Vec::new();
+    engine.finished(0, Some(State::Unknown), &mut |finished| {
+        unknown.push(finished);
+        true
+    })?;
+    let (mut accepted, all) = (0, unknown.len());
+    for message in unknown {
+        let body: serde_json::Value = serde_json::from_str(&message.body).unwrap_or_default();
+        let text = body.pointer("/message/text").and_then(|text| text.as_str());
+        let (Some(text), Some(user)) = (text, message.recipient.strip_prefix("user ")) else { continue };
+        let since = u64::try_from(message.begun_at.unwrap_or(0) - CLOCK_TOLERANCE_MS).unwrap_or(0);
+        if let Some(place) = echoes.iter().position(|echo| echo.echoes(user, text, since)) {
+            let echo = echoes.swap_remove(place);
+            accepted += u64::from(engine.accept(message.id, echo.message_id())?);
+        }
+    }
+    complain(&format!("{accepted} of {all} unknown messages were delivered; the others remain unknown"));
+    Ok(0)
+}

@@ -1,0 +1,796 @@
+//! The engine for many machines: a PostgreSQL database, any number of workers, all logic in SQL functions.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+
+use crate::dispatch::recipient_of;
+use crate::queue::{
+    Added, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Import, Millis, NewMessage, Next, Settled,
+    State, Status, Tell, Turn, Verdict, now, verdict,
+};
+
+/// Every version of the schema, each from the one before.
+const MIGRATIONS: [&str; 1] = [include_str!("../sql/postgres/1.sql")];
+/// How many settled messages a worker remembers, to report them again after a failover that lost them.
+const REMEMBERED: usize = 8192;
+/// How many rows of a file go to the server at once.
+const IMPORT_BATCH: usize = 500;
+/// How many results are read at once.
+const RESULTS_BATCH: i64 = 1000;
+const PURGE_BATCH: i32 = 10_000;
+/// The longest wait for results that may share a turn.
+const LINGER_AT_MOST: Duration = Duration::from_millis(10);
+/// Given unless the URL names them: a dead connection is noticed within ten seconds.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("connect_timeout", "5"),
+    ("tcp_user_timeout", "10000"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+    ("application_name", "hookmyapp-outbox"),
+];
+
+/// A result that was settled.
+struct Remembered {
+    id: i64,
+    claim: i64,
+    status: i32,
+    message_id: Option<String>,
+}
+
+/// The queue of one account in a PostgreSQL database.
+pub struct Postgres {
+    url: String,
+    account: Option<String>,
+    connection: Option<PgConnection>,
+    /// The id under which the database knows this worker; `None` before the first hello.
+    worker: Option<String>,
+    lease: Duration,
+    timeline: String,
+    /// The highest claim that this worker was ever given.
+    last_claim: i64,
+    /// Claims in hand, with their messages.
+    held: HashMap<i64, i64>,
+    remembered: VecDeque<Remembered>,
+    turned_at: Instant,
+    /// How long the last turn took.
+    turn_took: Duration,
+    /// Turns in a row that the server refused with the same report.
+    refusals: u32,
+    import: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Hello {
+    #[diesel(sql_type = Text)]
+    worker: String,
+    #[diesel(sql_type = Integer)]
+    lease_ms: i32,
+    #[diesel(sql_type = Text)]
+    timeline: String,
+}
+
+#[derive(QueryableByName)]
+struct TurnRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    id: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    claim: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    body: Option<String>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    wait_ms: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    attempts: Option<i32>,
+    #[diesel(sql_type = Nullable<Text>)]
+    key: Option<String>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    paused_ms: Option<i32>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    pending: Option<bool>,
+    #[diesel(sql_type = Nullable<Array<BigInt>>)]
+    failed: Option<Vec<i64>>,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    closed: Option<Vec<String>>,
+}
+
+#[derive(QueryableByName)]
+struct ImportRow {
+    #[diesel(sql_type = Integer)]
+    place: i32,
+    #[diesel(sql_type = Text)]
+    result: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    first_line: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = BigInt)]
+    messages: i64,
+    #[diesel(sql_type = BigInt)]
+    last_minute: i64,
+}
+
+#[derive(QueryableByName)]
+struct AccountRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    oldest: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    paused_until: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    pause_reason: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct ResultRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    key: Option<String>,
+    #[diesel(sql_type = Text)]
+    recipient: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    body: Option<String>,
+    #[diesel(sql_type = Text)]
+    outcome: String,
+    #[diesel(sql_type = Nullable<Integer>)]
+    status: Option<i32>,
+    #[diesel(sql_type = Nullable<Text>)]
+    message_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    error: Option<String>,
+    #[diesel(sql_type = Integer)]
+    attempts: i32,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    begun_at: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    settled_at: i64,
+}
+
+#[derive(QueryableByName)]
+struct TextRow {
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+#[derive(QueryableByName)]
+struct NumberRow {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+/// Milliseconds since 1970 of a column.
+macro_rules! millis {
+    ($column:literal) => {
+        concat!("(extract(epoch FROM ", $column, ") * 1000)::bigint")
+    };
+}
+
+impl Postgres {
+    /// Connects, to see whether the database can be reached.
+    pub fn open(url: &str, account: Option<String>) -> Result<Postgres, EngineError> {
+        let mut engine = Postgres {
+            url: with_defaults(url),
+            account,
+            connection: None,
+            worker: None,
+            lease: Duration::ZERO,
+            timeline: String::new(),
+            last_claim: 0,
+            held: HashMap::new(),
+            remembered: VecDeque::new(),
+            turned_at: Instant::now(),
+            turn_took: Duration::ZERO,
+            refusals: 0,
+            import: None,
+        };
+        engine.connected()?;
+        Ok(engine)
+    }
+
+    fn connected(&mut self) -> Result<&mut PgConnection, EngineError> {
+        if self.connection.is_none() {
+            let connection = PgConnection::establish(&self.url);
+            self.connection = Some(connection.map_err(|error| busy(format!("the database: {error}")))?);
+        }
+        self.connection.as_mut().ok_or_else(|| busy("the database is not connected"))
+    }
+
+    fn account(&self) -> Result<&str, EngineError> {
+        let missing = || EngineError::new(EngineErrorKind::Settings, "the settings name no account");
+        self.account.as_deref().ok_or_else(missing)
+    }
+
+    /// Checks that the schema is there, in the version of this program.
+    fn check_version(&mut self) -> Result<(), EngineError> {
+        match self.version()? {
+            Some(version) if version == MIGRATIONS.len() => Ok(()),
+            Some(version) => {
+                let message =
+                    format!("version {version} of the queue; this program supports version {}", MIGRATIONS.len());
+                Err(EngineError::new(EngineErrorKind::Settings, message))
+            }
+            None => Err(EngineError::new(EngineErrorKind::Settings, "there is no queue in this database: run `init`")),
+        }
+    }
+
+    fn version(&mut self) -> Result<Option<usize>, EngineError> {
+        let connection = self.connected()?;
+        let exists: Vec<NumberRow> =
+            sql_query("SELECT count(*) AS number FROM pg_namespace WHERE nspname = 'outbox'").load(connection)?;
+        if exists.first().is_none_or(|row| row.number == 0) {
+            return Ok(None);
+        }
+        let version: NumberRow = sql_query("SELECT outbox.version()::bigint AS number").get_result(connection)?;
+        Ok(usize::try_from(version.number).ok())
+    }
+
+    /// Runs the migrations that the database lacks. Each one is a transaction of its own.
+    fn migrate(&mut self) -> Result<(), EngineError> {
+        let done = self.version()?.unwrap_or(0);
+        if done > MIGRATIONS.len() {
+            return self.check_version();
+        }
+        for migration in &MIGRATIONS[done..] {
+            let connection = self.connected()?;
+            if let Err(error) = connection.batch_execute(migration) {
+                let _ = connection.batch_execute("ROLLBACK");
+                return Err(EngineError::fatal(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Announces this worker, or, after a broken connection, the same worker again with what it holds.
+    fn hello(&mut self) -> Result<(), EngineError> {
+        let account = self.account()?.to_owned();
+        let label = format!("{} {}", host(), std::process::id());
+        let holding: Vec<i64> =
+            self.held.keys().copied().chain(self.remembered.iter().map(|result| result.claim)).collect();
+        let (replaces, last_claim) = (self.worker.clone(), self.last_claim);
+        let connection = self.connected()?;
+        let query =
+            sql_query("SELECT worker::text, lease_ms, timeline FROM outbox.hello($1, $2, CAST($3 AS uuid), $4, $5)")
+                .bind::<Text, _>(account)
+                .bind::<Text, _>(label)
+                .bind::<Nullable<Text>, _>(replaces)
+                .bind::<Array<BigInt>, _>(holding)
+                .bind::<BigInt, _>(last_claim);
+        let hello: Hello = query.get_result(connection)?;
+        let has_failed_over = !self.timeline.is_empty() && self.timeline != hello.timeline;
+        self.worker = Some(hello.worker);
+        self.lease = Duration::from_millis(u64::from(hello.lease_ms.unsigned_abs()));
+        if has_failed_over {
+            // The new primary may not know what the old one had committed.
+            let reports: Vec<Report> = self.remembered.iter().map(Report::remembered).collect();
+            for chunk in reports.chunks(1000) {
+                self.call_turn(chunk, 0)?;
+            }
+        }
+        self.timeline = hello.timeline;
+        Ok(())
+    }
+
+    fn call_turn(&mut self, reports: &[Report], want: i32) -> Result<Vec<TurnRow>, EngineError> {
+        let worker = self.worker.clone().unwrap_or_default();
+        let connection = self.connected()?;
+        let query = sql_query(
+            "SELECT id, claim, body, wait_ms, attempts, key, paused_ms, pending, failed, closed
+             FROM outbox.turn(CAST($1 AS uuid), $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind::<Text, _>(worker)
+        .bind::<Integer, _>(want)
+        .bind::<Array<BigInt>, _>(reports.iter().map(|report| report.id).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(reports.iter().map(|report| report.claim).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(reports.iter().map(|report| report.status).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(reports.iter().map(|report| report.retry_after).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(reports.iter().map(|report| report.message_id.clone()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(reports.iter().map(|report| report.error.clone()).collect::<Vec<_>>());
+        Ok(query.load(connection)?)
+    }
+
+    fn try_turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError> {
+        if self.connection.is_none() {
+            self.hello()?;
+        }
+        // One text that the database refuses must not keep all outcomes from being written.
+        let keeps_texts = self.refusals < 2;
+        let reports: Vec<Report> = settled.iter().map(|one| Report::of(one, keeps_texts)).collect();
+        let begun = Instant::now();
+        let rows = self.call_turn(&reports, i32::try_from(want).unwrap_or(i32::MAX))?;
+        self.refusals = 0;
+        self.turned_at = Instant::now();
+        self.turn_took = begun.elapsed();
+        let now = now();
+        for one in settled {
+            self.held.remove(&one.message.claim);
+            self.remember(one);
+        }
+        let mut turn = Turn {
+            claimed: Vec::new(),
+            next: Next::Now,
+            states: Vec::new(),
+            closed: Vec::new(),
+            paused_until: 0,
+            // Half the lease: others may give this worker up for lost after the whole.
+            begin_within: Some(self.lease / 2),
+        };
+        for row in rows {
+            match (row.id, row.claim, row.body) {
+                (Some(id), Some(claim), Some(body)) => {
+                    self.held.insert(claim, id);
+                    self.last_claim = self.last_claim.max(claim);
+                    let attempt = row.attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(1);
+                    // A body without one fails when it is sent, with the reason.
+                    let recipient = recipient_of(&body).unwrap_or_default();
+                    turn.claimed.push(Claimed {
+                        id,
+                        claim,
+                        attempt,
+                        recipient,
+                        body,
+                        key: row.key,
+                        row: None,
+                        line: None,
+                    });
+                }
+                _ => {
+                    let failed = row.failed.unwrap_or_default();
+                    turn.states = settled.iter().map(|one| state_of(one, &failed)).collect();
+                    turn.closed =
+                        row.closed.unwrap_or_default().iter().filter_map(|name| State::of_name(name)).collect();
+                    if let Some(pause) = row.paused_ms.filter(|pause| *pause > 0) {
+                        turn.paused_until = now + i64::from(pause);
+                    }
+                    turn.next = match (turn.claimed.len(), row.wait_ms, row.pending) {
+                        (count, _, _) if count == want => Next::Now,
+                        (_, Some(wait), _) => Next::At(now + i64::from(wait)),
+                        (0, None, Some(false)) => Next::Empty,
+                        (0, None, _) => Next::Settle,
+                        (_, None, _) => Next::Settle,
+                    };
+                }
+            }
+        }
+        Ok(turn)
+    }
+
+    /// What the gateway has answered is worth reporting again.
+    fn remember(&mut self, settled: &Settled) {
+        let status = settled.answer.status;
+        if status != 0 && status < 20 {
+            return;
+        }
+        if self.remembered.len() == REMEMBERED {
+            self.remembered.pop_front();
+        }
+        self.remembered.push_back(Remembered {
+            id: settled.message.id,
+            claim: settled.message.claim,
+            status,
+            message_id: settled.answer.message_id.clone(),
+        });
+    }
+}
+
+/// What a turn reports for one message.
+struct Report {
+    id: i64,
+    claim: i64,
+    status: i32,
+    retry_after: i32,
+    message_id: Option<String>,
+    error: Option<String>,
+}
+
+impl Report {
+    fn of(settled: &Settled, keeps_texts: bool) -> Report {
+        let answer = &settled.answer;
+        // A PostgreSQL text has no NUL.
+        let text = |text: &Option<String>| text.as_ref().filter(|_| keeps_texts).map(|text| text.replace('\0', " "));
+        Report {
+            id: settled.message.id,
+            claim: settled.message.claim,
+            status: answer.status,
+            retry_after: answer.retry_after.map_or(-1, |time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX)),
+            message_id: text(&answer.message_id),
+            error: text(&answer.error),
+        }
+    }
+
+    fn remembered(result: &Remembered) -> Report {
+        let Remembered { id, claim, status, message_id } = result;
+        Report { id: *id, claim: *claim, status: *status, retry_after: -1, message_id: message_id.clone(), error: None }
+    }
+}
+
+/// The state that the database has given a settled message.
+fn state_of(settled: &Settled, failed: &[i64]) -> State {
+    match verdict(settled.answer.status) {
+        Verdict::Accepted => State::Accepted,
+        Verdict::Refused => State::Refused,
+        Verdict::Unknown => State::Unknown,
+        Verdict::Failed => State::Failed,
+        Verdict::Retry if failed.contains(&settled.message.id) => State::Failed,
+        Verdict::Retry | Verdict::Back => State::Queued,
+    }
+}
+
+fn busy(message: impl Into<String>) -> EngineError {
+    EngineError::new(EngineErrorKind::Busy, message)
+}
+
+/// The name of this machine, human-readable.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
+    name.map_or_else(|_| "?".to_owned(), |name| name.trim().to_owned())
+}
+
+fn with_defaults(url: &str) -> String {
+    let mut url = url.to_owned();
+    for (name, value) in DEFAULTS {
+        if !url.contains(&format!("{name}=")) {
+            let mark = if url.contains('?') { '&' } else { '?' };
+            url.push_str(&format!("{mark}{name}={value}"));
+        }
+    }
+    url
+}
+
+struct PostgresImport<'a> {
+    connection: &'a mut PgConnection,
+    account: &'a str,
+    import: &'a str,
+    keys: Vec<String>,
+    recipients: Vec<String>,
+    bodies: Vec<String>,
+    rows: Vec<i64>,
+    lines: Vec<i64>,
+    expires_at: Option<Millis>,
+}
+
+impl PostgresImport<'_> {
+    fn flush(&mut self, tell: &mut Tell<'_>) -> Result<(), EngineError> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        let query = sql_query(
+            "SELECT place, result, first_line FROM outbox.import($1, CAST($2 AS uuid), $3, $4, $5, $6,
+                 CASE WHEN $7 = 9223372036854775807 THEN 'infinity' ELSE to_timestamp($7 / 1000.0) END)",
+        )
+        .bind::<Text, _>(self.account)
+        .bind::<Text, _>(self.import)
+        .bind::<Array<Text>, _>(&self.keys)
+        .bind::<Array<Text>, _>(&self.bodies)
+        .bind::<Array<BigInt>, _>(&self.rows)
+        .bind::<Array<BigInt>, _>(&self.lines)
+        .bind::<Nullable<BigInt>, _>(self.expires_at);
+        let found: Vec<ImportRow> = query.load(self.connection)?;
+        for row in found {
+            let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
+            let (Some(key), Some(recipient), Some(body)) =
+                (self.keys.get(place), self.recipients.get(place), self.bodies.get(place))
+            else {
+                return Err(EngineError::fatal("outbox.import returned a row that was not given"));
+            };
+            let added = match row.result.as_str() {
+                "new" => Added::New,
+                "already" => Added::Already,
+                "twice" => Added::Twice { line: row.first_line.unwrap_or(0) as u64 },
+                _ => Added::Differs,
+            };
+            let (row, line) = (self.rows[place] as u64, self.lines[place] as u64);
+            tell(&NewMessage { key, recipient, body, expires_at: self.expires_at, row, line }, added);
+        }
+        self.keys.clear();
+        self.recipients.clear();
+        self.bodies.clear();
+        self.rows.clear();
+        self.lines.clear();
+        Ok(())
+    }
+}
+
+impl Import for PostgresImport<'_> {
+    fn add(&mut self, message: &NewMessage<'_>, tell: &mut Tell<'_>) -> Result<(), EngineError> {
+        self.expires_at = message.expires_at;
+        self.keys.push(message.key.to_owned());
+        self.recipients.push(message.recipient.to_owned());
+        self.bodies.push(message.body.to_owned());
+        self.rows.push(message.row as i64);
+        self.lines.push(message.line as i64);
+        if self.keys.len() == IMPORT_BATCH { self.flush(tell) } else { Ok(()) }
+    }
+
+    fn finish(&mut self, tell: &mut Tell<'_>) -> Result<(), EngineError> {
+        self.flush(tell)
+    }
+}
+
+impl Engine for Postgres {
+    fn import(&mut self, _source: &str, feed: &mut Feed<'_>) -> Result<(), EngineError> {
+        self.check_version()?;
+        let account = self.account()?.to_owned();
+        let connection = self.connected()?;
+        let import: TextRow = sql_query("SELECT gen_random_uuid()::text AS text").get_result(connection)?;
+        connection.batch_execute("BEGIN")?;
+        let fed = feed(&mut PostgresImport {
+            connection,
+            account: &account,
+            import: &import.text,
+            keys: Vec::new(),
+            recipients: Vec::new(),
+            bodies: Vec::new(),
+            rows: Vec::new(),
+            lines: Vec::new(),
+            expires_at: None,
+        });
+        match fed {
+            Ok(true) => {
+                connection.batch_execute("COMMIT")?;
+                self.import = Some(import.text);
+                Ok(())
+            }
+            Ok(false) => Ok(connection.batch_execute("ROLLBACK")?),
+            Err(error) => {
+                let _ = connection.batch_execute("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    fn recover(&mut self, account: &str) -> Result<u64, EngineError> {
+        self.account = Some(account.to_owned());
+        self.check_version()?;
+        self.hello()?;
+        // What dead workers left becomes unknown in a turn, once they were silent for a lease.
+        Ok(0)
+    }
+
+    fn turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError> {
+        self.try_turn(settled, want).map_err(|error| {
+            // Whether the connection broke or the server refused: hello tells what is held, and the same report follows.
+            self.connection = None;
+            if error.kind != EngineErrorKind::Busy && !settled.is_empty() {
+                self.refusals += 1;
+            }
+            busy(error.message)
+        })
+    }
+
+    /// A turn costs a round trip and a flush: results that come during its time are better with it.
+    fn linger(&self) -> Duration {
+        self.turn_took.min(LINGER_AT_MOST)
+    }
+
+    /// Says that this worker lives, too.
+    fn changed(&mut self) -> Result<bool, EngineError> {
+        let silence = (self.lease / 10).min(Duration::from_secs(1));
+        if self.worker.is_some() && self.turned_at.elapsed() >= silence {
+            self.turn(&[], 0)?;
+        }
+        Ok(true)
+    }
+
+    fn leave(&mut self) -> Result<(), EngineError> {
+        let Some(worker) = self.worker.take() else { return Ok(()) };
+        // Nothing is in hand: without the goodbye this worker is given up after a lease, and nothing changes.
+        for _ in 0..2 {
+            let Ok(connection) = self.connected() else { break };
+            let bye = sql_query("SELECT outbox.bye(CAST($1 AS uuid))::bigint AS number").bind::<Text, _>(&worker);
+            if bye.get_result::<NumberRow>(connection).is_ok() {
+                break;
+            }
+            self.connection = None;
+        }
+        Ok(())
+    }
+
+    fn status(&mut self) -> Result<Status, EngineError> {
+        self.check_version()?;
+        let connection = self.connected()?;
+        let mut status = Status::default();
+        let counts: Vec<CountRow> = sql_query(
+            "SELECT 'queued' AS state, coalesce(sum(ready + waiting + scheduled + retry), 0)::bigint AS messages,
+                 0::bigint AS last_minute FROM outbox.status
+             UNION ALL SELECT 'sending', coalesce(sum(sending), 0)::bigint, 0 FROM outbox.status
+             UNION ALL SELECT outcome, sum(messages)::bigint, sum(last_minute)::bigint FROM outbox.outcomes GROUP BY outcome",
+        )
+        .load(connection)?;
+        for row in counts {
+            count(&mut status, &row)?;
+            if row.state == State::Accepted.name() {
+                status.accepted_last_minute = row.last_minute as u64;
+            }
+        }
+        let accounts: Vec<AccountRow> = sql_query(concat!(
+            "SELECT CASE WHEN oldest_ready_seconds > 0 THEN ",
+            millis!("clock_timestamp() - oldest_ready_seconds * interval '1 second'"),
+            " END AS oldest, coalesce(",
+            millis!("paused_until"),
+            ", 0) AS paused_until, pause_reason FROM outbox.status"
+        ))
+        .load(connection)?;
+        for account in accounts {
+            status.oldest_queued_at = status.oldest_queued_at.into_iter().chain(account.oldest).min();
+            status.paused_until = status.paused_until.max(account.paused_until);
+            status.pause_reason = status.pause_reason.or(account.pause_reason);
+        }
+        let workers: Vec<TextRow> = sql_query(
+            "SELECT format('%s: %s, silent for %s s, %s under way', account, label, round(silent_seconds), sending) AS text
+             FROM outbox.workers ORDER BY started_at",
+        )
+        .load(connection)?;
+        status.workers = workers.into_iter().map(|row| row.text).collect();
+        Ok(status)
+    }
+
+    fn imported(&mut self) -> Result<Status, EngineError> {
+        let import = self.import.clone();
+        let connection = self.connected()?;
+        let counts: Vec<CountRow> =
+            sql_query("SELECT state, messages, 0::bigint AS last_minute FROM outbox.imported(CAST($1 AS uuid))")
+                .bind::<Nullable<Text>, _>(import)
+                .load(connection)?;
+        let mut status = Status::default();
+        for row in counts {
+            count(&mut status, &row)?;
+        }
+        Ok(status)
+    }
+
+    fn finished(
+        &mut self,
+        after: i64,
+        only: Option<State>,
+        visit: &mut dyn FnMut(Finished) -> bool,
+    ) -> Result<(), EngineError> {
+        self.check_version()?;
+        let mut after = after;
+        loop {
+            let connection = self.connected()?;
+            let rows: Vec<ResultRow> = sql_query(concat!(
+                "SELECT id, key, recipient, body, outcome, status, message_id, error, attempts::int AS attempts, ",
+                millis!("claimed_at"),
+                " AS begun_at, ",
+                millis!("settled_at"),
+                " AS settled_at FROM outbox.results WHERE id > $1 AND ($2 IS NULL OR outcome = $2) ORDER BY id LIMIT $3"
+            ))
+            .bind::<BigInt, _>(after)
+            .bind::<Nullable<Text>, _>(only.map(State::name))
+            .bind::<BigInt, _>(RESULTS_BATCH)
+            .load(connection)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            for row in rows {
+                let state = State::of_name(&row.outcome).unwrap_or(State::Unknown);
+                let finished = Finished {
+                    id: row.id,
+                    key: row.key,
+                    row: None,
+                    line: None,
+                    recipient: row.recipient,
+                    body: row.body.unwrap_or_default(),
+                    state,
+                    status: row.status,
+                    message_id: row.message_id,
+                    error: row.error,
+                    http_status: None,
+                    meta_code: None,
+                    meta_subcode: None,
+                    gateway_code: None,
+                    attempts: u32::try_from(row.attempts).unwrap_or(0),
+                    milliseconds: None,
+                    begun_at: row.begun_at,
+                    settled_at: Some(row.settled_at),
+                };
+                if !visit(finished) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, id: i64, message_id: Option<&str>) -> Result<bool, EngineError> {
+        let connection = self.connected()?;
+        let row: NumberRow = sql_query("SELECT outbox.resolve($1, 'accepted', $2)::int::bigint AS number")
+            .bind::<BigInt, _>(id)
+            .bind::<Nullable<Text>, _>(message_id)
+            .get_result(connection)?;
+        Ok(row.number == 1)
+    }
+
+    fn resend(&mut self, id: i64, from: State) -> Result<bool, EngineError> {
+        let connection = self.connected()?;
+        let row: NumberRow =
+            sql_query("SELECT coalesce(outbox.send_again($1, CAST($2 AS outbox.outcome)), 0) AS number")
+                .bind::<BigInt, _>(id)
+                .bind::<Text, _>(from.name())
+                .get_result(connection)?;
+        Ok(row.number > 0)
+    }
+
+    fn prune(&mut self, older_than: Duration) -> Result<u64, EngineError> {
+        self.check_version()?;
+        let mut removed = 0;
+        loop {
+            let connection = self.connected()?;
+            let row: NumberRow = sql_query("SELECT outbox.purge($1 * interval '1 second', $2)::bigint AS number")
+                .bind::<Double, _>(older_than.as_secs_f64())
+                .bind::<Integer, _>(PURGE_BATCH)
+                .get_result(connection)?;
+            removed += row.number as u64;
+            if row.number < i64::from(PURGE_BATCH) {
+                return Ok(removed);
+            }
+        }
+    }
+
+    fn warning(&mut self) -> Option<String> {
+        let connection = self.connected().ok()?;
+        let settings: TextRow =
+            sql_query("SELECT current_setting('fsync') || ' ' || current_setting('full_page_writes') AS text")
+                .get_result(connection)
+                .ok()?;
+        let warning =
+            "fsync or full_page_writes is off: a loss of power loses the queue, and messages may be sent twice";
+        (settings.text != "on on").then(|| warning.to_owned())
+    }
+
+    fn create(&mut self, rate: Option<f64>) -> Result<(), EngineError> {
+        self.migrate()?;
+        let account = self.account()?.to_owned();
+        let connection = self.connected()?;
+        // What an administrator has set stays, but for the rate.
+        sql_query(
+            "SELECT coalesce((SELECT 0 FROM outbox.status WHERE account = $1 AND rate IS NOT DISTINCT FROM coalesce($2, rate)),
+                 outbox.set_account($1, $2))::bigint AS number",
+        )
+        .bind::<Text, _>(account)
+        .bind::<Nullable<Double>, _>(rate)
+        .get_result::<NumberRow>(connection)?;
+        Ok(())
+    }
+}
+
+fn count(status: &mut Status, row: &CountRow) -> Result<(), EngineError> {
+    let state = State::of_name(&row.state).ok_or_else(|| EngineError::fatal(format!("a state {:?}", row.state)))?;
+    status.counts[state as usize] += row.messages as u64;
+    Ok(())
+}
+
+impl From<diesel::result::Error> for EngineError {
+    fn from(error: diesel::result::Error) -> EngineError {
+        let message = error.to_string();
+        let has = |all: &[&str]| all.iter().any(|words| message.contains(words));
+        let kind = if has(&["there is no account", "permission denied"]) {
+            EngineErrorKind::Settings
+        } else if has(&["connection", "SSL", "shutting down", "starting up", "say hello", "recovery"]) {
+            // libpq states a lost connection in words only.
+            EngineErrorKind::Busy
+        } else {
+            EngineErrorKind::Fatal
+        };
+        EngineError::new(kind, format!("the database: {}", message.replace('\n', " ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_added_unless_the_url_names_them() {
+        let url = with_defaults("postgres://h/d?connect_timeout=9");
+        assert!(url.starts_with("postgres://h/d?connect_timeout=9&tcp_user_timeout=10000&"), "{url}");
+        assert_eq!(url.matches("connect_timeout").count(), 1);
+        assert!(with_defaults("postgres://h/d").contains("d?connect_timeout=5&"));
+    }
+}

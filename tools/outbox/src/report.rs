@@ -1,0 +1,372 @@
+//! What a run shows: results as NDJSON, progress on the terminal, and a summary.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::dispatch::Observer;
+use crate::queue::{Finished, Millis, Settled, State, Status, now};
+
+/// How often progress is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// How many keys of unknown messages the summary names.
+const UNKNOWNS_SHOWN: usize = 20;
+
+/// One result as a line of JSON: the same members for every message, null where there is nothing.
+pub fn result_line(finished: &Finished) -> String {
+    let id_of = |kind: &str| finished.recipient.strip_prefix(kind).map(str::to_owned);
+    let members: [(&str, Value); 18] = [
+        ("id", finished.id.into()),
+        ("row", finished.row.into()),
+        ("line", finished.line.into()),
+        ("key", finished.key.clone().into()),
+        ("recipient_id", id_of("user ").into()),
+        ("comment_id", id_of("comment ").into()),
+        ("outcome", finished.state.name().into()),
+        ("status", finished.status.into()),
+        ("message_id", finished.message_id.clone().into()),
+        ("http_status", finished.http_status.into()),
+        ("meta_code", finished.meta_code.into()),
+        ("meta_subcode", finished.meta_subcode.into()),
+        ("gateway_code", finished.gateway_code.clone().into()),
+        ("error", finished.error.clone().into()),
+        ("tries", finished.attempts.into()),
+        ("ms", finished.milliseconds.into()),
+        ("at_ms", finished.settled_at.into()),
+        ("begun_ms", finished.begun_at.into()),
+    ];
+    let members: Vec<String> = members.iter().map(|(name, value)| format!("{}:{value}", Value::from(*name))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Where the results of a run go.
+pub enum Results {
+    None,
+    Stdout,
+    File(BufWriter<File>),
+}
+
+impl Results {
+    fn write(&mut self, lines: &str) -> io::Result<()> {
+        match self {
+            Results::None => Ok(()),
+            Results::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(lines.as_bytes())?;
+                stdout.flush()
+            }
+            Results::File(file) => {
+                file.write_all(lines.as_bytes())?;
+                file.flush()
+            }
+        }
+    }
+}
+
+enum Display {
+    Quiet,
+    /// A line every ten seconds.
+    Lines(Instant),
+    Bar(ProgressBar, Instant),
+}
+
+/// Shows a run.
+pub struct Report {
+    results: Results,
+    display: Display,
+    /// Messages of this run's input; `None` where that is not known.
+    total: Option<u64>,
+    /// Of these, settled before the run.
+    before: u64,
+    begun: Instant,
+    counts: BTreeMap<State, u64>,
+    /// By reason: how many, and the first message.
+    refused: BTreeMap<String, (u64, String)>,
+    unknown: Vec<String>,
+    times: Vec<u32>,
+    paused: Duration,
+    paused_until: Millis,
+    pause_reason: String,
+    recent: (Instant, u64, f64),
+}
+
+impl Report {
+    pub fn new(results: Results, quiet: bool, total: Option<u64>, before: u64) -> Report {
+        let begun = Instant::now();
+        let display = if quiet {
+            Display::Quiet
+        } else if io::stderr().is_terminal() {
+            let bar = ProgressBar::new(total.unwrap_or(0));
+            let template = if total.is_some() { "[{bar:10}] {msg}" } else { "{msg}" };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("#>-"));
+            }
+            Display::Bar(bar, begun)
+        } else {
+            Display::Lines(begun)
+        };
+        Report {
+            results,
+            display,
+            total,
+            before,
+            begun,
+            counts: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            unknown: Vec::new(),
+            times: Vec::new(),
+            paused: Duration::ZERO,
+            paused_until: 0,
+            pause_reason: String::new(),
+            recent: (begun, 0, 0.0),
+        }
+    }
+
+    /// How many messages this run brought into a state.
+    pub fn count(&self, state: State) -> u64 {
+        self.counts.get(&state).copied().unwrap_or(0)
+    }
+
+    fn done(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    fn line(&mut self, in_flight: usize) -> String {
+        let done = self.done();
+        let since = self.recent.0.elapsed();
+        if since >= Duration::from_secs(1) {
+            self.recent = (Instant::now(), done, (done - self.recent.1) as f64 / since.as_secs_f64());
+        }
+        let rate = self.recent.2;
+        let mut line = match self.total {
+            Some(total) => format!("{}/{}  {rate:.0}/s", spaced(self.before + done), spaced(total)),
+            None => format!("{} settled  {rate:.0}/s  {in_flight} under way", spaced(done)),
+        };
+        if let Some(left) = self.total.map(|total| total.saturating_sub(self.before + done)).filter(|_| rate > 0.0) {
+            line.push_str(&format!("  {} left", duration(Duration::from_secs_f64(left as f64 / rate))));
+        }
+        for (state, name) in [(State::Refused, "refused"), (State::Failed, "failed"), (State::Unknown, "unknown")] {
+            if self.count(state) > 0 {
+                line.push_str(&format!("  {name} {}", self.count(state)));
+            }
+        }
+        let pause = self.paused_until - now();
+        if pause > 0 {
+            line.push_str(&format!(
+                "  pausing {} ({})",
+                duration(Duration::from_millis(pause as u64)),
+                self.pause_reason
+            ));
+        }
+        line
+    }
+
+    /// Ends the display; returns the summary.
+    pub fn summary(&mut self, status: &Status, end: &str) -> String {
+        if let Display::Bar(bar, _) = &self.display {
+            bar.finish_and_clear();
+        }
+        let took = self.begun.elapsed();
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: String| lines.push(format!("{name:<20}{value}"));
+        if let Some(total) = self.total {
+            line("rows", spaced(total));
+        }
+        line("accepted now", spaced(self.count(State::Accepted)));
+        let before = status.count(State::Accepted).saturating_sub(self.count(State::Accepted));
+        if before > 0 {
+            line("accepted before", spaced(before));
+        }
+        for state in [State::Refused, State::Failed, State::Expired, State::Cancelled, State::Unknown] {
+            if status.count(state) > 0 {
+                line(state.name(), spaced(status.count(state)));
+            }
+        }
+        for (reason, (count, first)) in &self.refused {
+            line("", format!("{count} x {reason}, first: {first}"));
+        }
+        if !self.unknown.is_empty() {
+            let shown = self.unknown.len().min(UNKNOWNS_SHOWN);
+            let mut keys = self.unknown[..shown].join(", ");
+            if self.unknown.len() > shown {
+                keys.push_str(&format!(" and {} more: `unknown list`", self.unknown.len() - shown));
+            }
+            line("unknown now", keys);
+        }
+        let left = status.count(State::Queued) + status.count(State::Sending);
+        line("left to send", spaced(left));
+        let rate = self.done() as f64 / took.as_secs_f64().max(0.001);
+        line("time", format!("{}, {rate:.1} a second, {} of pauses", duration(took), duration(self.paused)));
+        if !self.times.is_empty() {
+            self.times.sort_unstable();
+            let at = |part: f64| self.times[((self.times.len() - 1) as f64 * part) as usize];
+            line("a send", format!("median {} ms, 95 % within {} ms, longest {} ms", at(0.5), at(0.95), at(1.0)));
+        }
+        lines.push(end.to_owned());
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Observer for Report {
+    fn settled(&mut self, settled: &[Settled], states: &[State]) -> Result<(), String> {
+        let mut lines = String::new();
+        let at = now();
+        for (one, state) in settled.iter().zip(states) {
+            if *state == State::Queued {
+                if let Some(error) = &one.answer.error {
+                    self.pause_reason.clone_from(error);
+                }
+                continue;
+            }
+            *self.counts.entry(*state).or_default() += 1;
+            let answer = &one.answer;
+            if answer.status != 10 && self.times.len() < 1_000_000 {
+                self.times.push(u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX));
+            }
+            let name = || {
+                let key = one.message.key.as_deref().filter(|key| !crate::input::is_automatic(key));
+                let row = one.message.line.map(|line| format!("line {line}"));
+                key.map(str::to_owned).or(row).unwrap_or_else(|| format!("message {}", one.message.id))
+            };
+            match state {
+                State::Refused | State::Failed => {
+                    let codes = [answer.meta_code, answer.meta_subcode].into_iter().flatten();
+                    let codes: Vec<String> = codes.map(|code| code.to_string()).collect();
+                    let reason = format!("status {} {}", answer.status, codes.join("/")).trim_end().to_owned();
+                    let error = answer.error.as_deref().unwrap_or_default();
+                    self.refused.entry(reason).or_insert_with(|| (0, format!("{}: {error}", name()))).0 += 1;
+                }
+                State::Unknown => self.unknown.push(name()),
+                _ => {}
+            }
+            if !matches!(self.results, Results::None) {
+                lines.push_str(&result_line(&Finished::of(one, *state, at)));
+                lines.push('\n');
+            }
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.results.write(&lines).map_err(|error| error.to_string())
+    }
+
+    fn closed(&mut self, states: &[State]) {
+        for state in states {
+            *self.counts.entry(*state).or_default() += 1;
+        }
+    }
+
+    fn tick(&mut self, in_flight: usize, paused_until: Millis) {
+        let pause_begins = paused_until > self.paused_until;
+        if pause_begins {
+            let more = paused_until - now().max(self.paused_until);
+            self.paused += Duration::from_millis(u64::try_from(more).unwrap_or(0));
+        }
+        self.paused_until = paused_until.max(self.paused_until);
+        match &self.display {
+            Display::Quiet => {}
+            Display::Bar(_, drawn) if drawn.elapsed() < DRAW_EVERY => {}
+            Display::Lines(printed) if printed.elapsed() < LINE_EVERY && !pause_begins => {}
+            _ => {
+                let line = self.line(in_flight);
+                match &mut self.display {
+                    Display::Bar(bar, drawn) => {
+                        *drawn = Instant::now();
+                        bar.set_position(self.before + self.counts.values().sum::<u64>());
+                        bar.set_message(line);
+                    }
+                    Display::Lines(printed) => {
+                        *printed = Instant::now();
+                        complain(&line);
+                    }
+                    Display::Quiet => {}
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        match &self.display {
+            Display::Bar(bar, _) => bar.suspend(|| complain(text)),
+            _ => complain(text),
+        }
+    }
+}
+
+/// Prints one line on standard error; if nobody reads it there, nothing can be done.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A number with thin groups of three digits.
+pub fn spaced(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `4.2 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_readable() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(spaced), ["0", "999", "1 000", "1 234 567"]);
+        let times = [0.25, 12.0, 200.0, 7500.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
+        assert_eq!(times, ["0.2 s", "12 s", "3 min 20 s", "2 h 5 min"]);
+    }
+
+    #[test]
+    fn results_have_the_same_members_for_every_message() {
+        let finished = Finished {
+            id: 1,
+            key: Some("a\"b".to_owned()),
+            row: None,
+            line: Some(7),
+            recipient: "comment 17".to_owned(),
+            body: String::new(),
+            state: State::Refused,
+            status: Some(23),
+            message_id: None,
+            error: Some("zu spät".to_owned()),
+            http_status: Some(400),
+            meta_code: Some(10),
+            meta_subcode: None,
+            gateway_code: None,
+            attempts: 1,
+            milliseconds: Some(3),
+            begun_at: None,
+            settled_at: Some(5),
+        };
+        let line = result_line(&finished);
+        assert_eq!(
+            line,
+            "{\"id\":1,\"row\":null,\"line\":7,\"key\":\"a\\\"b\",\"recipient_id\":null,\"comment_id\":\"17\",\
+             \"outcome\":\"refused\",\"status\":23,\"message_id\":null,\"http_status\":400,\"meta_code\":10,\
+             \"meta_subcode\":null,\"gateway_code\":null,\"error\":\"zu spät\",\"tries\":1,\"ms\":3,\"at_ms\":5,\
+             \"begun_ms\":null}"
+        );
+    }
+}
