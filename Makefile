@@ -1,6 +1,6 @@
 # Builds, tests and installs the C library, the simulator and the outbox: make, make check, make bench, make install,
-# make uninstall, make simulator, make install-simulator, make outbox, make install-outbox, make test-tools, make doc,
-# make header, make clean.
+# make uninstall, make simulator, make install-simulator, make outbox, make install-outbox, make test-tools, make dist,
+# make doc, make header, make clean.
 
 CARGO ?= cargo
 CC ?= cc
@@ -26,6 +26,8 @@ SEND_PACKAGES := hookmyapp ureq ureq-proto http httparse bytes
 
 # The target to build for, such as s390x-unknown-linux-gnu; CC is then its compiler. Empty for this machine.
 TARGET ?= $(CARGO_BUILD_TARGET)
+# The compiler whose linker and binutils hide symbols; for when cargo-zigbuild links, which CC would prevent.
+BINUTILS_CC ?= $(CC)
 # The libraries to build and install. A musl program is fully static.
 LIBRARIES ?= $(if $(findstring -musl,$(TARGET)),static,static shared)
 
@@ -52,7 +54,10 @@ PRIVATE_LIBS := -framework CoreFoundation -liconv -lSystem -lc -lm
 else
 SHARED := $(RELEASE)/libhookmyapp.so
 SHARED_NAME := libhookmyapp.so.$(VERSION)
-HIDE_SYMBOLS = $(if $(filter static,$(LIBRARIES)),CC="$(CC)" sh packaging/hide-symbols.sh $(STATIC))
+HIDE_SYMBOLS = $(if $(filter static,$(LIBRARIES)),CC="$(BINUTILS_CC)" sh packaging/hide-symbols.sh $(STATIC) $(UNWINDER))
+# Rust's own unwinder for musl: the one of a C compiler is often made for another C library.
+UNWINDER = $(if $(findstring -musl,$(TRIPLE)),$(wildcard \
+    $(shell $(RUSTC) --print target-libdir --target $(TRIPLE) 2>/dev/null)/self-contained/libunwind.a))
 # Safe only because the symbols are hidden: otherwise the static library would clash with other Rust static libraries.
 LTO := --config 'profile.release.lto="fat"'
 SHARED_SONAME := libhookmyapp.so.$(SOVERSION)
@@ -81,6 +86,17 @@ CARGO_FLAGS := $(LTO) $(OPTIMISATION) --release --lib --features capi,quiet --cr
 LINKER = $(if $(TARGET),$(if $(filter-out default,$(origin CC)), -C linker=$(CC)))
 RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(LINKER)
 
+# The built files name no folder of this machine, and are the same wherever they are built: panic messages would name
+# cargo's home, and the source of the standard library where that is installed. rustc uses the last entry that matches.
+CARGO_HOME_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
+RUST_SOURCE = $(shell $(RUSTC) --print sysroot)/lib/rustlib/src/rust
+RUST_COMMIT = $(shell $(RUSTC) -vV | sed -n 's/^commit-hash: //p')
+REMAP = $(foreach pair,$(CURDIR)=/hookmyapp $(abspath $(TARGET_DIR))=/target $(CARGO_HOME_FOLDER)=/cargo \
+    $(RUST_SOURCE)=/rustc/$(RUST_COMMIT),--remap-path-prefix=$(pair))
+# Added to the flags of the user: those in RUSTFLAGS, or else those in the settings of cargo, which joins the lists.
+REMAPPED_CARGO = $(if $(RUSTFLAGS),RUSTFLAGS="$(REMAP) $(RUSTFLAGS)" $(CARGO),$(CARGO))
+REMAP_SETTING = $(if $(RUSTFLAGS),,--config 'build.rustflags=[$(subst $(empty) $(empty),$(comma),$(REMAP:%="%"))]')
+
 # The first word of a command, if that program is missing.
 missing_tool = $(if $(shell command -v $(firstword $(1)) 2>/dev/null),,$(firstword $(1)))
 # Checks of the target: cargo would report an error for every crate.
@@ -96,12 +112,12 @@ $(if $(std_missing),$(error Rust has no standard library for $(TRIPLE) here: rus
 endef
 
 .PHONY: all check check-sanitizers fuzz bench doc install uninstall print-config simulator install-simulator outbox \
-    install-outbox test-tools header clean
+    install-outbox test-tools dist header clean
 
 # Always runs cargo, which knows what to build again.
 all:
 	$(check_tools)
-	$(CARGO) rustc $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
+	$(REMAPPED_CARGO) rustc $(REMAP_SETTING) $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
 	$(HIDE_SYMBOLS)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(RELEASE)/
 ifneq ($(shell uname -s),Darwin)
@@ -162,7 +178,7 @@ bench: all
 # Builds the gateway that runs on this machine: docs/simulator.md.
 simulator:
 	$(check_tools)
-	$(CARGO) build --locked --release --manifest-path tools/simulator/Cargo.toml --target-dir $(TARGET_DIR) \
+	$(REMAPPED_CARGO) build $(REMAP_SETTING) --locked --release --manifest-path tools/simulator/Cargo.toml --target-dir $(TARGET_DIR) \
 	    $(if $(TARGET),--target $(TARGET))
 
 # Takes what `make simulator` has built, so that root needs no cargo; builds it if it is not there.
@@ -176,7 +192,7 @@ POSTGRES ?= $(if $(TARGET),,$(shell { pkg-config --exists libpq || pg_config --l
 # Builds the durable queue: tools/outbox/README.md. It needs Rust 1.89.
 outbox:
 	$(check_tools)
-	$(CARGO) build --locked --release --manifest-path tools/outbox/Cargo.toml --target-dir $(TARGET_DIR) \
+	$(REMAPPED_CARGO) build $(REMAP_SETTING) --locked --release --manifest-path tools/outbox/Cargo.toml --target-dir $(TARGET_DIR) \
 	    $(if $(POSTGRES),--features postgres) $(if $(TARGET),--target $(TARGET))
 	$(if $(POSTGRES),,@echo "built without PostgreSQL, which needs libpq. Debian: apt-get install libpq-dev")
 
@@ -194,6 +210,15 @@ test-tools:
 	    features=$$(sed -n '$(if $(POSTGRES),s/^postgres = .*/--features postgres/p)' $$manifest) && \
 	    $(CARGO) test --locked --manifest-path $$manifest --target-dir $(TARGET_DIR) $$features || exit 1; \
 	done
+
+# Makes the archives of a release in DIST from the commit DIST_COMMIT, for each of DIST_TARGETS: RELEASING.md.
+DIST ?= $(TARGET_DIR)/dist
+DIST_COMMIT ?= HEAD
+DIST_TARGETS ?= x86_64-unknown-linux-gnu.2.17 aarch64-unknown-linux-gnu.2.17 x86_64-unknown-linux-musl \
+    aarch64-unknown-linux-musl x86_64-pc-windows-gnu
+dist:
+	@MAKE="$(MAKE)" CARGO="$(CARGO)" BUILD="$(abspath $(TARGET_DIR))/dist-build" sh packaging/dist.sh "$(abspath $(DIST))" \
+	    "$(DIST_COMMIT)" $(DIST_TARGETS)
 
 # Writes the manual of both headers as HTML: target/manual/html/index.html.
 doc:
