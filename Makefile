@@ -91,8 +91,10 @@ RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(L
 CARGO_HOME_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 RUST_SOURCE = $(shell $(RUSTC) --print sysroot)/lib/rustlib/src/rust
 RUST_COMMIT = $(shell $(RUSTC) -vV | sed -n 's/^commit-hash: //p')
-REMAP = $(foreach pair,$(CURDIR)=/hookmyapp $(abspath $(TARGET_DIR))=/target $(CARGO_HOME_FOLDER)=/cargo \
-    $(RUST_SOURCE)=/rustc/$(RUST_COMMIT),--remap-path-prefix=$(pair))
+# A folder whose name has a space is left out: RUSTFLAGS separates words by spaces.
+remap = $(if $(word 2,$(1)),,--remap-path-prefix=$(1)=$(2))
+REMAP = $(strip $(call remap,$(CURDIR),/hookmyapp) $(call remap,$(abspath $(TARGET_DIR)),/target) \
+    $(call remap,$(CARGO_HOME_FOLDER),/cargo) $(call remap,$(RUST_SOURCE),/rustc/$(RUST_COMMIT)))
 # Added to the flags of the user: those in RUSTFLAGS, or else those in the settings of cargo, which joins the lists.
 REMAPPED_CARGO = $(if $(RUSTFLAGS),RUSTFLAGS="$(REMAP) $(RUSTFLAGS)" $(CARGO),$(CARGO))
 REMAP_SETTING = $(if $(RUSTFLAGS),,--config 'build.rustflags=[$(subst $(empty) $(empty),$(comma),$(REMAP:%="%"))]')

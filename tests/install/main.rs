@@ -14,5 +14,7 @@ mod support {
     pub mod tools;
 }
 
+mod dist;
 mod installed;
 mod packages;
+mod reproducible;
