@@ -13,6 +13,8 @@ DOXYGEN ?= doxygen
 # The folders that `make install` writes to. DESTDIR, if set, is put before each of them.
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+# Only for Windows, whose programs look for a DLL beside themselves and in PATH.
+BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
 CMAKEDIR ?= $(LIBDIR)/cmake/hookmyapp
 MANDIR ?= $(PREFIX)/share/man
@@ -42,15 +44,31 @@ RELEASE := $(TARGET_DIR)/$(if $(TRIPLE),$(TRIPLE)/)release
 BENCH := $(TARGET_DIR)/bench
 COMPILE_BENCH = $(CC) $(CPPFLAGS) $(CFLAGS)
 STATIC := $(RELEASE)/libhookmyapp.a
-SIMULATOR := $(RELEASE)/hookmyapp-simulator
-OUTBOX := $(RELEASE)/hookmyapp-outbox
 
-ifeq ($(shell uname -s),Darwin)
+# The system of the target decides about the names of the files, not the machine that builds.
+SYSTEM := $(if $(TARGET),$(if $(findstring -apple-,$(TARGET)),Darwin,$(if $(findstring -windows-,$(TARGET)),Windows)),$(patsubst \
+    MINGW%,Windows,$(patsubst MSYS%,Windows,$(shell uname -s))))
+EXE := $(if $(filter Windows,$(SYSTEM)),.exe)
+SIMULATOR := $(RELEASE)/hookmyapp-simulator$(EXE)
+OUTBOX := $(RELEASE)/hookmyapp-outbox$(EXE)
+
+ifeq ($(SYSTEM),Darwin)
 SHARED := $(RELEASE)/libhookmyapp.dylib
 SHARED_NAME := libhookmyapp.$(VERSION).dylib
 SHARED_SONAME := libhookmyapp.$(SOVERSION).dylib
-SONAME_FLAG := -Wl,-install_name,@rpath/$(SHARED_SONAME)
+SHARED_FLAGS := -Wl,-install_name,@rpath/$(SHARED_SONAME)
 PRIVATE_LIBS := -framework CoreFoundation -liconv -lSystem -lc -lm
+else ifeq ($(SYSTEM),Windows)
+SHARED := $(RELEASE)/hookmyapp.dll
+SHARED_NAME := hookmyapp.dll
+SHARED_SONAME := hookmyapp.dll
+# For mingw-w64, made by the linker, and for MSVC.
+IMPORT := $(RELEASE)/libhookmyapp.dll.a
+IMPORT_MSVC := $(RELEASE)/hookmyapp.lib
+IMPORT_LIBRARIES = $(if $(filter shared,$(LIBRARIES)),CC="$(CC)" sh packaging/import-library.sh $(SHARED_NAME) $(IMPORT_MSVC))
+# Loaded at a random address, with data that cannot run; without the time, so that the same sources give the same file.
+SHARED_FLAGS := -Wl,--dynamicbase,--nxcompat,--high-entropy-va,--no-insert-timestamp
+PRIVATE_LIBS := -lbcrypt -ladvapi32 -lkernel32 -lntdll -luserenv -lws2_32 -ldbghelp
 else
 SHARED := $(RELEASE)/libhookmyapp.so
 SHARED_NAME := libhookmyapp.so.$(VERSION)
@@ -62,17 +80,19 @@ UNWINDER = $(if $(findstring -musl,$(TRIPLE)),$(wildcard \
 LTO := --config 'profile.release.lto="fat"'
 SHARED_SONAME := libhookmyapp.so.$(SOVERSION)
 # The library must stay loaded after dlclose(), because Rust's thread-local destructors are part of it.
-SONAME_FLAG := -Wl,-soname,$(SHARED_SONAME),-z,nodelete
+SHARED_FLAGS := -Wl,-soname,$(SHARED_SONAME),-z,nodelete
 # The libraries that rustc reports for the static library; a test compares.
 PRIVATE_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+LINK_SONAME = $(if $(filter shared,$(LIBRARIES)),ln -sf libhookmyapp.so $(RELEASE)/$(SHARED_SONAME))
 endif
 
 MANUAL := $(TARGET_DIR)/manual
 
-INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
+INSTALL = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" BINDIR="$(BINDIR)" INCLUDEDIR="$(INCLUDEDIR)" \
     CMAKEDIR="$(CMAKEDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" VERSION="$(VERSION)" SOVERSION="$(SOVERSION)" \
     STATIC="$(if $(filter static,$(LIBRARIES)),$(STATIC))" SHARED="$(if $(filter shared,$(LIBRARIES)),$(SHARED))" \
     SHARED_NAME="$(SHARED_NAME)" SHARED_SONAME="$(SHARED_SONAME)" PRIVATE_LIBS="$(PRIVATE_LIBS)" \
+    IMPORT="$(if $(filter shared,$(LIBRARIES)),$(IMPORT))" IMPORT_MSVC="$(if $(filter shared,$(LIBRARIES)),$(IMPORT_MSVC))" \
     sh packaging/install.sh
 
 comma := ,
@@ -84,7 +104,7 @@ OPTIMISATION := $(if $(filter 3,$(OPT_LEVEL)),\
 CARGO_FLAGS := $(LTO) $(OPTIMISATION) --release --lib --features capi,quiet --crate-type $(CRATE_TYPES)$(if $(TARGET), --target $(TARGET))
 # If CC is not set, cargo chooses the linker: from its settings, or by cargo-zigbuild.
 LINKER = $(if $(TARGET),$(if $(filter-out default,$(origin CC)), -C linker=$(CC)))
-RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SONAME_FLAG))$(LINKER)
+RUSTC_FLAGS := $(if $(filter shared,$(LIBRARIES)),-C link-arg=$(SHARED_FLAGS))$(LINKER)
 
 # The built files name no folder of this machine, and are the same wherever they are built: panic messages would name
 # cargo's home, and the source of the standard library where that is installed. rustc uses the last entry that matches.
@@ -122,9 +142,8 @@ all:
 	$(REMAPPED_CARGO) rustc $(REMAP_SETTING) $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
 	$(HIDE_SYMBOLS)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(RELEASE)/
-ifneq ($(shell uname -s),Darwin)
-	$(if $(filter shared,$(LIBRARIES)),ln -sf libhookmyapp.so $(RELEASE)/$(SHARED_SONAME))
-endif
+	$(IMPORT_LIBRARIES)
+	$(LINK_SONAME)
 
 # Installs the files that `make` built, so that root needs no cargo. Builds them first if they are missing.
 install: $(if $(wildcard $(if $(filter shared,$(LIBRARIES)),$(SHARED),$(STATIC))),,all)
@@ -149,7 +168,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS := -g -fsanitize=address,undefined -fno-sanitize-recover=all
 check-sanitizers:
 	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly rustc --release --lib --features capi,quiet --crate-type staticlib,cdylib \
-	    --target $(HOST) --target-dir $(SANITIZED) -- -C link-arg=$(SONAME_FLAG)
+	    --target $(HOST) --target-dir $(SANITIZED) -- -C link-arg=$(SHARED_FLAGS)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(SANITIZED)/$(HOST)/release/
 	ln -sf libhookmyapp.so $(SANITIZED)/$(HOST)/release/libhookmyapp.so.$(SOVERSION)
 	HMA_LIBRARY_DIR="$(abspath $(SANITIZED)/$(HOST)/release)" HMA_CFLAGS="$(SANITIZERS)" \

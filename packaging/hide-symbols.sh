@@ -1,5 +1,6 @@
 #!/bin/sh
-# Hides all symbols of a Rust static library but its C functions: hide-symbols.sh ARCHIVE [UNWINDER], with CC from the Makefile.
+# Hides all symbols of a Rust static library but its C functions: hide-symbols.sh ARCHIVE [UNWINDER], with CC from the
+# Makefile.
 #
 # An archive from rustc contains the standard library with global symbols. Two such archives in one program clash as
 # soon as one was built with LTO or with another version of Rust. The result contains one object whose only global
@@ -12,16 +13,7 @@ work=$(mktemp -d "$archive.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The compiler's own tool, which may be for another target; else the tool of the system.
-tool() {
-    found=$($CC -print-prog-name="$1" 2>/dev/null) || found=$1
-    command -v "$found" >/dev/null 2>&1 || found=$1
-    command -v "$found" >/dev/null 2>&1 || {
-        echo "hookmyapp: $1 is missing: install binutils" >&2
-        exit 1
-    }
-    echo "$found"
-}
+. packaging/tool.sh
 objcopy=$(tool objcopy)
 nm=$(tool nm)
 ar=$(tool ar)
