@@ -2,7 +2,7 @@
 # Makes the archives of a release: dist.sh FOLDER COMMIT TARGET..., with variables from the Makefile.
 #
 # FOLDER then contains the source archive, one archive for each target, and SHA256SUMS. Each target is built from the
-# source archive. The same commit and the same tools give the same bytes in every folder.
+# source archive. The same commit, tools and BUILD folder give the same bytes; RELEASING.md says what the folder changes.
 # shellcheck disable=SC2153 # the variables in capitals come from the Makefile
 set -eu
 umask 022
@@ -42,7 +42,7 @@ unset CC CXX CFLAGS CXXFLAGS LDFLAGS RUSTFLAGS CARGO_BUILD_TARGET TARGET MAKEFLA
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct "$commit")
 export SOURCE_DATE_EPOCH
 export CARGO_TARGET_DIR="$BUILD/cargo"
-# A stripped file has nothing that depends on the name of a folder: cargo derives names of symbols from some of them.
+# Smaller, and nobody debugs a released library by its symbols.
 export CARGO_PROFILE_RELEASE_STRIP=symbols
 
 # ---- The source
@@ -70,7 +70,7 @@ write_sbom() {
 
 # Writes the licence texts of all crates in the programs. Those of the library are in the file `copyright`, too.
 write_licences() {
-    for package in simulator outbox; do
+    for package in $programs; do
         (cd "$source/tools/$package" && "$CARGO" tree --locked --edges normal --target "$triple" --prefix none \
             --format '{p}|{l}')
     done | sed 's/ (.*)|/|/; s/ (\*)$//' | LC_ALL=C sort -u | while IFS='|' read -r crate licence; do
@@ -91,32 +91,41 @@ make_archive() {
     triple=$(echo "$target" | sed 's/\.[0-9][0-9.]*$//')
     stage=$BUILD/stage/$name-$target
     rm -rf "$stage"
-    cargo=$CARGO shared_flags='' binutils=''
+    cargo=$CARGO shared_flags='' compiler='' programs='simulator outbox'
     case $target in
         *-linux-*.*.* | *-linux-musl) cargo='cargo-zigbuild' ;;
+    esac
+    case $target in
+        aarch64-*-linux-*) compiler=BINUTILS_CC=aarch64-linux-gnu-gcc ;;
+        # The outbox needs the signals of Unix.
+        *-windows-gnu) compiler=CC=x86_64-w64-mingw32-gcc programs='simulator' ;;
     esac
     case $target in
         # A shared library of musl is linked with the C library of its system, a program is not.
         *-linux-musl) shared_flags='-C target-feature=-crt-static' ;;
     esac
-    case $target in
-        aarch64-*-linux-*) binutils=BINUTILS_CC=aarch64-linux-gnu-gcc ;;
-    esac
     in_source() {
         "$MAKE" --no-print-directory -C "$source" CARGO="$cargo" TARGET="$target" PREFIX="$stage" POSTGRES= \
-            LIBRARIES='static shared' ${binutils:+"$binutils"} "$@"
+            LIBRARIES='static shared' ${compiler:+"$compiler"} "$@"
     }
     echo "hookmyapp: $target"
     in_source all ${shared_flags:+"RUSTFLAGS=$shared_flags"}
     in_source install
-    in_source simulator outbox
-    in_source install-simulator install-outbox
+    for program in $programs; do
+        in_source "$program" "install-$program"
+    done
 
     documents=$stage/share/doc/hookmyapp
-    sed -e "s|@VERSION@|$version|g" -e "s|@TARGET@|$target|g" "$source/packaging/archive.md.in" >"$stage/README.md"
+    case $target in
+        # It has no `man`, and a zip has no links.
+        *-windows-*) rm -r "$stage/share/man" && readme=archive-windows.md.in ;;
+        *) readme=archive.md.in ;;
+    esac
+    sed -e "s|@VERSION@|$version|g" -e "s|@TARGET@|$target|g" "$source/packaging/$readme" >"$stage/README.md"
     write_sbom . "$documents" hookmyapp --features capi,quiet
-    write_sbom tools/simulator "$documents" hookmyapp-simulator
-    write_sbom tools/outbox "$documents" hookmyapp-outbox
+    for program in $programs; do
+        write_sbom "tools/$program" "$documents" "hookmyapp-$program"
+    done
     write_licences >"$documents/licences-of-programs.txt"
     (cd "$stage" && find . -type f | LC_ALL=C sort | xargs sha256sum) >"$BUILD/sums"
     mv "$BUILD/sums" "$stage/SHA256SUMS"
