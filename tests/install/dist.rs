@@ -39,25 +39,14 @@ impl Release {
         MADE.get_or_init(|| is_packaging_wanted(&needed).then(Release::make)).as_ref()
     }
 
+    /// Unpacks what `make dist` made, in HMA_DIST_DIR or now.
     fn make() -> Release {
         let rustc = tools::run(command("rustc").arg("-vV"));
         let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-        let target = if Command::new("cargo-zigbuild").arg("--version").output().is_ok() {
-            format!("{host}.2.17")
-        } else {
-            eprintln!("the archive is made for this machine's glibc, because cargo-zigbuild is missing");
-            host.to_owned()
+        let (folder, target) = match env::var_os("HMA_DIST_DIR") {
+            Some(folder) => (folder.into(), format!("{host}.2.17")),
+            None => make_archives(host),
         };
-        // With what was changed since the last commit.
-        let changed = tools::run(command("git").args(["-c", "user.name=test", "-c", "user.email=test@localhost", "stash", "create"]));
-        let commit = if changed.is_empty() { "HEAD" } else { changed.trim() };
-        let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dist");
-        let folder = build.join("dist");
-        let _ = fs::remove_dir_all(&folder);
-        let mut make = make();
-        make.arg("dist").arg(format!("DIST_TARGETS={target}")).arg(format!("DIST_COMMIT={commit}"));
-        tools::run(make.arg(format!("DIST={}", folder.display())).env("CARGO_TARGET_DIR", &build));
-
         let unpacked = tempdir().unwrap();
         let archive = folder.join(format!("hookmyapp-{VERSION}-{target}.tar.gz"));
         tools::run(command("tar").arg("-xzf").arg(archive).arg("-C").arg(unpacked.path()));
@@ -88,6 +77,27 @@ impl Release {
         simulator.args(["--headless", "--expect", "1", "--time-limit", "60", "--exec"]);
         tools::run(simulator.arg(program).args(arguments));
     }
+}
+
+/// Runs `make dist` for this machine; returns the folder and the target.
+fn make_archives(host: &str) -> (PathBuf, String) {
+    let target = if Command::new("cargo-zigbuild").arg("--version").output().is_ok() {
+        format!("{host}.2.17")
+    } else {
+        eprintln!("the archive is made for this machine's glibc, because cargo-zigbuild is missing");
+        host.to_owned()
+    };
+    // With what was changed since the last commit.
+    let stash = ["-c", "user.name=test", "-c", "user.email=test@localhost", "stash", "create"];
+    let changed = tools::run(command("git").args(stash));
+    let commit = if changed.is_empty() { "HEAD" } else { changed.trim() };
+    let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dist");
+    let folder = build.join("dist");
+    let _ = fs::remove_dir_all(&folder);
+    let mut make = make();
+    make.arg("dist").arg(format!("DIST_TARGETS={target}")).arg(format!("DIST_COMMIT={commit}"));
+    tools::run(make.arg(format!("DIST={}", folder.display())).env("CARGO_TARGET_DIR", &build));
+    (folder, target)
 }
 
 /// A folder with links to every program in PATH, but none of Rust's.
@@ -205,7 +215,7 @@ fn checksums_name_every_file_and_hold() {
         let files = tree(&folder).into_iter().filter(|name| !name.ends_with('/') && !name.contains(" -> "));
         let files: BTreeSet<String> = files.filter(|name| name != "SHA256SUMS").collect();
         assert_eq!(listed.collect::<BTreeSet<_>>(), files);
-        assert!(is_archive || files.len() == 2, "one archive of the source, and one of the target: {files:?}");
+        assert!(is_archive || files.len() >= 2, "the archive of the source, and of each target: {files:?}");
     }
 }
 
