@@ -64,7 +64,7 @@ write_sbom() {
     shift 3
     cargo cyclonedx --quiet --manifest-path "$source/$package/Cargo.toml" --format json --spec-version 1.5 \
         --no-build-deps --target "$triple" --override-filename bom "$@"
-    sed "s|path+file://$source|path+file:///hookmyapp|g" "$source/$package/bom.json" >"$place/$bom.cdx.json"
+    sed "s|$source|/hookmyapp|g" "$source/$package/bom.json" >"$place/$bom.cdx.json"
     find "$source" -name bom.json -delete
 }
 
