@@ -35,6 +35,8 @@ for target; do
         command -v "$tool" >/dev/null || fail "$tool is missing, which $target needs: see RELEASING.md"
     done
 done
+standard_library=$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html
+[ -e "$standard_library" ] || fail "$standard_library is missing: install Rust with rustup"
 git rev-parse --quiet --verify "$commit^{commit}" >/dev/null || fail "there is no commit $commit here"
 
 # cargo-zigbuild chooses the compiler and the linker, unless one of these names them.
@@ -70,6 +72,12 @@ write_sbom() {
 
 # Writes the licence texts of all crates in the programs. Those of the library are in the file `copyright`, too.
 write_licences() {
+    case $target in
+        *-linux-musl)
+            printf '==== musl: MIT\n\n%s\n%s\n\n' 'Copyright (c) 2005-2020 Rich Felker, et al.' \
+                'The text of the licence is that of Expat in the file "copyright".'
+            ;;
+    esac
     for package in $programs; do
         (cd "$source/tools/$package" && "$CARGO" tree --locked --edges normal --target "$triple" --prefix none \
             --format '{p}|{l}')
@@ -127,6 +135,7 @@ make_archive() {
         write_sbom "tools/$program" "$documents" "hookmyapp-$program"
     done
     write_licences >"$documents/licences-of-programs.txt"
+    cp "$standard_library" "$documents/licences-of-the-standard-library.html"
     (cd "$stage" && find . -type f | LC_ALL=C sort | xargs sha256sum) >"$BUILD/sums"
     mv "$BUILD/sums" "$stage/SHA256SUMS"
 

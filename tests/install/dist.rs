@@ -153,7 +153,13 @@ fn archive_sends_from_c_and_cpp_where_no_rust_is_installed() {
 fn archive_contains_what_its_readme_names() {
     let Some(release) = Release::get() else { return };
     let files: BTreeSet<String> = tree(&release.prefix()).into_iter().collect();
-    let documents = ["LICENSE-APACHE", "LICENSE-MIT", "copyright", "licences-of-programs.txt"];
+    let documents = [
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "copyright",
+        "licences-of-programs.txt",
+        "licences-of-the-standard-library.html",
+    ];
     let boms = ["hookmyapp.cdx.json", "hookmyapp-simulator.cdx.json", "hookmyapp-outbox.cdx.json"];
     let documents = documents.iter().chain(&boms).map(|name| format!("share/doc/hookmyapp/{name}"));
     let named = [
