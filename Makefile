@@ -115,8 +115,14 @@ RUST_COMMIT = $(shell $(RUSTC) -vV | sed -n 's/^commit-hash: //p')
 remap = $(if $(word 2,$(1)),,--remap-path-prefix=$(1)=$(2))
 REMAP = $(strip $(call remap,$(CURDIR),/hookmyapp) $(call remap,$(abspath $(TARGET_DIR)),/target) \
     $(call remap,$(CARGO_HOME_FOLDER),/cargo) $(call remap,$(RUST_SOURCE),/rustc/$(RUST_COMMIT)))
+# The static library for Windows keeps what a debugger needs of ring's C code. The compiler reads the flags of its target.
+ifneq ($(findstring -windows-gnu,$(TRIPLE)),)
+C_FLAGS := CFLAGS_$(subst -,_,$(TRIPLE))
+REMAP_C = $(C_FLAGS)="$(strip $(subst --remap-path-prefix=,-ffile-prefix-map=,$(REMAP)) $($(C_FLAGS)) \
+    $(if $(filter environment,$(origin CFLAGS)),$(CFLAGS)))"
+endif
 # Added to the flags of the user: those in RUSTFLAGS, or else those in the settings of cargo, which joins the lists.
-REMAPPED_CARGO = $(if $(RUSTFLAGS),RUSTFLAGS="$(REMAP) $(RUSTFLAGS)" $(CARGO),$(CARGO))
+REMAPPED_CARGO = $(REMAP_C) $(if $(RUSTFLAGS),RUSTFLAGS="$(REMAP) $(RUSTFLAGS)" $(CARGO),$(CARGO))
 REMAP_SETTING = $(if $(RUSTFLAGS),,--config 'build.rustflags=[$(subst $(empty) $(empty),$(comma),$(REMAP:%="%"))]')
 
 # The first word of a command, if that program is missing.
