@@ -16,3 +16,4 @@ mod support {
 
 mod installed;
 mod packages;
+mod windows;
