@@ -18,3 +18,4 @@ mod dist;
 mod installed;
 mod packages;
 mod reproducible;
+mod windows;
