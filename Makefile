@@ -121,9 +121,9 @@ C_FLAGS := CFLAGS_$(subst -,_,$(TRIPLE))
 REMAP_C = $(C_FLAGS)="$(strip $(subst --remap-path-prefix=,-ffile-prefix-map=,$(REMAP)) $($(C_FLAGS)) \
     $(if $(filter environment,$(origin CFLAGS)),$(CFLAGS)))"
 endif
-# Added to the flags of the user: those in RUSTFLAGS, or else those in the settings of cargo, which joins the lists.
-REMAPPED_CARGO = $(REMAP_C) $(if $(RUSTFLAGS),RUSTFLAGS="$(REMAP) $(RUSTFLAGS)" $(CARGO),$(CARGO))
-REMAP_SETTING = $(if $(RUSTFLAGS),,--config 'build.rustflags=[$(subst $(empty) $(empty),$(comma),$(REMAP:%="%"))]')
+# Added to the flags of the user: to RUSTFLAGS if that is set, else to those in the settings of cargo.
+RUST_FLAGS = $(if $(RUSTFLAGS),RUSTFLAGS,CARGO_BUILD_RUSTFLAGS)
+REMAPPED_CARGO = $(REMAP_C) $(RUST_FLAGS)="$(REMAP) $($(RUST_FLAGS))" $(CARGO)
 
 # The first word of a command, if that program is missing.
 missing_tool = $(if $(shell command -v $(firstword $(1)) 2>/dev/null),,$(firstword $(1)))
@@ -145,7 +145,7 @@ endef
 # Always runs cargo, which knows what to build again.
 all:
 	$(check_tools)
-	$(REMAPPED_CARGO) rustc $(REMAP_SETTING) $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
+	$(REMAPPED_CARGO) rustc $(CARGO_FLAGS) -- $(RUSTC_FLAGS)
 	$(HIDE_SYMBOLS)
 	cp include/hookmyapp.h include/hookmyapp.hpp $(RELEASE)/
 	$(IMPORT_LIBRARIES)
@@ -205,7 +205,7 @@ bench: all
 # Builds the gateway that runs on this machine: docs/simulator.md.
 simulator:
 	$(check_tools)
-	$(REMAPPED_CARGO) build $(REMAP_SETTING) --locked --release --manifest-path tools/simulator/Cargo.toml --target-dir $(TARGET_DIR) \
+	$(REMAPPED_CARGO) build --locked --release --manifest-path tools/simulator/Cargo.toml --target-dir $(TARGET_DIR) \
 	    $(if $(TARGET),--target $(TARGET))
 
 # Takes what `make simulator` has built, so that root needs no cargo; builds it if it is not there.
@@ -219,7 +219,7 @@ POSTGRES ?= $(if $(TARGET),,$(shell { pkg-config --exists libpq || pg_config --l
 # Builds the durable queue: tools/outbox/README.md. It needs Rust 1.89.
 outbox:
 	$(check_tools)
-	$(REMAPPED_CARGO) build $(REMAP_SETTING) --locked --release --manifest-path tools/outbox/Cargo.toml --target-dir $(TARGET_DIR) \
+	$(REMAPPED_CARGO) build --locked --release --manifest-path tools/outbox/Cargo.toml --target-dir $(TARGET_DIR) \
 	    $(if $(POSTGRES),--features postgres) $(if $(TARGET),--target $(TARGET))
 	$(if $(POSTGRES),,@echo "built without PostgreSQL, which needs libpq. Debian: apt-get install libpq-dev")
 
