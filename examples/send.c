@@ -2,6 +2,9 @@
 #include <hookmyapp.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef _WIN32
+#include "windows_arguments.h"
+#endif
 
 static const char usage[] =
     "usage: send [--env-file FILE] RECIPIENT_ID TEXT\n"
@@ -14,7 +17,7 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 {
-    const int with_file = argc == 5 && strcmp(argv[1], "--env-file") == 0;
+    int with_file;
     hma_config *config;
     hma_client *client = NULL;
     hma_response *response = NULL;
@@ -22,6 +25,12 @@ int main(int argc, char **argv)
     const char *id;
     hma_status status;
 
+#ifdef _WIN32
+    argv = windows_arguments();
+    if (argv == NULL)
+        return 1;
+#endif
+    with_file = argc == 5 && strcmp(argv[1], "--env-file") == 0;
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return fputs(usage, stdout) < 0;
     if (!with_file && (argc != 3 || strncmp(argv[1], "--", 2) == 0)) {

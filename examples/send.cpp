@@ -3,6 +3,9 @@
 #include <iostream>
 #include <string>
 #include <vector>
+#ifdef _WIN32
+#include "windows_arguments.h"
+#endif
 
 static const char usage[] =
     "usage: send [--env-file FILE] RECIPIENT_ID TEXT\n"
@@ -15,6 +18,11 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 try {
+#ifdef _WIN32
+    argv = windows_arguments();
+    if (argv == nullptr)
+        return 1;
+#endif
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     const bool with_file = arguments.size() == 4 && arguments[0] == "--env-file";
 

@@ -1,26 +1,19 @@
 #!/bin/sh
-# Hides all symbols of a Rust static library but its C functions: hide-symbols.sh ARCHIVE, with CC from the Makefile.
+# Hides all symbols of a Rust static library but its C functions: hide-symbols.sh ARCHIVE [UNWINDER], with CC from the
+# Makefile.
 #
 # An archive from rustc contains the standard library with global symbols. Two such archives in one program clash as
 # soon as one was built with LTO or with another version of Rust. The result contains one object whose only global
-# symbols are the functions of hookmyapp.h. Unused code is removed.
+# symbols are the functions of hookmyapp.h. Unused code is removed. UNWINDER is a static library that is built in, too.
 set -eu
 
 archive=$1
+shift
 work=$(mktemp -d "$archive.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The compiler's own tool, which may be for another target; else the tool of the system.
-tool() {
-    found=$($CC -print-prog-name="$1" 2>/dev/null) || found=$1
-    command -v "$found" >/dev/null 2>&1 || found=$1
-    command -v "$found" >/dev/null 2>&1 || {
-        echo "hookmyapp: $1 is missing: install binutils" >&2
-        exit 1
-    }
-    echo "$found"
-}
+. packaging/tool.sh
 objcopy=$(tool objcopy)
 nm=$(tool nm)
 ar=$(tool ar)
@@ -29,7 +22,7 @@ ar=$(tool ar)
 "$objcopy" --remove-section=.llvmbc --remove-section=.llvmcmd "$archive" "$work/plain.a"
 functions=$("$nm" --defined-only "$work/plain.a" 2>/dev/null | sed -n 's/.* T \(hma_[a-z0-9_]*\)$/-Wl,-u,\1/p')
 # shellcheck disable=SC2086 # several words each
-$CC -r -nostdlib $functions -Wl,--gc-sections -Wl,--force-group-allocation -o "$work/all.o" "$work/plain.a"
+$CC -r -nostdlib $functions -Wl,--gc-sections -Wl,--force-group-allocation -o "$work/all.o" "$work/plain.a" "$@"
 "$objcopy" --strip-debug --wildcard --keep-global-symbol='hma_*' "$work/all.o" "$work/hookmyapp.o"
 "$ar" rcs "$work/hidden.a" "$work/hookmyapp.o"
 mv -f "$work/hidden.a" "$archive"

@@ -27,11 +27,15 @@ absolute() {
 
 prefix=$(absolute "$PREFIX" "$PWD")
 libdir=$(absolute "$LIBDIR" "$prefix")
+bindir=$(absolute "$BINDIR" "$prefix")
 includedir=$(absolute "$INCLUDEDIR" "$prefix")
 cmakedir=$(absolute "$CMAKEDIR" "$prefix")
 mandir=$(absolute "$MANDIR" "$prefix")
 docdir=$(absolute "$DOCDIR" "$prefix")
 stage=${DESTDIR:+$(absolute "$DESTDIR" "$PWD")}
+# A library with an import library is a DLL.
+shareddir=$libdir
+[ -z "$IMPORT" ] || shareddir=$bindir
 
 # ---- What the .pc and the CMake files say
 
@@ -83,7 +87,8 @@ expand() {
     sed -e "s|@VERSION@|$VERSION|g" -e "s|@SERIES@|$SOVERSION|g" \
         -e "s|@PREFIX@|$(quoted "$1")|g" -e "s|@INCLUDEDIR@|$(quoted "$2")|g" -e "s|@LIBDIR@|$(quoted "$3")|g" \
         -e "s|@LIBS@|$(quoted "$4")|g" -e "s|@LIBS_PRIVATE@|$(quoted "$5")|g" \
-        -e "s|@SHARED_NAME@|$SHARED_NAME|g" -e "s|@SHARED_SONAME@|$SHARED_SONAME|g" "$6"
+        -e "s|@SHAREDDIR@|$(quoted "$(relative_path "$cmakedir" "$shareddir" .)")|g" -e "s|@SHARED_NAME@|$SHARED_NAME|g" \
+        -e "s|@SHARED_SONAME@|$SHARED_SONAME|g" "$6"
 }
 
 # With the shared library, only `pkg-config --static` names the private libraries. Without it, every program needs them.
@@ -124,7 +129,12 @@ each_file() {
     if [ -n "$STATIC" ]; then
         "$1" copy "$STATIC" "$libdir/libhookmyapp.a"
     fi
-    if [ -n "$SHARED" ]; then
+    if [ -n "$IMPORT" ]; then
+        "$1" copy "$SHARED" "$bindir/$SHARED_NAME"
+        "$1" copy "$IMPORT" "$libdir/${IMPORT##*/}"
+        "$1" copy "$IMPORT_MSVC" "$libdir/${IMPORT_MSVC##*/}"
+        "$1" copy "${IMPORT_MSVC%.lib}.def" "$libdir/hookmyapp.def"
+    elif [ -n "$SHARED" ]; then
         "$1" copy "$SHARED" "$libdir/$SHARED_NAME"
         "$1" link "$SHARED_NAME" "$libdir/$SHARED_SONAME"
         "$1" link "$SHARED_SONAME" "$libdir/${SHARED##*/}"
@@ -185,7 +195,7 @@ drop_beside() {
 }
 
 install_all() {
-    for library in "$STATIC" "$SHARED"; do
+    for library in "$STATIC" "$SHARED" "$IMPORT" "$IMPORT_MSVC"; do
         [ -z "$library" ] || [ -f "$library" ] || fail "$library is missing: run make first"
     done
     trap clean_up EXIT
@@ -227,7 +237,8 @@ case ${1-} in
     install) install_all ;;
     uninstall) uninstall_all ;;
     print-config)
-        printf '%s\n' "STATIC=$STATIC" "SHARED=$SHARED" "SHARED_SONAME=$SHARED_SONAME" "LIBS=$(private_list)"
+        printf '%s\n' "STATIC=$STATIC" "SHARED=$SHARED" "IMPORT=$IMPORT" "SHARED_SONAME=$SHARED_SONAME" \
+            "LIBS=$(private_list)"
         ;;
     *) fail "usage: install.sh install|uninstall|print-config" ;;
 esac

@@ -7,6 +7,8 @@ use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(not(unix))]
+use std::{thread, time::Instant};
 
 #[cfg(unix)]
 use socket2::SockRef;
@@ -23,6 +25,9 @@ const TIMEOUT_STEP_MILLISECONDS: u64 = 32;
 const SHORT_WAIT: Duration = Duration::from_millis(200);
 /// How long a blocked write of a large request waits before it checks for a response.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How often a blocked write is repeated on systems where a write cannot wait.
+#[cfg(not(unix))]
+const WRITE_INTERVAL: Duration = Duration::from_millis(2);
 
 pub(super) fn time_left() -> Result<Duration, Error> {
     attempt::current(Attempt::time_left).flatten().ok_or_else(timed_out)
@@ -38,6 +43,7 @@ pub(super) struct TcpTransport {
     stream: Arc<TcpStream>,
     buffers: TcpBuffers,
     read_timeout: Option<Duration>,
+    #[cfg(unix)]
     write_timeout: Option<Duration>,
     /// A write that failed after the kernel had accepted a part. A response may still arrive, and says more.
     write_error: Option<io::Error>,
@@ -57,6 +63,7 @@ impl TcpTransport {
             stream,
             buffers: TcpBuffers { sizes, ..TcpBuffers::default() },
             read_timeout: None,
+            #[cfg(unix)]
             write_timeout: None,
             write_error: None,
         }
@@ -77,12 +84,7 @@ impl TcpTransport {
     /// Writes as much as the kernel accepts within a short time.
     fn write(&mut self) -> Result<(), Error> {
         let timeout = time_left()?.min(WRITE_TIMEOUT);
-        if self.write_timeout != Some(timeout) {
-            self.stream.set_write_timeout(Some(timeout))?;
-            self.write_timeout = Some(timeout);
-        }
-        // Only `write` prevents SIGPIPE on a closed connection; a vectored write would raise it.
-        match (&*self.stream).write(self.buffers.unwritten()) {
+        match self.write_within(timeout) {
             Ok(taken) => {
                 attempt::bytes_written(taken);
                 self.buffers.mark_written(taken);
@@ -92,6 +94,32 @@ impl TcpTransport {
             Err(error) => return Err(Error::Io(error)),
         }
         Ok(())
+    }
+
+    /// Returns how many bytes the kernel accepted.
+    #[cfg(unix)]
+    fn write_within(&mut self, timeout: Duration) -> io::Result<usize> {
+        if self.write_timeout != Some(timeout) {
+            self.stream.set_write_timeout(Some(timeout))?;
+            self.write_timeout = Some(timeout);
+        }
+        // Only `write` prevents SIGPIPE on a closed connection; a vectored write would raise it.
+        (&*self.stream).write(self.buffers.unwritten())
+    }
+
+    /// Does the same on Windows. There a write that fails or times out after a part has left does not say so, unless it
+    /// does not wait.
+    #[cfg(not(unix))]
+    fn write_within(&mut self, timeout: Duration) -> io::Result<usize> {
+        let end = Instant::now() + timeout;
+        loop {
+            match without_waiting(&self.stream, |mut stream| stream.write(self.buffers.unwritten())) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
+                    thread::sleep(WRITE_INTERVAL);
+                }
+                result => return result,
+            }
+        }
     }
 
     fn has_input(&mut self) -> bool {
@@ -175,10 +203,15 @@ fn peek(stream: &TcpStream) -> io::Result<usize> {
 /// Does the same on systems where no single call can.
 #[cfg(not(unix))]
 fn peek(stream: &TcpStream) -> io::Result<usize> {
+    without_waiting(stream, |stream| stream.peek(&mut [0]))
+}
+
+#[cfg(not(unix))]
+fn without_waiting(stream: &TcpStream, operation: impl FnOnce(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
     stream.set_nonblocking(true)?;
-    let peeked = stream.peek(&mut [0]);
+    let result = operation(stream);
     stream.set_nonblocking(false)?;
-    peeked
+    result
 }
 
 /// Returns whether a probe found nothing to read on an open connection.

@@ -28,6 +28,11 @@ fn assert_taken(config: &Config) {
     Client::new(config).unwrap_or_else(|error| panic!("{config:?}: {error}"));
 }
 
+/// What this system says of a file that does not exist.
+fn no_such_file() -> String {
+    std::io::Error::from_raw_os_error(2).to_string()
+}
+
 /// Every word must be there.
 fn assert_says(error: &str, words: &[&str]) {
     for word in words {
@@ -149,7 +154,7 @@ fn unreadable_env_file_is_named_with_the_reason() {
     let files = Files::new();
     let large = files.write("large.env", vec![b'#'; (1 << 20) + 1]);
     for (path, reason) in [
-        (files.path("absent.env"), "o such file"),
+        (files.path("absent.env"), &*no_such_file()),
         (files.path(""), "not a regular file"),
         (large, "larger than 1 MiB"),
     ] {
@@ -348,7 +353,7 @@ fn ca_file_without_usable_certificate_is_rejected() {
     let text = files.write("text.pem", "this is no certificate\n");
     let der = files.write("der.pem", own.cert.der());
     for (path, reason) in [
-        (files.path("absent.pem"), "o such file"),
+        (files.path("absent.pem"), &*no_such_file()),
         (files.path(""), "not a regular file"),
         (files.write("large.pem", vec![b'\n'; (16 << 20) + 1]), "larger than 16 MiB"),
         (key, "certificate"),

@@ -122,6 +122,13 @@ pub fn copy_of(example: &str) -> TempDir {
 
 /// Copies the source, without build output.
 pub fn copy_of_source() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy_source_to(folder.path());
+    folder
+}
+
+/// Copies the source, without build output, and with the times of the files: cargo builds only changed files again.
+pub fn copy_source_to(folder: &Path) {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
@@ -129,16 +136,17 @@ pub fn copy_of_source() -> TempDir {
             if [".git", "target", "out", "build"].iter().any(|it| name == *it) {
                 continue;
             }
+            let copied = to.join(name);
             if path.is_dir() {
-                copy(&path, &to.join(name));
+                copy(&path, &copied);
             } else {
-                fs::copy(&path, to.join(name)).unwrap();
+                fs::copy(&path, &copied).unwrap();
+                let modified = fs::metadata(&path).unwrap().modified().unwrap();
+                fs::File::options().write(true).open(&copied).unwrap().set_modified(modified).unwrap();
             }
         }
     }
-    let folder = tempfile::tempdir().unwrap();
-    copy(Path::new(env!("CARGO_MANIFEST_DIR")), folder.path());
-    folder
+    copy(Path::new(env!("CARGO_MANIFEST_DIR")), folder);
 }
 
 /// Runs a program that sends one text to the user it is given: first one that takes it, then one that is not there.

@@ -14,5 +14,8 @@ mod support {
     pub mod tools;
 }
 
+mod dist;
 mod installed;
 mod packages;
+mod reproducible;
+mod windows;

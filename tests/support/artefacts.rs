@@ -57,7 +57,7 @@ fn make() -> Artefacts {
 pub fn private_libraries() -> Vec<String> {
     let makefile = tools::read("Makefile");
     let mut lines = makefile.lines().filter_map(|line| line.strip_prefix("PRIVATE_LIBS := "));
-    let line = if cfg!(target_os = "macos") { lines.next() } else { lines.nth(1) };
+    let line = if cfg!(target_os = "macos") { lines.next() } else { lines.next_back() };
     line.unwrap().split_whitespace().map(str::to_owned).collect()
 }
 

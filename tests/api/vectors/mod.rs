@@ -73,7 +73,7 @@ fn connect_timeout() -> Error {
 fn fault(scheme: &str, script: Script, received: usize) -> Error {
     let server = FaultServer::start(None, vec![script]);
     // Long enough for the request to leave on a busy machine.
-    let config = config_for(scheme, server.address()).timeout(Duration::from_secs(2));
+    let config = config_for(scheme, server.address()).timeout(Duration::from_secs(if received == 0 { 20 } else { 2 }));
     // More than the sockets of both sides can hold.
     let padding = "x".repeat(if received == 0 { 32 << 20 } else { 0 });
     let body = format!(r#"{{"recipient":{{"id":"{USER}"}},"message":{{"text":"Hello"}},"padding":"{padding}"}}"#);

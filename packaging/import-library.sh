@@ -1,0 +1,17 @@
+#!/bin/sh
+# Makes the library with which MSVC links programs to the DLL: import-library.sh DLL LIBRARY, with CC from the Makefile.
+# Beside it, hookmyapp.def lists the exported functions, for other linkers.
+set -eu
+
+dll=$1 library=$2
+
+. packaging/tool.sh
+dlltool=$(tool dlltool)
+
+definition=${library%.lib}.def
+{
+    echo "LIBRARY $dll"
+    echo EXPORTS
+    sed -n 's/^[a-z].*[ *]\(hma_[a-z0-9_]*\)(.*/    \1/p' include/hookmyapp.h
+} >"$definition"
+"$dlltool" -d "$definition" -l "$library" -D "$dll"
