@@ -108,12 +108,14 @@ impl TcpTransport {
     }
 
     /// Does the same on Windows. There a write that fails or times out after a part has left does not say so, unless it
-    /// does not wait.
+    /// does not wait. Of a small part, all bytes leave or none: wine does not say what has left of a large one either.
     #[cfg(not(unix))]
     fn write_within(&mut self, timeout: Duration) -> io::Result<usize> {
+        let unwritten = self.buffers.unwritten();
+        let part = &unwritten[..unwritten.len().min(BUFFER_SIZE)];
         let end = Instant::now() + timeout;
         loop {
-            match without_waiting(&self.stream, |mut stream| stream.write(self.buffers.unwritten())) {
+            match without_waiting(&self.stream, |mut stream| stream.write(part)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
                     thread::sleep(WRITE_INTERVAL);
                 }
