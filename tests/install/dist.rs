@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::installed::{command, compilers, is_packaging_wanted, make, needs_shared_library, tree};
+use crate::installed::{command, compilers, is_packaging_wanted, needs_shared_library, tree};
 use crate::reproducible::{assert_names_no_folder, cargo_home};
 use crate::support::environment::without_settings;
 use crate::support::samples::USER;
@@ -94,7 +94,7 @@ fn make_archives(host: &str) -> (PathBuf, String) {
     let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dist");
     let folder = build.join("dist");
     let _ = fs::remove_dir_all(&folder);
-    let mut make = make();
+    let mut make = command("make");
     make.arg("dist").arg(format!("DIST_TARGETS={target}")).arg(format!("DIST_COMMIT={commit}"));
     tools::run(make.arg(format!("DIST={}", folder.display())).env("CARGO_TARGET_DIR", &build));
     (folder, target)

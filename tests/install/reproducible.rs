@@ -60,3 +60,22 @@ fn libraries_are_the_same_from_another_folder_and_cargo_home() {
         assert!(fs::read(&first).unwrap() == fs::read(&second).unwrap(), "{first:?} and {second:?} differ");
     }
 }
+
+#[test]
+fn remapping_paths_keeps_the_flags_of_the_user() {
+    if !tools::is_there("make") {
+        return;
+    }
+    for name in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
+        let mut make = command("make");
+        make.args(["--dry-run", "all"]).env_remove("RUSTFLAGS").env_remove("CARGO_BUILD_RUSTFLAGS");
+        let commands = tools::run(make.env("CARGO_HOME", "/home/me/.cargo").env(name, "--cfg own"));
+        let start = format!("{name}=\"--remap-path-prefix={}=/hookmyapp ", env!("CARGO_MANIFEST_DIR"));
+        let line = commands.lines().find(|line| line.trim_start().starts_with(&start)).expect(&commands);
+        let flags = line.split('"').nth(1).unwrap();
+        assert!(
+            flags.contains(" --remap-path-prefix=/home/me/.cargo=/cargo ") && flags.ends_with(" --cfg own"),
+            "{line}"
+        );
+    }
+}
