@@ -1,5 +1,6 @@
 //! The delivery table: for every fault, what the client reports is compared with what the server read.
 
+#[cfg(target_os = "linux")]
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -4,6 +4,7 @@
 mod support {
     #[allow(dead_code, reason = "the suite `api` uses all of it")]
     pub mod checks;
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "early_answers.rs is for Linux alone"))]
     pub mod fault_server;
     pub mod gateway;
     pub mod proxy;
