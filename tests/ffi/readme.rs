@@ -186,6 +186,8 @@ fn readme_cpp_compiles_and_sends() {
     }
 }
 
+/// The lines are for a Unix shell.
+#[cfg(unix)]
 #[test]
 fn readme_link_lines_link_its_programs() {
     let Some(artefacts) = artefacts() else { return };

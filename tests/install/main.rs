@@ -1,5 +1,8 @@
 //! The library as it is installed: what lies where, how programs find it, and what is in it.
 
+// What is for Windows is made on a Unix system, too.
+#![cfg(unix)]
+
 #[path = "../support"]
 mod support {
     #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
