@@ -14,6 +14,7 @@ mod support {
     #[allow(dead_code, reason = "the suite `wire` uses all of it")]
     pub mod tls;
     pub mod tools;
+    #[cfg_attr(not(unix), allow(dead_code, reason = "its users need a Unix system"))]
     pub mod wait;
     pub mod webhook;
 }
