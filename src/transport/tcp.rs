@@ -111,17 +111,22 @@ impl TcpTransport {
     /// does not wait. Of a small part, all bytes leave or none: wine does not say what has left of a large one either.
     #[cfg(not(unix))]
     fn write_within(&mut self, timeout: Duration) -> io::Result<usize> {
-        let unwritten = self.buffers.unwritten();
-        let part = &unwritten[..unwritten.len().min(BUFFER_SIZE)];
-        let end = Instant::now() + timeout;
-        loop {
+        let (unwritten, end) = (self.buffers.unwritten(), Instant::now() + timeout);
+        let mut taken = 0;
+        while taken < unwritten.len() {
+            let part = &unwritten[taken..unwritten.len().min(taken + BUFFER_SIZE)];
             match without_waiting(&self.stream, |mut stream| stream.write(part)) {
+                Ok(0) => break,
+                Ok(amount) => taken += amount,
+                // The next call meets an error again.
+                Err(_) if taken > 0 => break,
                 Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
                     thread::sleep(WRITE_INTERVAL);
                 }
-                result => return result,
+                Err(error) => return Err(error),
             }
         }
+        Ok(taken)
     }
 
     fn has_input(&mut self) -> bool {
