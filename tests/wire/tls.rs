@@ -68,6 +68,7 @@ fn ca_file_is_read_when_the_client_is_created() {
     let client = Client::new(&gateway.config("127.0.0.1").ca_file(file.path())).unwrap();
     file.close().unwrap();
     client.send_text(USER, "Hello").unwrap();
+    drop(client);
     assert_eq!(gateway.received().len(), 1);
 }
 
