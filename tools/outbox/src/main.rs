@@ -172,7 +172,10 @@ fn open_postgres(_url: &str, _options: &Options) -> Result<Box<dyn Engine>, Fail
 fn existing_queue(options: &Options) -> Result<Box<dyn Engine>, Failure> {
     let place = place(options);
     if !is_postgres(&place) && !Path::new(&place).exists() {
-        return Err(Failure::new(NO_QUEUE, format!("{place}: there is no such queue (--queue FILE)")));
+        return Err(Failure::new(
+            NO_QUEUE,
+            format!("{place}: there is no such queue: name it with --queue FILE, or create it with `init`"),
+        ));
     }
     open_queue(options)
 }
@@ -352,7 +355,7 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
         input::open(file)
             .map_err(|error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display())))?;
     }
-    let mut engine = open_as_worker(options, &account)?;
+    let mut engine = open_as_worker(options, &account, open_queue)?;
     let imported = import(engine.as_mut(), file, options, true)?;
     let mut revived = 0;
     for (wanted, states) in
@@ -381,14 +384,10 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
     Ok(code)
 }
 
+/// Queues the messages of this file again that are in this state, and nobody else's.
 fn revive(engine: &mut dyn Engine, state: State) -> Result<u64, EngineError> {
-    let mut ids = Vec::new();
-    engine.finished(0, Some(state), &mut |finished| {
-        ids.push(finished.id);
-        true
-    })?;
     let mut revived = 0;
-    for id in ids {
+    for id in engine.imported_ids(state)? {
         revived += u64::from(engine.resend(id, state)?);
     }
     Ok(revived)
@@ -410,8 +409,12 @@ fn verdict_of(end: &End, status: &Status, queue: &str) -> (u8, String) {
 }
 
 /// Opens the queue and recovers what the last worker left.
-fn open_as_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
-    let mut engine = open_queue(options)?;
+fn open_as_worker(
+    options: &Options,
+    account: &str,
+    open: fn(&Options) -> Result<Box<dyn Engine>, Failure>,
+) -> Result<Box<dyn Engine>, Failure> {
+    let mut engine = open(options)?;
     warn(engine.as_mut());
     let left = engine.recover(account)?;
     if left > 0 {
@@ -425,7 +428,7 @@ fn become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Fa
     let mut wait = RETRY_OPEN;
     let mut said: Option<Instant> = None;
     loop {
-        let failure = match open_as_worker(options, account) {
+        let failure = match open_as_worker(options, account, existing_queue) {
             Ok(engine) => return Ok(engine),
             Err(failure) if failure.is_passing => failure,
             Err(failure) => return Err(failure),

@@ -646,6 +646,17 @@ impl Engine for Postgres {
         Ok(status)
     }
 
+    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError> {
+        let import = self.import.clone();
+        let connection = self.connected()?;
+        let ids: Vec<NumberRow> =
+            sql_query("SELECT number FROM outbox.imported_ids(CAST($1 AS uuid), CAST($2 AS outbox.outcome)) AS number")
+                .bind::<Nullable<Text>, _>(import)
+                .bind::<Text, _>(state.name())
+                .load(connection)?;
+        Ok(ids.into_iter().map(|row| row.number).collect())
+    }
+
     fn finished(
         &mut self,
         after: i64,

@@ -342,6 +342,9 @@ pub trait Engine: Send {
     /// The counts of the messages that the last import of this engine added or found.
     fn imported(&mut self) -> Result<Status, EngineError>;
 
+    /// The ids of those of them that are settled in this state.
+    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError>;
+
     /// Visits the settled messages whose id is greater than `after`, in the order of ids.
     fn finished(
         &mut self,

@@ -657,6 +657,13 @@ impl Engine for Sqlite {
         self.counts_where(&format!("WHERE import = {import}"))
     }
 
+    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError> {
+        let mut select =
+            self.connection.prepare("SELECT id FROM outbox WHERE import = ?1 AND state = ?2 ORDER BY id")?;
+        let ids = select.query_map(params![self.import, state.name()], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     fn finished(
         &mut self,
         after: i64,

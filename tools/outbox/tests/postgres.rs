@@ -503,6 +503,48 @@ fn unknown_messages_are_accepted_or_sent_again_by_a_person() {
 }
 
 #[test]
+fn only_the_unknown_messages_of_the_file_are_sent_again() {
+    setting!(gateway, place, database);
+    let queue = format!("--queue {}", database.url());
+    place.write("a.csv", csv(2, 2));
+    place.write("b.csv", csv(5, 5).replace("text ", "other ").replace("key-", "other-"));
+    for file in ["b.csv", "a.csv"] {
+        gateway.plan(Fault::LostBefore);
+        place.run(&format!("send {file} --threads 1 {queue}")).expect(3);
+    }
+    place.run(&format!("send a.csv --resend-unknown {queue}")).expect(0);
+    assert_each_once(&gateway, 6);
+    assert_eq!(database.psql("SELECT count(*) FROM outbox.unknown"), "1");
+}
+
+#[test]
+fn purging_keeps_the_key_of_an_unknown_message() {
+    setting!(gateway, place, database);
+    let queue = format!("--queue {}", database.url());
+    gateway.plan(Fault::LostBefore);
+    place.write("a.csv", csv(1, 1));
+    place.run(&format!("send a.csv {queue}")).expect(3);
+    assert_eq!(database.psql("SELECT outbox.purge('0 s')"), "0");
+    place.run(&format!("send a.csv {queue}")).expect(3);
+    assert_eq!(book(&gateway).len(), 0);
+    assert_eq!(database.psql("SELECT count(*) FROM outbox.unknown"), "1");
+}
+
+#[test]
+fn a_pause_without_an_end_is_rejected() {
+    setting!(gateway, place, database);
+    let account = gateway.account_id();
+    let refused = format!(
+        "DO $$ BEGIN PERFORM outbox.pause('{account}', 'infinity', 'a test'); RAISE 'it was accepted';
+         EXCEPTION WHEN invalid_parameter_value THEN NULL; END $$"
+    );
+    database.psql(&refused);
+    enqueue(&database, 2, 2);
+    place.run(&format!("work --until-empty --queue {}", database.url())).expect(0);
+    assert_each_once(&gateway, 2);
+}
+
+#[test]
 fn a_gateway_that_is_down_fails_no_message() {
     setting!(gateway, place, database);
     enqueue(&database, 40, 40);

@@ -243,6 +243,30 @@ fn an_unknown_message_is_sent_again_when_a_person_says_so() {
 }
 
 #[test]
+fn only_the_unknown_messages_of_the_file_are_sent_again() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(2, 2));
+    place.write("b.csv", csv(5, 5).replace("text ", "other ").replace("key-", "other-"));
+    gateway.plan(Fault::LostBefore);
+    place.run("send b.csv --threads 1 --queue shared.db").expect(3);
+    gateway.plan(Fault::LostBefore);
+    place.run("send a.csv --threads 1 --queue shared.db").expect(3);
+    place.run("send a.csv --resend-unknown --queue shared.db").expect(0);
+    assert_each_once(&gateway, 6);
+    assert_eq!(place.counts("shared.db")["unknown"], 1);
+}
+
+#[test]
+fn a_worker_creates_no_queue() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    let ended = place.run("work --until-empty --queue typing-error.db").expect(73);
+    assert!(ended.stderr.contains("typing-error.db: there is no such queue"), "{}", ended.stderr);
+    assert!(!place.path("typing-error.db").exists());
+}
+
+#[test]
 fn a_refused_message_is_sent_again_when_a_person_says_so() {
     let gateway = gateway();
     gateway.plan(Fault::WindowClosed);

@@ -263,6 +263,13 @@ SET search_path = pg_catalog, pg_temp AS $$
     WHERE k.import = imported.import AND (m.id IS NOT NULL OR s.id IS NOT NULL) GROUP BY 1
 $$;
 
+-- Which messages of a file have this outcome.
+CREATE FUNCTION outbox.imported_ids(import uuid, outcome outbox.outcome) RETURNS SETOF bigint LANGUAGE sql STABLE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.id FROM outbox.key k JOIN outbox.settled s ON s.id = k.message_id
+    WHERE k.import = imported_ids.import AND s.outcome = imported_ids.outcome ORDER BY s.id
+$$;
+
 -- Takes a message back. True: it will not be sent (once this transaction commits). False: too late, or no such message.
 CREATE FUNCTION outbox.cancel(id bigint) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
@@ -689,10 +696,16 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION outbox.pause(account text, until timestamptz, reason text) RETURNS void LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION outbox.pause(account text, until timestamptz, reason text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Workers are told how long a pause still lasts.
+    IF coalesce(NOT isfinite(until), true) THEN
+        RAISE EXCEPTION 'outbox: a pause needs a finite end' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE outbox.account x SET paused_at = clock_timestamp(), paused_until = pause.until, pause_reason = pause.reason
-    WHERE x.name = pause.account
+    WHERE x.name = pause.account;
+END
 $$;
 
 CREATE FUNCTION outbox.resume(account text) RETURNS void LANGUAGE sql SECURITY DEFINER
@@ -749,7 +762,8 @@ BEGIN
     DELETE FROM outbox.settled s USING old WHERE s.id = old.id;
     GET DIAGNOSTICS n = ROW_COUNT;
     DELETE FROM outbox.key k WHERE k.created_at < now() - age
-        AND NOT EXISTS (SELECT FROM outbox.message m WHERE m.id = k.message_id);
+        AND NOT EXISTS (SELECT FROM outbox.message m WHERE m.id = k.message_id)
+        AND NOT EXISTS (SELECT FROM outbox.settled s WHERE s.id = k.message_id);
     DELETE FROM outbox.worker w WHERE w.gone_at < now() - age
         AND NOT EXISTS (SELECT FROM outbox.message m WHERE m.state = 'sending' AND m.worker = w.id);
     RETURN n;
@@ -821,8 +835,8 @@ REVOKE ALL ON SCHEMA outbox FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA outbox FROM PUBLIC;
 GRANT USAGE ON SCHEMA outbox TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
 GRANT EXECUTE ON FUNCTION outbox.version() TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
-GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, outbox.look, outbox.import, outbox.imported
-    TO outbox_app;
+GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, outbox.look, outbox.import, outbox.imported,
+    outbox.imported_ids TO outbox_app;
 GRANT EXECUTE ON FUNCTION outbox.hello, outbox.turn, outbox.bye TO outbox_worker;
 GRANT EXECUTE ON FUNCTION outbox.set_account, outbox.pause, outbox.resume, outbox.resolve, outbox.send_again, outbox.purge
     TO outbox_admin;
