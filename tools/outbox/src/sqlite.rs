@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::queue::{
     Added, Answer, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Import, MAX_ATTEMPTS, Millis, NEVER,
@@ -143,6 +143,10 @@ impl Sqlite {
     /// Locks a file beside the database. Not the database itself: closing any descriptor of it would drop the locks
     /// that SQLite holds there.
     fn lock(&mut self) -> Result<(), EngineError> {
+        if has_other_names(&self.path) {
+            let message = format!("{}: the file has a second name (a hard link)", self.path.display());
+            return Err(EngineError::new(EngineErrorKind::Fatal, message));
+        }
         let path = self.beside("-worker")?;
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
         let mut file = file.map_err(EngineError::fatal)?;
@@ -205,6 +209,7 @@ impl Sqlite {
         let now = now();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut control = Control::read(&transaction)?;
+        control.follow_clock(now);
         let mut states = Vec::with_capacity(settled.len());
         for one in settled {
             states.push(settle(&transaction, &mut control, one, now)?);
@@ -248,6 +253,20 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     match options.open(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// The locks and the WAL of SQLite go by the name of the file: two workers under two names would not know of each other.
+fn has_other_names(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(path).is_ok_and(|file| file.nlink() > 1)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 
@@ -296,10 +315,23 @@ impl Control {
         Ok(())
     }
 
+    /// A pause that begins in the future was noted before the clock was set back. Nobody knows how much of it is left.
+    fn follow_clock(&mut self, now: Millis) {
+        if self.paused_at > now {
+            (self.paused_at, self.paused_until, self.changed) = (now, 0, true);
+        }
+    }
+
     /// Takes notice of what a send says about the whole account. Messages that were claimed before it began know
     /// nothing new.
     fn notice(&mut self, answer: &Answer, claimed_at: Millis, now: Millis) {
         if claimed_at < self.paused_at {
+            // But what the gateway asks for now counts.
+            if let Some(asked) = answer.retry_after.filter(|_| answer.status == 22) {
+                let until = now + asked.min(DAY).as_millis() as Millis;
+                self.changed |= until > self.paused_until;
+                self.paused_until = self.paused_until.max(until);
+            }
             return;
         }
         if proves_health(answer.status) && self.trouble > 0 {
@@ -336,13 +368,28 @@ fn settle(
 ) -> Result<State, EngineError> {
     let (message, answer) = (&settled.message, &settled.answer);
     let mut select = transaction.prepare_cached("SELECT state, attempts, claimed_at FROM outbox WHERE id = ?1")?;
-    let (was, attempts, claimed_at): (String, u32, Option<Millis>) =
-        select.query_row([message.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let is_ours = was == State::Sending.name() && i64::from(attempts) == message.claim;
-    if !is_ours {
-        let message = format!("message {}: another program changed it while it was being sent", message.id);
-        return Err(EngineError::new(EngineErrorKind::Fatal, message));
-    }
+    let row: Option<(String, u32, Option<Millis>)> =
+        select.query_row([message.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let outcome = match verdict(answer.status) {
+        Verdict::Accepted => State::Accepted,
+        Verdict::Refused => State::Refused,
+        Verdict::Unknown => State::Unknown,
+        Verdict::Failed => State::Failed,
+        Verdict::Back | Verdict::Retry => State::Queued,
+    };
+    let (attempts, claimed_at) = match row {
+        Some((was, attempts, claimed_at)) if i64::from(attempts) == message.claim && was == State::Sending.name() => {
+            (attempts, claimed_at)
+        }
+        // Another program changed the row while the message was being sent. What became of the message counts all the
+        // same; if it was not sent, the change counts.
+        Some((was, attempts, claimed_at))
+            if i64::from(attempts) == message.claim && outcome != State::Queued && was != outcome.name() =>
+        {
+            (attempts, claimed_at)
+        }
+        _ => return Ok(outcome),
+    };
     let claimed_at = claimed_at.unwrap_or(now);
     // While the gateway cannot be reached at all, tries of single messages say nothing about them.
     let counts = control.trouble == 0 || claimed_at < control.paused_at;

@@ -247,3 +247,45 @@ fn a_full_disk_of_the_database_loses_nothing() {
     assert_eq!(database.psql("SELECT count(DISTINCT message_id) FROM outbox.settled"), "4000");
     server.end();
 }
+
+#[test]
+fn a_row_that_an_application_changed_costs_no_other_outcome() {
+    let gateway = gateway_with(Settings { delay: Duration::from_secs(1), ..Settings::default() });
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(8, 8));
+    place.run("add a.csv --queue q.db").expect(0);
+    let worker = place.start("work --until-empty --threads 4 --rate 0 --queue q.db");
+    assert!(gateway.wait_for_messages(4, Duration::from_secs(30)));
+    // Without the condition on the state that the manual asks for.
+    application(&place.path("q.db")).execute("UPDATE outbox SET state = 'cancelled'", []).expect("an update");
+    worker.wait().expect(0);
+    assert_each_once(&gateway, 4);
+    let counts = place.counts("q.db");
+    assert_eq!((counts["accepted"], counts["cancelled"]), (4, 4), "{counts:?}");
+}
+
+#[test]
+fn a_queue_file_with_two_names_is_refused() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(2, 2));
+    place.run("add a.csv --queue q.db").expect(0);
+    fs::hard_link(place.path("q.db"), place.path("again.db")).expect("a link");
+    for queue in ["q.db", "again.db"] {
+        let ended = place.run(&format!("work --until-empty --queue {queue}")).expect(73);
+        assert!(ended.stderr.contains("has a second name"), "{}", ended.stderr);
+    }
+    assert_each_once(&gateway, 0);
+}
+
+#[test]
+fn a_pause_from_the_future_does_not_outlive_the_clock_that_made_it() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(2, 2));
+    place.run("add a.csv --queue q.db").expect(0);
+    let future = "UPDATE outbox_control SET paused_at = 4000000000000, paused_until = 4000000060000, pause_status = 22";
+    application(&place.path("q.db")).execute(future, []).expect("an update");
+    place.run("work --until-empty --queue q.db").expect(0);
+    assert_each_once(&gateway, 2);
+}
