@@ -699,7 +699,7 @@ $$;
 CREATE FUNCTION outbox.pause(account text, until timestamptz, reason text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- Workers are told how long a pause still lasts.
+    -- `turn` returns how long a pause still lasts.
     IF coalesce(NOT isfinite(until), true) THEN
         RAISE EXCEPTION 'outbox: a pause needs a finite end' USING ERRCODE = 'invalid_parameter_value';
     END IF;
