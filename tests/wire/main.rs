@@ -25,6 +25,7 @@ mod early_answers;
 mod nested_sends;
 mod proxy;
 mod randomised;
+#[cfg(unix)]
 mod real_servers;
 mod secure_gateway;
 mod tls;
