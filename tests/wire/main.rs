@@ -11,6 +11,7 @@ mod support {
     pub mod refusing;
     #[allow(dead_code, reason = "the suite `api` uses all of it")]
     pub mod samples;
+    #[cfg_attr(not(unix), allow(dead_code, reason = "real_servers.rs is for Unix alone"))]
     pub mod tls;
     #[allow(dead_code, reason = "the suite `ffi` uses all of it")]
     pub mod tools;
