@@ -63,6 +63,8 @@ pub struct Sqlite {
     import: Option<i64>,
     reserve: Option<PathBuf>,
     reserve_tried: Option<Instant>,
+    /// Since the disk was full, until there is room for a new reserve.
+    is_reserve_spent: bool,
 }
 
 impl Sqlite {
@@ -102,6 +104,7 @@ impl Sqlite {
             import: None,
             reserve: None,
             reserve_tried: None,
+            is_reserve_spent: false,
         };
         engine.make_schema()?;
         Ok(engine)
@@ -650,6 +653,18 @@ impl Engine for Sqlite {
             return Err(EngineError::new(EngineErrorKind::NotOurs, "not a worker"));
         }
         self.check_place()?;
+        let mut want = want;
+        if want > 0 && self.is_reserve_spent {
+            // What the reserve gave free is for results: new sends begin when there is room for a reserve again.
+            self.make_reserve();
+            self.is_reserve_spent = self.reserve.is_none();
+            if self.is_reserve_spent && settled.is_empty() {
+                let message = "the disk is full: the room that is left is kept for results";
+                return Err(EngineError::new(EngineErrorKind::Full, message));
+            } else if self.is_reserve_spent {
+                want = 0;
+            }
+        }
         let result = self.try_turn(settled, want);
         match &result {
             Err(error) if error.kind == EngineErrorKind::Full => {
@@ -657,13 +672,14 @@ impl Engine for Sqlite {
                     // Results of finished sends are more urgent than the next sends.
                     let _ = fs::remove_file(reserve);
                     self.reserve_tried = Some(Instant::now());
+                    self.is_reserve_spent = true;
                     return self.try_turn(settled, 0);
                 }
                 if want > 0 && !settled.is_empty() {
                     return self.try_turn(settled, 0);
                 }
             }
-            Ok(_) if self.reserve.is_none() => self.make_reserve(),
+            Ok(_) if self.reserve.is_none() && !self.is_reserve_spent => self.make_reserve(),
             _ => {}
         }
         result

@@ -111,6 +111,31 @@ fn a_full_disk_sends_nothing_and_loses_nothing() {
 }
 
 #[test]
+fn the_reserve_of_a_full_disk_is_spent_on_results_and_not_on_new_sends() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(20), ..Settings::default() });
+    let Some(disk) = SmallDisk::new(&gateway, "24m") else { return };
+    let rows: String = (0..4000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
+    fs::write(disk.path("rows.ndjson"), rows).expect("the rows are written");
+    disk.run("add rows.ndjson --queue q.db").expect(0);
+    let worker = Running::of(disk.command("work --until-empty --queue q.db --threads 16 --rate 0"));
+    assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
+    disk.fill();
+    // It says so when the results of all that was in flight at its last claim are given to it.
+    worker.wait_for_error("kept for results");
+    let sent = gateway.counts().messages;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        // Those that were still in flight.
+        assert!(gateway.counts().messages <= sent + 16, "new sends begin while the disk is full");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(gateway.counts().messages < 4000, "the disk was full too late");
+    disk.free();
+    worker.wait().expect(0);
+    assert_each_once(&gateway, 4000);
+}
+
+#[test]
 fn an_import_that_does_not_fit_leaves_nothing() {
     let gateway = gateway();
     let Some(disk) = SmallDisk::new(&gateway, "3m") else { return };
