@@ -57,6 +57,8 @@ pub struct Sqlite {
     path: PathBuf,
     /// The file that was opened.
     identity: Option<(u64, u64)>,
+    /// The files beside it that SQLite holds open, once a worker has seen them.
+    companions: Vec<(PathBuf, Option<(u64, u64)>)>,
     /// Held by the one worker. The kernel frees it when the process dies, so that no lease is needed.
     worker_lock: Option<File>,
     seen_version: i64,
@@ -99,6 +101,7 @@ impl Sqlite {
             connection,
             identity: identity(&path),
             path,
+            companions: Vec::new(),
             worker_lock: None,
             seen_version: 0,
             import: None,
@@ -183,10 +186,14 @@ impl Sqlite {
     /// SQLite continues to write to a file that was moved, removed or replaced. What is written there may be lost, and what
     /// applications add to a new file would never be seen.
     fn check_place(&self) -> Result<(), EngineError> {
-        if self.identity == identity(&self.path) {
+        let is_there = |(path, seen): &(PathBuf, Option<(u64, u64)>)| seen.is_none() || *seen == identity(path);
+        let path = if self.identity != identity(&self.path) {
+            self.path.display()
+        } else if let Some((path, _)) = self.companions.iter().find(|companion| !is_there(companion)) {
+            path.display()
+        } else {
             return Ok(());
-        }
-        let path = self.path.display();
+        };
         let message = format!("{path}: the file was moved, removed or replaced; nothing more is sent");
         Err(EngineError::new(EngineErrorKind::NotOurs, message))
     }
@@ -645,6 +652,15 @@ impl Engine for Sqlite {
             [now()],
         )?;
         transaction.commit()?;
+        // The write above has made them, and they stay while this connection is open.
+        self.companions.clear();
+        for suffix in ["-wal", "-shm"] {
+            // Of a database that is gone already, the next look at its place tells.
+            if let Ok(path) = self.beside(suffix) {
+                let seen = identity(&path);
+                self.companions.push((path, seen));
+            }
+        }
         Ok(left as u64)
     }
 

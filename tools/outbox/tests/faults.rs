@@ -314,3 +314,23 @@ fn a_pause_from_the_future_does_not_outlive_the_clock_that_made_it() {
     place.run("work --until-empty --queue q.db").expect(0);
     assert_each_once(&gateway, 2);
 }
+
+#[test]
+fn a_log_that_is_removed_ends_its_worker_and_repeats_nothing() {
+    for removed in [&["outbox.db-wal", "outbox.db-shm"][..], &["outbox.db-wal"], &["outbox.db-shm"]] {
+        let gateway = gateway_with(Settings { delay: Duration::from_millis(20), ..Settings::default() });
+        let place = Place::new(&gateway);
+        place.write("a.csv", csv(400, 400));
+        place.run("add a.csv").expect(0);
+        let worker = place.start("work --rate 0 --threads 4");
+        assert!(gateway.wait_for_messages(50, Duration::from_secs(30)));
+        for file in removed {
+            fs::remove_file(place.path(file)).expect("the file goes");
+        }
+        let ended = worker.wait().expect(73);
+        assert!(ended.stderr.contains("moved, removed or replaced"), "{}", ended.stderr);
+        assert!(gateway.counts().messages < 400, "the worker went on without its log");
+        place.run("work --until-empty --rate 0 --threads 4").expect(0);
+        assert_each_once(&gateway, 400);
+    }
+}
