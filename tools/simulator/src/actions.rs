@@ -93,11 +93,13 @@ fn happening_of(event: &Map<String, Value>, user: &str, state: Option<&State>) -
         return Err((400, "reply_to goes with text only".to_owned()));
     }
     let part = |name: &str| text_of(value.get(name), &format!("{kind}.{name}"));
-    let own = |mid: String| match state {
-        Some(state) if !state.people.has_written(user, &mid) => {
-            Err((409, format!("{kind}: user {user} has written no message with this id that is kept")))
+    // How often a message of the user's own was edited.
+    let edits_of = |mid: &str| match state.map(|state| state.people.edits_of(user, mid)) {
+        None => Ok(0),
+        Some(Some(edits)) => Ok(edits),
+        Some(None) => {
+            Err((409, format!("{kind}: user {user} has no message with this id: never, forgotten or unsent")))
         }
-        _ => Ok(mid),
     };
     match kind.as_str() {
         "text" => {
@@ -121,8 +123,15 @@ fn happening_of(event: &Map<String, Value>, user: &str, state: Option<&State>) -
         "unreact" => Ok(Happening::Unreact { mid: text_of(Some(value), kind)? }),
         "read" => Ok(Happening::Read { mid: text_of(Some(value), kind)? }),
         "comment" => comment(value, user, state),
-        "edit" => Ok(Happening::Edit { mid: own(part("mid")?)?, text: part("text")?, edits: 1 }),
-        "delete" => Ok(Happening::Delete { mid: own(text_of(Some(value), kind)?)? }),
+        "edit" => {
+            let (mid, text) = (part("mid")?, part("text")?);
+            Ok(Happening::Edit { edits: edits_of(&mid)? + 1, mid, text })
+        }
+        "delete" => {
+            let mid = text_of(Some(value), kind)?;
+            edits_of(&mid)?;
+            Ok(Happening::Delete { mid })
+        }
         "referral" => Ok(Happening::Referral { reference: text_of(Some(value), kind)? }),
         _ => Err((400, format!("an event needs exactly one of {KINDS}, not {kind}"))),
     }

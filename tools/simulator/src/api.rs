@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actions::{self, is_user_id, number_of, text_of};
 use crate::answers::{self, Answer};
-use crate::events::{self, Seat};
+use crate::events;
 use crate::faults::{self, Fault, PlannedFault, Scope};
 use crate::gateway::{Gateway, State};
 use crate::hide_token;
@@ -69,16 +69,20 @@ pub(crate) fn is_meant(request: &Request, gateway: &Gateway) -> bool {
 }
 
 pub(crate) fn answer(request: &Request, gateway: &Gateway) -> Reply {
-    match route(request, gateway) {
-        Ok(reply) => reply,
-        Err(refusal) => {
-            let answer = plain(refusal.status, &json!({"error": refusal.reason}));
-            Reply::Answer(match refusal.allow {
-                Some(methods) => answer.with_header("Allow", methods),
-                None => answer,
-            })
-        }
+    route(request, gateway).unwrap_or_else(|refusal| Reply::Answer(refused(refusal)))
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    let answer = plain(refusal.status, &json!({"error": refusal.reason}));
+    match refusal.allow {
+        Some(methods) => answer.with_header("Allow", methods),
+        None => answer,
     }
+}
+
+/// The answer to one event stream too many.
+pub(crate) fn too_many_streams() -> Answer {
+    refused(refuse(503, format!("{} event streams are open, which is the most", events::MOST_STREAMS)))
 }
 
 /// A JSON answer that no browser keeps or reads as something else.
@@ -249,10 +253,7 @@ fn get(parts: &[&str], query: &Query, request: &Request, gateway: &Gateway) -> R
             query.only(&["after"])?;
             let last = request.header("last-event-id").and_then(|id| id.parse().ok());
             let after = if last.is_some() { last } else { query.number("after", 0, u64::MAX)? };
-            match Seat::take(gateway) {
-                Some(_) => Ok(Reply::Events { after }),
-                None => Err(refuse(503, format!("{} event streams are open, which is the most", events::MOST_STREAMS))),
-            }
+            Ok(Reply::Events { after })
         }
         _ => Err(refuse(404, "there is nothing here")),
     }

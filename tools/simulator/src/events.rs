@@ -53,13 +53,16 @@ impl Drop for Seat<'_> {
 }
 
 /// Writes events until the client or the simulator ends. `after` is the last number that the client has; `None` is the
-/// newest one.
-pub(crate) fn stream(gateway: &Gateway, after: Option<u64>, line: &mut impl Line) -> io::Result<()> {
-    let Some(_seat) = Seat::take(gateway) else { return Ok(()) };
+/// newest one. With `is_head`, only the head of the response is written.
+pub(crate) fn stream(seat: &Seat, after: Option<u64>, line: &mut impl Line, is_head: bool) -> io::Result<()> {
+    let gateway = seat.0;
     if let Some(socket) = line.socket() {
         socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
     }
     line.write_all(HEAD.as_bytes())?;
+    if is_head {
+        return line.flush();
+    }
     let mut shown = Shown {
         seq: after.unwrap_or(u64::MAX).min(gateway.state().record.last_seq()),
         change: gateway.webhooks.log().last_change,

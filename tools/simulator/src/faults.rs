@@ -256,6 +256,9 @@ impl PlannedFault {
             Some(_) if self.fault.row().scope != Scope::Send => {
                 Err(format!("{} comes before a user is known: leave the user out", self.fault))
             }
+            _ if self.fault == Fault::Down && self.count.is_some_and(|seconds| seconds > MOST_DOWN_SECONDS) => {
+                Err(format!("{} takes at most {MOST_DOWN_SECONDS} seconds", self.fault))
+            }
             Some(user) if user.is_empty() || !user.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Err(format!("the user {user:?} is not an id of digits"))
             }

@@ -170,7 +170,7 @@ impl Simulator {
         }
         let needs_tls = |planned: &&PlannedFault| planned.fault.row().scope == Scope::Handshake;
         if let Some(planned) = settings.faults.iter().find(needs_tls).filter(|_| !settings.tls) {
-            return Err(invalid(format!("{} needs a port with TLS", planned.fault)));
+            return Err(invalid(format!("{} needs a port with TLS (--tls DIR)", planned.fault)));
         }
         let target = settings.webhook.as_deref().map(Target::new).transpose().map_err(invalid)?;
         let identity = if settings.tls { Some(tls::Identity::new()?) } else { None };
@@ -278,7 +278,8 @@ impl Simulator {
         self.plan_fault(PlannedFault { fault, count: Some(count), user: None });
     }
 
-    /// Plans a fault with its count and user. Planned faults are played in order; those of other users wait.
+    /// Plans a fault with its count and user. Planned faults are played in order; those of other users wait. A fault of
+    /// a handshake needs [`Settings::tls`]; without it, no handshake ever plays it.
     pub fn plan_fault(&self, planned: PlannedFault) {
         match planned.fault {
             Fault::Down => {

@@ -77,8 +77,8 @@ pub(crate) struct People {
     comments: HashMap<String, Comment>,
     offset_ms: i64,
     seen: u64,
-    /// The events that conversations have, oldest first: whose, and how long.
-    events: VecDeque<(String, usize)>,
+    /// The events that conversations have, oldest first: whose, their numbers, and how long.
+    events: VecDeque<(String, u64, usize)>,
     event_bytes: usize,
     last_event: u64,
 }
@@ -297,32 +297,41 @@ impl People {
     pub(crate) fn add_event(&mut self, user: &str, event: UserEvent, renews: bool) {
         let size = event.shown.to_string().len() + 256;
         self.last_event = event.number;
-        let at_ms = event.at_ms;
+        let (number, at_ms) = (event.number, event.at_ms);
         let owner = self.touch(user);
         if renews {
             owner.last_inbound_ms = Some(at_ms);
         }
         owner.conversation.push_back(Item::Event(Arc::new(event)));
-        self.events.push_back((user.to_owned(), size));
+        self.events.push_back((user.to_owned(), number, size));
         self.event_bytes += size;
         while self.events.len() > MOST_EVENTS || self.event_bytes > MOST_EVENT_BYTES {
-            let Some((user, size)) = self.events.pop_front() else { break };
+            let Some((user, number, size)) = self.events.pop_front() else { break };
             self.event_bytes -= size;
             if let Some(user) = self.users.get_mut(&user) {
-                let at = user.conversation.iter().position(|item| matches!(item, Item::Event(_)));
+                // A user who was dropped meanwhile may have come again, with other events.
+                let at = user.conversation.iter().position(|it| matches!(it, Item::Event(it) if it.number == number));
                 at.map(|at| user.conversation.remove(at));
             }
         }
     }
 
-    /// Whether a user has written a message with this id.
-    pub(crate) fn has_written(&self, user: &str, mid: &str) -> bool {
-        self.users.get(user).is_some_and(|user| {
-            user.conversation.iter().any(|item| match item {
-                Item::Event(event) => event.mid.as_deref() == Some(mid),
-                Item::Request(_) => false,
-            })
-        })
+    /// How often a user has edited the message with this id; `None` if the user has written none, or has unsent it.
+    pub(crate) fn edits_of(&self, user: &str, mid: &str) -> Option<u64> {
+        let mut edits = None;
+        for item in &self.users.get(user)?.conversation {
+            let Item::Event(event) = item else { continue };
+            if event.mid.as_deref() == Some(mid) {
+                edits = Some(0);
+            } else if event.shown["target"] == mid {
+                edits = match event.shown["kind"].as_str() {
+                    Some("edit") => edits.map(|edits| edits + 1),
+                    Some("delete") => None,
+                    _ => edits,
+                };
+            }
+        }
+        edits
     }
 
     /// Forgets every conversation, and which comments were answered; users and their windows stay.
@@ -362,6 +371,18 @@ mod tests {
         }
         assert!(people.comments.len() <= MOST_COMMENTS);
         assert!(!people.comments.contains_key("0") && people.comments.contains_key(&MOST_COMMENTS.to_string()));
+    }
+
+    #[test]
+    fn a_user_who_comes_again_keeps_the_new_events() {
+        let mut people = people();
+        let event = |number| UserEvent { number, at_ms: 0, shown: Value::Null, mid: None };
+        people.add_event("1", event(1), true);
+        people.users.remove("1");
+        for number in 2..=MOST_EVENTS as u64 + 1 {
+            people.add_event("1", event(number), true);
+        }
+        assert_eq!(people.users["1"].conversation.len(), MOST_EVENTS);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rustls::{ServerConnection, StreamOwned};
 
 use crate::answers::Answer;
 use crate::api::{self, Reply};
-use crate::events;
+use crate::events::{self, Seat};
 use crate::faults::{Fault, Play};
 use crate::gateway::{Gateway, lock};
 use crate::http::{self, Request, Wire};
@@ -57,8 +57,7 @@ impl Control {
     /// What a `Host` header may say.
     pub(crate) fn hosts(&self) -> Vec<String> {
         let addresses = lock(&self.state).addresses.clone();
-        let names = |address: &SocketAddr| [address.to_string(), format!("localhost:{}", address.port())];
-        addresses.iter().flat_map(names).collect()
+        addresses.iter().flat_map(host_names).collect()
     }
 
     /// Closes all connections and listeners for a time.
@@ -101,6 +100,18 @@ impl Control {
             state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// An address as clients name it. They leave out the port of http.
+fn host_names(address: &SocketAddr) -> Vec<String> {
+    const HTTP_PORT: u16 = 80;
+    let mut names = vec![address.to_string(), format!("localhost:{}", address.port())];
+    if address.port() == HTTP_PORT {
+        let without_port: Vec<_> =
+            names.iter().filter_map(|name| name.strip_suffix(":80")).map(str::to_owned).collect();
+        names.extend(without_port);
+    }
+    names
 }
 
 fn wake_all(addresses: &[SocketAddr]) {
@@ -345,7 +356,10 @@ fn serve_api(gateway: &Gateway, request: &Request, wire: &mut Wire<impl Line>, i
             Ok(Next::Close)
         }
         Reply::Events { after } => {
-            events::stream(gateway, after, wire.line())?;
+            match Seat::take(gateway) {
+                Some(seat) => events::stream(&seat, after, wire.line(), is_head)?,
+                None => wire.write_answer(&api::too_many_streams(), is_head, false)?,
+            }
             Ok(Next::Close)
         }
     }
@@ -407,5 +421,17 @@ fn serve_send(
             wire.write_answer(answer, is_head, goes_on)?;
             Ok(Next::request_if(goes_on))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_no_port_where_clients_leave_it_out() {
+        let names = |address: &str| host_names(&address.parse().unwrap());
+        assert_eq!(names("127.0.0.1:8080"), ["127.0.0.1:8080", "localhost:8080"]);
+        assert_eq!(names("[::1]:80"), ["[::1]:80", "localhost:80", "[::1]", "localhost"]);
     }
 }

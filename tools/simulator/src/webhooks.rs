@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::Read;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -274,8 +274,12 @@ impl Target {
         Ok(target)
     }
 
-    /// Whether the host is this machine still.
+    /// Whether the host is this machine still. Only one name is looked up: others might lead elsewhere a moment later.
     fn check(&self) -> Result<(), String> {
+        let is_own_name = self.host.eq_ignore_ascii_case("localhost");
+        if !is_own_name && !self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback()) {
+            return Err(format!("the webhook URL {:?} must be a loopback address or localhost", self.url));
+        }
         let resolved = (self.host.as_str(), self.port).to_socket_addrs();
         let addresses: Vec<_> = resolved.map_err(|error| format!("cannot resolve {}: {error}", self.host))?.collect();
         if addresses.is_empty() || !addresses.iter().all(|address| address.ip().is_loopback()) {
@@ -498,7 +502,10 @@ impl Webhooks {
         let request = Request::builder().method(Method::GET).uri(&target.url).header(PROBE_HEADER, PROBE).body(());
         let started = Instant::now();
         let outcome = match request {
-            Ok(request) => exchange(|| agent(self.timeout).run(request)),
+            // One byte more than is right, so that a longer body is seen as wrong.
+            Ok(request) => {
+                exchange(SHOWN_BYTES.max(self.verify_token.len() as u64 + 1), || agent(self.timeout).run(request))
+            }
             Err(error) => Err(error.to_string()),
         };
         let ok = matches!(&outcome, Ok((200, body)) if *body == self.verify_token);
@@ -560,18 +567,20 @@ pub(crate) fn post(
     }
     let started = Instant::now();
     let outcome = match request.body(body) {
-        Ok(request) => exchange(|| agent(timeout).run(request)),
+        Ok(request) => exchange(SHOWN_BYTES, || agent(timeout).run(request)),
         Err(error) => Err(error.to_string()),
     };
     (outcome, started.elapsed())
 }
 
+/// Runs a request. Returns the status and up to `most` bytes of the response, or why there is none.
 fn exchange(
+    most: u64,
     run: impl FnOnce() -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<(u16, String), String> {
     let mut response = run().map_err(|error| error.to_string())?;
     let mut body = Vec::new();
     // What comes before an error is shown, too.
-    let _ = response.body_mut().as_reader().take(SHOWN_BYTES).read_to_end(&mut body);
+    let _ = response.body_mut().as_reader().take(most).read_to_end(&mut body);
     Ok((response.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
 }

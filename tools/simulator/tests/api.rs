@@ -5,13 +5,14 @@ mod support;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hookmyapp_simulator::{Fault, Settings, Simulator};
 use serde_json::{Value, json};
 
 use support::{
     Line, MESSAGES, Reply, TEST_TIMEOUT, TEXT, USER, api, ask_once, call, get, post, request, send_body, text_to,
+    wait_until,
 };
 
 fn refused(simulator: &Simulator, method: &str, path: &str, body: &str) -> (u16, String) {
@@ -497,11 +498,54 @@ fn there_are_16_streams_and_closed_ones_make_room() {
     let status = || api(simulator.address(), "GET", "/events", None).status;
     assert_eq!(status(), 503);
     drop(streams);
-    support::wait_until("the streams make room", || {
+    wait_until("the streams make room", || {
         let mut line = Line::to(simulator.address());
         line.say(request("GET /simulator/events", &format!("Host: {}\r\n", simulator.address()), ""));
         line.hear().status == 200
     });
+}
+
+#[test]
+fn streams_that_take_nothing_are_closed_and_make_room() {
+    let simulator = Simulator::start().unwrap();
+    let streams: Vec<Stream> = (0..16).map(|_| Stream::open(&simulator, "", "")).collect();
+    let mut line = Line::to(simulator.address());
+    let body = TEXT.to_owned() + &" ".repeat(60_000);
+    // No stream is read, so each one is full at some time, and closed 5 seconds later.
+    wait_until("the streams make room", || {
+        assert_eq!(line.ask(post(MESSAGES, &body)).status, 200);
+        let mut line = Line::to(simulator.address());
+        line.say(request("GET /simulator/events", &format!("Host: {}\r\n", simulator.address()), ""));
+        line.hear().status == 200
+    });
+    drop(streams);
+}
+
+#[test]
+fn a_quiet_stream_has_a_comment_every_15_seconds() {
+    let simulator = Simulator::start().unwrap();
+    let mut stream = Stream::open(&simulator, "", "");
+    assert_eq!(stream.next().0, "state");
+    let start = Instant::now();
+    while !stream.0.unread.starts_with(b": nothing new\n\n") {
+        let mut chunk = [0; 1024];
+        let count = stream.0.stream.read(&mut chunk).unwrap();
+        assert!(count > 0, "the stream ended");
+        stream.0.unread.extend_from_slice(&chunk[..count]);
+    }
+    let took = start.elapsed();
+    assert!((Duration::from_secs(14)..Duration::from_secs(20)).contains(&took), "{took:?}");
+}
+
+#[test]
+fn the_head_of_a_stream_has_no_stream() {
+    let simulator = Simulator::start().unwrap();
+    let mut line = Line::to(simulator.address());
+    line.say(request("HEAD /simulator/events", &format!("Host: {}\r\n", simulator.address()), ""));
+    let reply = line.hear();
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream")));
+    // It ends at once, with nothing behind the head.
+    assert_eq!((line.stream.read(&mut [0; 64]).unwrap(), line.unread.len()), (0, 0));
 }
 
 #[test]

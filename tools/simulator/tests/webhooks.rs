@@ -94,6 +94,56 @@ fn every_event_is_signed_and_read_by_the_library() {
 }
 
 #[test]
+fn edits_are_counted_and_what_is_unsent_cannot_be_changed() {
+    let receiver = Receiver::start();
+    let simulator = start(&receiver);
+    simulator.user_writes(USER, "helo").unwrap();
+    let items = get(&simulator, &format!("/conversations/{USER}"))["items"].clone();
+    let mid = items[0]["mid"].as_str().unwrap();
+    for text in ["hello", "Hello"] {
+        simulator.user_does(USER, &json!({"edit": {"mid": mid, "text": text}})).unwrap();
+    }
+    simulator.user_does(USER, &json!({"delete": mid})).unwrap();
+    let edits: Vec<_> = wait_for_posts(&receiver, 4)
+        .iter()
+        .map(|got| webhook::parse(&got.body).unwrap().get(0).unwrap().edit_count())
+        .collect();
+    assert_eq!(edits, [None, Some(1), Some(2), None]);
+    for event in [json!({"edit": {"mid": mid, "text": "again"}}), json!({"delete": mid})] {
+        assert!(simulator.user_does(USER, &event).unwrap_err().contains("unsent"), "{event}");
+    }
+}
+
+#[test]
+fn only_addresses_of_this_machine_and_localhost_are_posted_to() {
+    let receiver = Receiver::start();
+    let simulator = Simulator::start().unwrap();
+    let status = |host: &str| {
+        let url = receiver.url().replace("127.0.0.1", host);
+        api(simulator.address(), "PUT", "/webhook", Some(&json!({"url": url}))).status
+    };
+    assert_eq!(["127.0.0.1", "LocalHost"].map(status), [200, 200]);
+    // The system would take these for this machine, or look them up: nothing says what they are a moment later.
+    let others = ["127.1", "2130706433", "0.0.0.0", "[::ffff:127.0.0.1]", "localhost.example.invalid", "192.0.2.1"];
+    assert_eq!(others.map(status), [400; 6]);
+    assert_eq!(receiver.got().len(), 2);
+}
+
+#[test]
+fn a_verify_token_of_any_length_is_compared_whole() {
+    let verify_token = "t".repeat(300);
+    let simulator =
+        Simulator::start_with(Settings { verify_token: verify_token.clone(), ..Settings::default() }).unwrap();
+    for (body, is_right) in
+        [(verify_token.clone(), true), (verify_token.clone() + "t", false), ("t".repeat(200), false)]
+    {
+        let receiver = Receiver::answering(Box::new(move |_, _| Some((200, body.clone()))));
+        let answer = api(simulator.address(), "PUT", "/webhook", Some(&json!({"url": receiver.url()}))).json();
+        assert_eq!(answer["verification"]["ok"], is_right, "{answer}");
+    }
+}
+
+#[test]
 fn taps_report_what_was_tapped() {
     let receiver = Receiver::start();
     let simulator = start(&receiver);
