@@ -4,7 +4,6 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use hookmyapp::webhook::{self, EventKind};
 use hookmyapp_simulator::{Fault, Scope, Settings, Simulator};
@@ -606,6 +605,8 @@ fn a_burst_of_5000_leaves_the_newest_and_a_bounded_document() {
     }
     browser.wait_text(".bubble", "number 5000.");
     assert!(browser.count(".item") <= 300);
+    // A screen reader says how many came, not each of them.
+    browser.wait_text("#announce", "new messages");
     // Newer ones are in order below older ones.
     let order = "const all = [...document.querySelectorAll('.item')].map((one) => Number(one.dataset.key.slice(1))); \
                  return all.length === 300 && all.every((key, at) => at === 0 || key === all[at - 1] + 1)";
@@ -657,33 +658,173 @@ fn people_are_found_counted_and_forgotten() {
 }
 
 #[test]
-fn an_answer_is_in_the_document_soon() {
+fn quick_replies_stay_until_a_newer_message_is_seen() {
+    let simulator = Simulator::start().unwrap();
+    let Some(browser) = open(&simulator) else { return };
+    let replies = json!([{"content_type": "text", "title": "Home", "payload": "h"}]);
+    send_body(&simulator, &message(json!({"text": "Where?", "quick_replies": replies})));
+    browser.wait_text(".quick", "Home");
+    let mid = simulator.received()[0].message_id.clone().unwrap();
+    for action in ["typing_on", "typing_off"] {
+        send_body(&simulator, &json!({"recipient": {"id": USER}, "sender_action": action}));
+    }
+    simulator.user_does(USER, &json!({"react": {"mid": mid, "emoji": "❤️"}})).unwrap();
+    simulator.user_does(USER, &json!({"read": mid})).unwrap();
+    simulator.plan(Fault::LostBefore);
+    send_any(&simulator, &text_to(USER, "gone"));
+    browser.wait_text(".item.lost .bubble", "gone");
+    assert_eq!(browser.count(".quick"), 1);
+    // The same is drawn from the start.
+    browser.go(&format!("{}/", simulator.url()));
+    browser.wait_text(".item.lost .bubble", "gone");
+    assert_eq!(browser.count(".quick"), 1);
+    send_body(&simulator, &text_to(USER, "never mind"));
+    browser.wait_text(".bubble", "never mind");
+    assert_eq!(browser.count(".quick"), 0);
+    browser.assert_no_complaints();
+}
+
+#[test]
+fn what_arrives_leaves_focus_and_caret_in_the_details() {
+    let simulator = Simulator::start().unwrap();
+    simulator.user_writes(USER, "first").unwrap();
+    let Some(browser) = open(&simulator) else { return };
+    // Something that draws the details again: all that was in them is new then.
+    let arrive = |tab: &str, text: &str| {
+        browser.run("document.querySelector(`#${arguments[0]} h3`).marked = true", json!([tab]));
+        simulator.user_writes(USER, text).unwrap();
+        let is_new = "return !document.querySelector(`#${arguments[0]} h3`).marked";
+        browser.wait(&format!("{tab} is drawn again"), is_new, json!([tab]));
+    };
+    let focus = || browser.run("return document.activeElement.id", json!([]));
+    browser.click("#tab-faults");
+    browser.run("document.getElementById('fault-count').value = ''", json!([]));
+    browser.type_into("#fault-count", "1");
+    arrive("faults", "second");
+    browser.keys("2");
+    assert_eq!(focus(), "fault-count");
+    assert_eq!(browser.run("return document.activeElement.value", json!([])), "12");
+    browser.keys(TAB);
+    arrive("faults", "third");
+    assert_eq!(focus(), "fault-user");
+    browser.click("#tab-webhooks");
+    browser.type_into("#webhook-url", "http://");
+    arrive("webhooks", "fourth");
+    browser.keys("example");
+    assert_eq!(browser.run("return document.activeElement.value", json!([])), "http://example");
+    browser.keys(TAB);
+    arrive("webhooks", "fifth");
+    assert_eq!(focus(), "webhook-set");
+    assert_eq!(browser.run("return document.getElementById('webhook-url').value", json!([])), "http://example");
+    browser.assert_no_complaints();
+}
+
+#[test]
+fn a_user_whose_only_message_is_lost_is_among_the_people() {
+    let simulator = Simulator::start().unwrap();
+    send_body(&simulator, &text_to(USER, "first"));
+    let Some(browser) = open(&simulator) else { return };
+    browser.wait_text("#people-count", "1 person");
+    send_any(&simulator, &text_to("8100000000000001", "#lost-before gone"));
+    browser.wait_text("#people-count", "2 people");
+    browser.click("[data-user='8100000000000001']");
+    browser.wait_text(".item.lost .bubble", "gone");
+    browser.assert_no_complaints();
+}
+
+#[test]
+fn edits_begin_with_the_present_text_and_reach_older_messages() {
+    let simulator = Simulator::start().unwrap();
+    simulator.user_writes(USER, "helo").unwrap();
+    let mid = get(&simulator, &format!("/conversations/{USER}"))["items"][0]["mid"].clone();
+    let Some(browser) = open(&simulator) else { return };
+    browser.wait_text(".own .bubble", "helo");
+    simulator.user_does(USER, &json!({"edit": {"mid": mid, "text": "hello"}})).unwrap();
+    browser.wait_text(".own .bubble", "hello (edited)");
+    browser.click(".own .under button.change");
+    browser.type_into("#text", &format!(" you{ENTER}"));
+    browser.wait_text(".own .bubble", "hello you (edited)");
+    simulator.user_does(USER, &json!({"react": {"mid": mid, "emoji": "❤️"}})).unwrap();
+    let mut line = Line::to(simulator.address());
+    for number in 0..320 {
+        line.ask(post(MESSAGES, &text_to(USER, &format!("number {number}.")).to_string()));
+    }
+    // What changes the message is newer than what is shown first, and the message itself is older.
+    simulator.user_does(USER, &json!({"unreact": mid})).unwrap();
+    simulator.user_does(USER, &json!({"edit": {"mid": mid, "text": "hello there"}})).unwrap();
+    browser.go(&format!("{}/", simulator.url()));
+    browser.wait_text(".bubble", "number 319.");
+    assert_eq!(browser.count(".own"), 0);
+    browser.run("document.getElementById('log').scrollTop = 0", json!([]));
+    browser.wait_text(".own .bubble", "hello there (edited)");
+    assert_eq!(browser.count(".reactions"), 0);
+    simulator.user_does(USER, &json!({"delete": mid})).unwrap();
+    browser.click("#newest");
+    browser.wait_text(".bubble", "number 319.");
+    browser.run("document.getElementById('log').scrollTop = 0", json!([]));
+    browser.wait_text(".own .bubble", "unsent");
+    assert_eq!(browser.count(".change"), 0);
+    browser.assert_no_complaints();
+}
+
+#[test]
+fn at_most_200_people_are_in_the_document_and_all_are_found() {
+    let simulator = Simulator::start().unwrap();
+    for number in 0..210 {
+        call(&simulator, "/users", json!({"id": format!("81{number:03}"), "name": format!("Number {number:03}")}));
+    }
+    let Some(browser) = open(&simulator) else { return };
+    browser.wait_text("#people-count", "200 of 210 people");
+    assert_eq!((browser.count(".person"), browser.count("[data-user='81000']")), (200, 0));
+    browser.type_into("#search", "number 000");
+    browser.wait("one is left", "return document.querySelectorAll('.person').length === 1", json!([]));
+    browser.click("[data-user='81000']");
+    browser.wait_text("#phone-title", "Number 000");
+    browser.assert_no_complaints();
+}
+
+#[test]
+fn dots_are_drawn_for_20_seconds() {
     let simulator = Simulator::start().unwrap();
     let Some(browser) = open(&simulator) else { return };
     send_body(&simulator, &text_to(USER, "first"));
-    browser.wait_text(".bubble", "first");
-    // Observed in the page, at 50 a second. It only says how long it took: speed is nothing to fail for.
-    browser.run(
-        "window.seen = {}; new MutationObserver(() => { for (const one of document.querySelectorAll('.bubble')) \
-         window.seen[one.textContent] ??= Date.now(); }).observe(document.getElementById('log'), {childList: true, subtree: true})",
-        json!([]),
-    );
-    let start = Instant::now();
-    let mut sent = Vec::new();
-    let mut line = Line::to(simulator.address());
-    for number in 0..100 {
-        let due = Duration::from_millis(20) * number;
-        std::thread::sleep(due.saturating_sub(start.elapsed()));
-        line.ask(post(MESSAGES, &text_to(USER, &format!("at {number}")).to_string()));
-        sent.push(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64);
+    send_body(&simulator, &json!({"recipient": {"id": USER}, "sender_action": "typing_on"}));
+    browser.wait("dots", "return Boolean(document.querySelector('.typing'))", json!([]));
+    for (seconds, dots) in [(15, 1), (6, 0)] {
+        call(&simulator, "/clock", json!({"advance_seconds": seconds}));
+        browser.go(&format!("{}/", simulator.url()));
+        browser.wait_text(".bubble", "first");
+        assert_eq!(browser.count(".typing"), dots, "{seconds} s later");
     }
-    browser.wait_text(".bubble", "at 99");
-    let seen = browser.run("return window.seen", json!([]));
-    let mut took: Vec<i64> =
-        sent.iter().enumerate().map(|(number, at)| seen[format!("at {number}")].as_i64().unwrap() - at).collect();
-    took.sort_unstable();
-    eprintln!("from answer to bubble: median {} ms, p95 {} ms, longest {} ms", took[50], took[95], took[99]);
     browser.assert_no_complaints();
+}
+
+#[test]
+fn too_many_tabs_and_streams_are_said() {
+    let simulator = Simulator::start().unwrap();
+    simulator.user_writes(USER, "first").unwrap();
+    let url = format!("{}/", simulator.url());
+    let Some(browser) = open(&simulator) else { return };
+    // The browser has 6 connections to one address, and the stream of each tab keeps one.
+    for _ in 1..6 {
+        browser.open_tab(&url);
+        browser.wait_text("#status", "connected");
+    }
+    browser.type_into("#text", &format!("waits{ENTER}"));
+    browser.wait_text("#toast", "at most 6 connections");
+    drop(browser);
+    let mut streams = Vec::new();
+    wait_until("the tabs are gone", || {
+        let mut line = Line::to(simulator.address());
+        line.say(format!("GET /simulator/events HTTP/1.1\r\nHost: {}\r\n\r\n", simulator.address()));
+        let is_taken = line.hear().status == 200;
+        is_taken.then(|| streams.push(line));
+        streams.len() == 16
+    });
+    let Some(browser) = Browser::open(&url) else { return };
+    browser.wait_text("#status", "16 pages are connected, which is the most, trying again");
+    drop(streams);
+    browser.wait("it is connected", "return document.getElementById('status').innerText === 'connected'", json!([]));
 }
 
 #[test]

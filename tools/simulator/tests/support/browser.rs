@@ -105,6 +105,13 @@ impl Browser {
         self.call("POST", "/url", json!({"url": url}));
     }
 
+    /// Opens an address in one more tab, and continues there.
+    pub fn open_tab(&self, url: &str) {
+        let tab = self.call("POST", "/window/new", json!({"type": "tab"}));
+        self.call("POST", "/window", json!({"handle": tab["handle"]}));
+        self.go(url);
+    }
+
     fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.call("POST", "/goog/cdp/execute", json!({"cmd": command, "params": parameters}))
     }
