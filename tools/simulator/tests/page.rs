@@ -259,8 +259,7 @@ fn a_wrong_webhook_is_told_as_it_is() {
         "#webhooks",
         "Not verified: the answer must be 200 with VERIFY_TOKEN as the whole body, not 200 “challenge”",
     );
-    browser.run("document.getElementById('webhook-url').value = ''", json!([]));
-    browser.type_into("#webhook-url", &format!("http://192.0.2.1/{ENTER}"));
+    browser.replace("#webhook-url", &format!("http://192.0.2.1/{ENTER}"));
     browser.wait_text("#toast", "must be a loopback address");
     // The browser itself reports the 400, and nothing else.
     let complaints = browser.complaints();
@@ -436,20 +435,15 @@ fn every_control_has_a_name_and_the_log_its_role() {
     browser.wait_text("#people-list", "Jane");
     for tab in ["wire", "faults", "webhooks", "clock"] {
         browser.click(&format!("#tab-{tab}"));
-        let all = browser.find_all("button, input, select, textarea, a, [tabindex]");
+        let all = browser.roles_and_names("button, input, select, textarea, a, [tabindex]");
         assert!(all.len() > 20);
-        for element in all {
-            let (role, name) = browser.role_and_name(&element);
+        for (role, name, html) in all {
             let is_named = !name.trim().is_empty() || matches!(role.as_str(), "none" | "generic" | "listitem");
-            assert!(
-                is_named,
-                "a {role} has no name: {}",
-                browser.run("return arguments[0].outerHTML", json!([{"element-6066-11e4-a52e-4f735466cecf": element}]))
-            );
+            assert!(is_named, "a {role} has no name: {html}");
         }
     }
-    let log = browser.find_all("#log").remove(0);
-    assert_eq!(browser.role_and_name(&log), ("log".to_owned(), "Conversation".to_owned()));
+    let (role, name, _) = browser.roles_and_names("#log").remove(0);
+    assert_eq!((role.as_str(), name.as_str()), ("log", "Conversation"));
     let language = "return [document.documentElement.lang, document.getElementById('log').getAttribute('aria-live')]";
     browser.wait(
         "it is polite",
@@ -698,8 +692,7 @@ fn what_arrives_leaves_focus_and_caret_in_the_details() {
     };
     let focus = || browser.run("return document.activeElement.id", json!([]));
     browser.click("#tab-faults");
-    browser.run("document.getElementById('fault-count').value = ''", json!([]));
-    browser.type_into("#fault-count", "1");
+    browser.replace("#fault-count", "1");
     arrive("faults", "second");
     browser.keys("2");
     assert_eq!(focus(), "fault-count");

@@ -178,32 +178,39 @@ impl Browser {
         Some(found[ELEMENT].as_str().unwrap().to_owned())
     }
 
-    pub fn find_all(&self, css: &str) -> Vec<String> {
-        let found = self.call("POST", "/elements", json!({"using": "css selector", "value": css}));
-        found.as_array().unwrap().iter().map(|one| one[ELEMENT].as_str().unwrap().to_owned()).collect()
+    /// Waits for an element, and clicks it where a person would.
+    pub fn click(&self, css: &str) {
+        self.act_on(css, "click", json!({}));
     }
 
-    /// Waits for an element, and clicks it where a person would. The page may replace it meanwhile.
-    pub fn click(&self, css: &str) {
+    /// Waits for an element, and types at the end of what is in it.
+    pub fn type_into(&self, css: &str, text: &str) {
+        self.act_on(css, "value", json!({"text": text}));
+    }
+
+    /// Types in place of what is in a field.
+    pub fn replace(&self, css: &str, text: &str) {
+        let select = "const one = document.querySelector(arguments[0]); one.focus(); one.select()";
+        self.run(select, json!([css]));
+        self.keys(text);
+    }
+
+    /// Tries until it works: the page may replace an element between the search and the action, which then did nothing.
+    fn act_on(&self, css: &str, action: &str, parameters: Value) {
         let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
-            let clicked = match self.find(css) {
-                Some(element) => self.try_call("POST", &format!("/element/{element}/click"), json!({})),
-                None => Err(Value::Null),
+            let done = match self.find(css) {
+                Some(element) => self.try_call("POST", &format!("/element/{element}/{action}"), parameters.clone()),
+                None => Err(json!("it is not there")),
             };
-            match clicked {
+            match done {
                 Ok(_) => return,
                 Err(error) => {
-                    assert!(Instant::now() < deadline, "cannot click {css}: {error}\n{:.3000}", self.text("body"))
+                    assert!(Instant::now() < deadline, "{action} {css}: {error}\n{:.3000}", self.text("body"))
                 }
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-    }
-
-    pub fn type_into(&self, css: &str, text: &str) {
-        let element = self.find(css).unwrap_or_else(|| panic!("no {css}"));
-        self.call("POST", &format!("/element/{element}/value"), json!({"text": text}));
     }
 
     pub fn choose(&self, css: &str, value: &str) {
@@ -219,12 +226,28 @@ impl Browser {
         self.call("POST", "/actions", json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}));
     }
 
-    /// Role and name for assistive technology.
-    pub fn role_and_name(&self, element: &str) -> (String, String) {
-        let get = |what: &str| {
-            self.call("GET", &format!("/element/{element}/{what}"), Value::Null).as_str().unwrap_or_default().to_owned()
+    /// Role and name of each element for assistive technology, and its HTML, all of one moment.
+    pub fn roles_and_names(&self, css: &str) -> Vec<(String, String, String)> {
+        let deadline = Instant::now() + TEST_TIMEOUT;
+        loop {
+            match self.try_roles_and_names(css) {
+                Ok(all) => return all,
+                // The page has replaced one of them meanwhile.
+                Err(error) => assert!(Instant::now() < deadline, "{css}: {error}"),
+            }
+        }
+    }
+
+    fn try_roles_and_names(&self, css: &str) -> Result<Vec<(String, String, String)>, Value> {
+        let found = self.call("POST", "/elements", json!({"using": "css selector", "value": css}));
+        let get = |element: &Value, what: &str| -> Result<String, Value> {
+            let path = format!("/element/{}/{what}", element[ELEMENT].as_str().unwrap());
+            Ok(self.try_call("GET", &path, Value::Null)?.as_str().unwrap_or_default().to_owned())
         };
-        (get("computedrole"), get("computedlabel"))
+        let describe = |element: &Value| {
+            Ok((get(element, "computedrole")?, get(element, "computedlabel")?, get(element, "property/outerHTML")?))
+        };
+        found.as_array().unwrap().iter().map(describe).collect()
     }
 
     pub fn screenshot(&self, path: &std::path::Path) {
