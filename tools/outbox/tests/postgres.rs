@@ -681,3 +681,46 @@ fn valgrind_finds_no_error_in_the_worker_in_c() {
     worker.wait().expect(0);
     assert_eq!(outcomes(&database), "accepted 58, unknown 2");
 }
+
+/// A worker in SQL, statement by statement, for what the program itself cannot be made to do.
+struct SqlWorker<'a> {
+    database: &'a Database<'a>,
+    id: String,
+}
+
+impl<'a> SqlWorker<'a> {
+    fn start(database: &'a Database<'a>) -> SqlWorker<'a> {
+        let id = database.psql(&format!("SELECT worker FROM outbox.hello('{ACCOUNT}', 'in SQL')"));
+        SqlWorker { database, id }
+    }
+
+    /// Claims; returns what this query makes of the rows.
+    fn claim(&self, want: u32, query: &str) -> String {
+        self.database.psql(&format!("SELECT {query} FROM outbox.turn('{}', {want})", self.id))
+    }
+}
+
+#[test]
+fn a_burst_that_lasts_longer_than_an_hour_is_still_a_limit() {
+    setting!(_gateway, place, database);
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 0.01, burst => 50)"));
+    enqueue(&database, 200, 200);
+    let worker = SqlWorker::start(&database);
+    assert_eq!(worker.claim(100, "count(id)"), "50");
+    assert_eq!(worker.claim(100, "count(id)"), "0");
+}
+
+#[test]
+fn a_clock_that_was_set_back_delays_no_longer_than_the_burst_lasts() {
+    setting!(_gateway, place, database);
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 10, burst => 5)"));
+    enqueue(&database, 20, 20);
+    let worker = SqlWorker::start(&database);
+    // As after sends at a clock that was 50 minutes ahead.
+    database.psql(
+        "SELECT setval(rate_clock, (extract(epoch FROM clock_timestamp() + interval '50 minutes') * 1000000)::bigint)
+         FROM outbox.account",
+    );
+    let wait: u32 = worker.claim(5, "max(wait_ms)").parse().unwrap();
+    assert!(wait <= 101, "{wait} ms");
+}

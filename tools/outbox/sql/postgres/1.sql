@@ -611,10 +611,8 @@ BEGIN
     IF free > 0 AND a.rate IS NOT NULL THEN
         now_us := extract(epoch FROM t) * 1000000;
         step_us := greatest(1, 1000000 / a.rate);
-        clock_us := greatest(now_us, coalesce(pg_sequence_last_value(a.rate_clock), 0));
-        IF clock_us > now_us + 3600000000 THEN
-            clock_us := now_us;     -- the server's clock was set back
-        END IF;
+        -- Sends take it no further ahead than the burst lasts; it is so if the server's clock was set back, or the rate raised.
+        clock_us := least(greatest(now_us, coalesce(pg_sequence_last_value(a.rate_clock), 0)), now_us + a.burst * step_us);
         free := least(free, a.burst - ceil((clock_us - now_us)::numeric / step_us)::int);
         IF free <= 0 THEN
             free := 0;
