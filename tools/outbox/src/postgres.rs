@@ -760,13 +760,10 @@ impl Engine for Postgres {
         let account = self.account()?.to_owned();
         let connection = self.connected()?;
         // What an administrator has set stays, but for the rate.
-        sql_query(
-            "SELECT coalesce((SELECT 0 FROM outbox.status WHERE account = $1 AND rate IS NOT DISTINCT FROM coalesce($2, rate)),
-                 outbox.set_account($1, $2))::bigint AS number",
-        )
-        .bind::<Text, _>(account)
-        .bind::<Nullable<Double>, _>(rate)
-        .get_result::<NumberRow>(connection)?;
+        sql_query("SELECT outbox.set_account($1, $2)::bigint AS number")
+            .bind::<Text, _>(account)
+            .bind::<Nullable<Double>, _>(rate)
+            .get_result::<NumberRow>(connection)?;
         Ok(())
     }
 }

@@ -365,7 +365,8 @@ pub trait Engine: Send {
     /// What about the place of the queue may break its promise.
     fn warning(&mut self) -> Option<String>;
 
-    /// Creates or migrates the queue, and sets the sends a second that all workers share where the engine has such a limit.
+    /// Creates or migrates the queue, and sets the sends a second that all workers share where the engine has such a limit:
+    /// infinity is none, and `None` keeps what is set.
     fn create(&mut self, rate: Option<f64>) -> Result<(), EngineError>;
 }
 

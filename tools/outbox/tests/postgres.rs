@@ -724,3 +724,34 @@ fn a_clock_that_was_set_back_delays_no_longer_than_the_burst_lasts() {
     let wait: u32 = worker.claim(5, "max(wait_ms)").parse().unwrap();
     assert!(wait <= 101, "{wait} ms");
 }
+
+#[test]
+fn init_and_set_account_change_only_what_they_name() {
+    setting!(_gateway, place, database);
+    let settings = || {
+        database.psql("SELECT format('%s %s %s %s %s', coalesce(rate::text, 'none'), burst, lease, max_attempts, keep_body) FROM outbox.account")
+    };
+    database.psql(&format!(
+        "SELECT outbox.set_account('{ACCOUNT}', rate => 10, burst => 7, lease => '90 s', max_attempts => 3, keep_body => false)"
+    ));
+    place.run(&format!("init --queue {}", database.url())).expect(0);
+    assert_eq!(settings(), "10 7 00:01:30 3 f");
+    place.run(&format!("init --rate 20 --queue {}", database.url())).expect(0);
+    assert_eq!(settings(), "20 7 00:01:30 3 f");
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', keep_body => true)"));
+    assert_eq!(settings(), "20 7 00:01:30 3 t");
+    place.run(&format!("init --rate 0 --queue {}", database.url())).expect(0);
+    assert_eq!(settings(), "none 7 00:01:30 3 t");
+}
+
+#[test]
+fn a_burst_that_nobody_has_set_follows_the_rate() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 100, 100);
+    let worker = SqlWorker::start(&database);
+    for (rate, burst) in [(300, 30), (20, 2), (3, 1)] {
+        place.run(&format!("init --rate {rate} --queue {}", database.url())).expect(0);
+        database.psql("SELECT setval(rate_clock, 1) FROM outbox.account");
+        assert_eq!(worker.claim(50, "count(id)"), burst.to_string(), "rate {rate}");
+    }
+}

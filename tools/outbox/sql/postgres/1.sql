@@ -45,8 +45,8 @@ $$ SELECT max(version) FROM outbox.migration $$;
 CREATE TABLE outbox.account (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,                      -- the account id of INSTAGRAM_ACCOUNT_ID
-    rate float8 CHECK (rate > 0),                   -- sends a second over all workers; NULL is no limit
-    burst int NOT NULL DEFAULT 1 CHECK (burst > 0), -- sends that may follow each other at once
+    rate float8 CHECK (rate > 0 AND rate < 'infinity'),     -- sends a second over all workers; NULL is no limit
+    burst int CHECK (burst > 0),                    -- sends that may follow each other at once; NULL is a tenth of the rate
     lease interval NOT NULL DEFAULT '30 s' CHECK (lease >= '3 s'),
     max_attempts int NOT NULL DEFAULT 8 CHECK (max_attempts > 0),
     keep_body boolean NOT NULL DEFAULT true,        -- whether the history keeps what was said
@@ -561,6 +561,7 @@ DECLARE
     now_us bigint;
     clock_us bigint;    -- when the sends so far allowed would be over at the set rate
     step_us bigint;
+    burst int;
     free int := greatest(0, want);
     first int := 0;
     got bigint[] := '{}';
@@ -611,12 +612,13 @@ BEGIN
     IF free > 0 AND a.rate IS NOT NULL THEN
         now_us := extract(epoch FROM t) * 1000000;
         step_us := greatest(1, 1000000 / a.rate);
+        burst := coalesce(a.burst, greatest(1, a.rate / 10));
         -- Sends take it no further ahead than the burst lasts; it is so if the server's clock was set back, or the rate raised.
-        clock_us := least(greatest(now_us, coalesce(pg_sequence_last_value(a.rate_clock), 0)), now_us + a.burst * step_us);
-        free := least(free, a.burst - ceil((clock_us - now_us)::numeric / step_us)::int);
+        clock_us := least(greatest(now_us, coalesce(pg_sequence_last_value(a.rate_clock), 0)), now_us + burst * step_us);
+        free := least(free, burst - ceil((clock_us - now_us)::numeric / step_us)::int);
         IF free <= 0 THEN
             free := 0;
-            wait_ms := least(60000, (clock_us - now_us - (a.burst - 1) * step_us) / 1000 + 1);
+            wait_ms := least(60000, (clock_us - now_us - (burst - 1) * step_us) / 1000 + 1);
         END IF;
     END IF;
 
@@ -675,18 +677,21 @@ $$;
 
 -- For administrators --------------------------------------------------------------------------------------------------
 
+-- Adds an account, or changes what is named of one: NULL keeps what is there. The rate 'infinity' is no limit.
 CREATE FUNCTION outbox.set_account(
-    name text, rate float8 DEFAULT NULL, burst int DEFAULT NULL, lease interval DEFAULT '30 s', max_attempts int DEFAULT 8,
-    keep_body boolean DEFAULT true
+    name text, rate float8 DEFAULT NULL, burst int DEFAULT NULL, lease interval DEFAULT NULL, max_attempts int DEFAULT NULL,
+    keep_body boolean DEFAULT NULL
 ) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     a int;
 BEGIN
     INSERT INTO outbox.account AS x (name, rate, burst, lease, max_attempts, keep_body)
-    VALUES (name, rate, coalesce(burst, greatest(1, rate / 10)::int, 1), lease, max_attempts, keep_body)
-    ON CONFLICT ON CONSTRAINT account_name_key DO UPDATE SET rate = excluded.rate, burst = excluded.burst, lease = excluded.lease,
-        max_attempts = excluded.max_attempts, keep_body = excluded.keep_body
+    VALUES (name, nullif(rate, 'infinity'), burst, coalesce(lease, '30 s'), coalesce(max_attempts, 8), coalesce(keep_body, true))
+    ON CONFLICT ON CONSTRAINT account_name_key DO UPDATE SET
+        rate = CASE WHEN rate IS NULL THEN x.rate ELSE excluded.rate END, burst = coalesce(burst, x.burst),
+        lease = coalesce(lease, x.lease), max_attempts = coalesce(max_attempts, x.max_attempts),
+        keep_body = coalesce(keep_body, x.keep_body)
     RETURNING x.id INTO a;
     EXECUTE format('CREATE SEQUENCE IF NOT EXISTS outbox.rate_clock_%s', a);
     UPDATE outbox.account x SET rate_clock = format('outbox.rate_clock_%s', a)::regclass WHERE x.id = a;
