@@ -755,3 +755,18 @@ fn a_burst_that_nobody_has_set_follows_the_rate() {
         assert_eq!(worker.claim(50, "count(id)"), burst.to_string(), "rate {rate}");
     }
 }
+
+#[test]
+fn a_turn_that_saw_only_dead_messages_is_asked_again_at_once() {
+    setting!(_gateway, place, database);
+    database.psql(&format!(
+        "SELECT count(outbox.enqueue_text('{ACCOUNT}', '8' || n, 'old', expires_at => now() + interval '1 ms'))
+         FROM generate_series(1, 120) n"
+    ));
+    database.psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '81', 'fresh')"));
+    let worker = SqlWorker::start(&database);
+    let answer = || worker.claim(1, "format('%s %s %s', count(id), max(wait_ms), max(cardinality(closed)))");
+    assert_eq!(answer(), "0 0 50");
+    assert_eq!(answer(), "0 0 50");
+    assert_eq!(answer(), "1  20");
+}

@@ -542,10 +542,10 @@ $$;
 -- One turn of a worker: settles what it reports, then claims up to `want` messages for it, all in one transaction.
 -- Must be a statement of its own (autocommit): the messages may be sent once the transaction has committed, not before.
 --
--- Returns one row per message, and a last row without an id. There `wait_ms` is when there may be more (NULL: ask at any
--- time), `paused_ms` how long nobody sends, `pending` whether anything is queued or being sent (if nothing was claimed),
--- `failed` the reported messages whose attempts are used up, and `closed` the outcomes of messages that were settled
--- without a send.
+-- Returns one row per message, and a last row without an id. There `wait_ms` is when there may be more (0: ask at once;
+-- NULL: at any time), `paused_ms` how long nobody sends, `pending` whether anything is queued or being sent (if nothing was
+-- claimed), `failed` the reported messages whose attempts are used up, and `closed` the outcomes of messages that were
+-- settled without a send.
 CREATE FUNCTION outbox.turn(
     worker uuid, want int, ids bigint[] DEFAULT '{}', claims bigint[] DEFAULT '{}', statuses int[] DEFAULT '{}',
     retry_afters int[] DEFAULT '{}', message_ids text[] DEFAULT '{}', errors text[] DEFAULT '{}'
@@ -652,6 +652,9 @@ BEGIN
                 closed := closed || seen.how::text[];
             END IF;
             after := seen.last;
+            IF look = 50 THEN
+                wait_ms := 0;       -- this turn has done enough, and there may be more
+            END IF;
         END LOOP;
     END LOOP;
 
