@@ -778,7 +778,7 @@ impl From<diesel::result::Error> for EngineError {
     fn from(error: diesel::result::Error) -> EngineError {
         let message = error.to_string();
         let has = |all: &[&str]| all.iter().any(|words| message.contains(words));
-        let kind = if has(&["there is no account", "permission denied", "the encoding UTF8"]) {
+        let kind = if has(&["there is no account", "permission denied", "the encoding UTF8", "the isolation level"]) {
             EngineErrorKind::Settings
         } else if has(&["No space left on device"]) {
             EngineErrorKind::Full

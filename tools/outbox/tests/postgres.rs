@@ -698,6 +698,28 @@ impl<'a> SqlWorker<'a> {
     fn claim(&self, want: u32, query: &str) -> String {
         self.database.psql(&format!("SELECT {query} FROM outbox.turn('{}', {want})", self.id))
     }
+
+    fn claim_one(&self) -> InHand {
+        let row = self.claim(1, "string_agg(id || '|' || claim || '|' || (body::json #>> '{message,text}'), '')");
+        let mut row = row.splitn(3, '|').map(str::to_owned);
+        let mut next = || row.next().expect("a message");
+        InHand { id: next(), claim: next(), text: next() }
+    }
+
+    fn report(&self, message: &InHand, status: i32) {
+        let InHand { id, claim, .. } = message;
+        self.database.psql(&format!(
+            "SELECT count(*) FROM outbox.turn('{}', 0, '{{{id}}}', '{{{claim}}}', '{{{status}}}', '{{-1}}', '{{m}}', '{{NULL}}')",
+            self.id
+        ));
+    }
+}
+
+/// A message that a worker in SQL has claimed.
+struct InHand {
+    id: String,
+    claim: String,
+    text: String,
 }
 
 #[test]
@@ -769,4 +791,68 @@ fn a_turn_that_saw_only_dead_messages_is_asked_again_at_once() {
     assert_eq!(answer(), "0 0 50");
     assert_eq!(answer(), "0 0 50");
     assert_eq!(answer(), "1  20");
+}
+
+#[test]
+fn workers_are_refused_unless_they_read_what_is_committed() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 1, 1);
+    let worker = SqlWorker::start(&database);
+    for level in ["repeatable read", "serializable"] {
+        for call in [
+            format!("outbox.turn('{}', 1)", worker.id),
+            format!("outbox.hello('{ACCOUNT}', 'x')"),
+            format!("outbox.bye('{}')", worker.id),
+        ] {
+            let caught = database.psql(&format!(
+                "BEGIN ISOLATION LEVEL {level}; CREATE TEMP TABLE caught (text text) ON COMMIT DROP;
+                 DO $$ DECLARE hint text; BEGIN PERFORM {call};
+                 EXCEPTION WHEN SQLSTATE '25000' THEN GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+                 INSERT INTO caught VALUES (SQLERRM || ' ' || hint); END $$;
+                 SELECT text FROM caught; COMMIT"
+            ));
+            assert!(caught.contains("isolation level") && caught.contains("ALTER ROLE"), "{call}: {caught}");
+        }
+    }
+    let name = &database.name;
+    database.psql(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'"));
+    let ended = place.run(&format!("work --until-empty --queue {}", database.url())).expect(78);
+    assert!(ended.stderr.contains("read committed"), "{}", ended.stderr);
+    assert_eq!(database.psql("SELECT ready FROM outbox.status"), "1");
+    database.psql(&format!("ALTER DATABASE {name} RESET default_transaction_isolation"));
+    place.run(&format!("work --until-empty --queue {}", database.url())).expect(0);
+}
+
+#[test]
+fn applications_add_at_every_isolation_level_and_keep_the_order() {
+    setting!(_gateway, place, database);
+    database.psql("CREATE SEQUENCE gate");
+    let worker = SqlWorker::start(&database);
+    let add = |text: &str| format!("SELECT outbox.enqueue_text('{ACCOUNT}', '81', '{text}', key => '{text}')");
+    for (n, level) in (1..).zip(["read committed", "repeatable read", "serializable"]) {
+        let slow = format!(
+            "BEGIN ISOLATION LEVEL {level}; SELECT outbox.look(0), setval('gate', {n} * 10); {wait}; {add}; COMMIT",
+            wait = format_args!(
+                "DO $$ BEGIN WHILE (SELECT last_value FROM gate) = {n} * 10 LOOP PERFORM pg_sleep(0.01); END LOOP; END $$"
+            ),
+            add = add(&format!("second {n}")),
+        );
+        let first = std::thread::scope(|scope| {
+            let application = scope.spawn(|| database.psql(&slow));
+            database.wait_for("SELECT last_value FROM gate", &format!("{n}0"));
+            // The snapshot of the application has no message, and this one is under way when its own comes.
+            database.psql(&add(&format!("first {n}")));
+            let first = worker.claim_one();
+            assert_eq!(first.text, format!("first {n}"));
+            database.psql("SELECT nextval('gate')");
+            application.join().unwrap();
+            first
+        });
+        assert_eq!(worker.claim(5, "count(id)"), "0", "{level}");
+        worker.report(&first, 0);
+        let second = worker.claim_one();
+        assert_eq!(second.text, format!("second {n}"));
+        worker.report(&second, 0);
+    }
+    assert_eq!(outcomes(&database), "accepted 6");
 }

@@ -293,6 +293,12 @@ $$;
 -- Makes the caller wait until it alone works on the account, until its transaction ends.
 CREATE FUNCTION outbox.enter(account_id int) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        -- Its snapshot may be older than what the worker before it has done.
+        RAISE EXCEPTION 'outbox: the isolation level of a worker is read committed, not %', current_setting('transaction_isolation')
+            USING ERRCODE = 'invalid_transaction_state',
+            HINT = 'ALTER ROLE ... SET default_transaction_isolation = ''read committed''';
+    END IF;
     PERFORM pg_advisory_xact_lock(x'6f7574'::int, account_id);
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         -- An intent must be durable before the first byte leaves.
