@@ -326,6 +326,11 @@ pub trait Engine: Send {
     /// succeeded all the same recognizes them.
     fn turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError>;
 
+    /// What a person should know of the last turns.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How long to wait for more results once there is one, so that they share a turn.
     fn linger(&self) -> Duration {
         Duration::ZERO
