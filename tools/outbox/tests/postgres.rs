@@ -716,7 +716,7 @@ fn valgrind_finds_no_error_in_the_worker_in_c() {
 }
 
 /// A worker in SQL, statement by statement, for what the program itself cannot be made to do. Like a pooler it connects
-/// anew for each statement.
+/// for each statement.
 struct SqlWorker<'a> {
     database: &'a Database<'a>,
     id: String,
@@ -1071,7 +1071,7 @@ fn a_hello_is_repeated_with_the_next_session_and_an_older_one_is_refused() {
     assert!(database.try_psql(&old).expect_err("an old session").contains("a later session"));
     worker.session.set(4);
     assert_eq!(worker.report(&held, 0), "{}");
-    // It was not sent, and comes again.
+    // It was not sent, and is claimed once more.
     let again = worker.claim(3, "string_agg(id::text, ' ' ORDER BY id)");
     assert!(again.split(' ').any(|id| id == lost.id), "{again}");
     assert_eq!(database.psql("SELECT count(*) FROM outbox.worker"), "1");
@@ -1118,7 +1118,7 @@ fn whatever_a_replica_shows_of_a_message_in_hand_it_is_not_sent_again() {
         ("state = 'retry', due_at = now(), worker = gen_random_uuid(), claim = 900", "in hand"),
         ("state = 'ready', cancelled = true, worker = NULL, claim = NULL", "in hand"),
         ("claim = 0", "in hand"),
-        ("worker = gen_random_uuid(), claim = 900", "somebody else's"),
+        ("worker = gen_random_uuid(), claim = 900", "another's"),
     ];
     for (status, outcome) in [(0, "accepted"), (20, "refused"), (31, "unknown")] {
         for (change, expected) in shown {
