@@ -760,12 +760,18 @@ impl<'a> SqlWorker<'a> {
 
     #[track_caller]
     fn claim_one(&self) -> InHand {
+        self.try_claim_one().expect("a message")
+    }
+
+    #[track_caller]
+    fn try_claim_one(&self) -> Option<InHand> {
         let query =
             "string_agg(concat_ws('|', id, token, claim, body::json #>> '{message,text}'), '') FILTER (WHERE id > 0)";
         let row = self.claim(1, query);
         let mut row = row.splitn(4, '|').map(str::to_owned);
+        let id = row.next().filter(|id| !id.is_empty())?;
         let mut next = || row.next().expect("a message");
-        InHand { id: next(), token: next(), claim: next(), text: next() }
+        Some(InHand { id, token: next(), claim: next(), text: next() })
     }
 
     /// Returns the ids of those that could not be settled.
@@ -1225,4 +1231,44 @@ fn two_replicas_that_take_over_with_the_same_number_are_told_apart() {
         assert_eq!(worker.claim(1, "count(id)"), "0", "nothing is claimed for a lease");
         known.push(timeline);
     }
+}
+
+#[test]
+fn an_open_transaction_that_cancels_holds_up_its_recipient_alone() {
+    setting!(_gateway, place, database);
+    database.psql("CREATE SEQUENCE gate");
+    enqueue(&database, 4, 1);
+    let worker = SqlWorker::start(&database);
+    let mut in_flight = worker.claim_one();
+    assert_eq!(worker.claim(4, "count(id)"), "0");
+    for (end, next) in [("ROLLBACK", "text 1"), ("COMMIT", "text 3")] {
+        let after = &in_flight.id;
+        let open = format!(
+            "BEGIN; SELECT outbox.cancel((SELECT min(id) FROM outbox.message WHERE id > {after})), setval('gate', 10);
+             DO $$ BEGIN WHILE (SELECT last_value FROM gate) = 10 AND clock_timestamp() < now() + interval '20 s'
+             LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; {end}"
+        );
+        std::thread::scope(|scope| {
+            let application = scope.spawn(|| database.psql(&open));
+            database.wait_for("SELECT last_value FROM gate", "10");
+            assert_eq!(worker.report(&in_flight, 0), "{}");
+            database.psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '9' || {after}, 'to another')"));
+            assert_eq!(worker.claim(4, "string_agg(body::json #>> '{message,text}', ' ')"), "to another");
+            assert!(!application.is_finished(), "the worker waited for the application");
+            database.psql("SELECT nextval('gate')");
+            application.join().unwrap();
+        });
+        let begun = Instant::now();
+        in_flight = loop {
+            if let Some(claimed) = worker.try_claim_one() {
+                break claimed;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "nothing comes after {end}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(in_flight.text, next, "{end}");
+        database.psql("SELECT setval('gate', 1)");
+    }
+    assert_eq!(worker.report(&in_flight, 0), "{}");
+    assert_eq!(outcomes(&database), "accepted 3, cancelled 1");
 }

@@ -163,6 +163,13 @@ CREATE TABLE outbox.key (
 CREATE INDEX key_import ON outbox.key (import) WHERE import IS NOT NULL;
 CREATE INDEX key_time ON outbox.key USING brin (created_at);
 
+-- Recipients whose next message was held by an open transaction of an application when it was its turn.
+CREATE TABLE outbox.held_up (
+    account_id int,
+    recipient text,
+    PRIMARY KEY (account_id, recipient)
+);
+
 -- For applications ----------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION outbox.enqueue(
@@ -312,9 +319,30 @@ $$;
 
 -- The account's timeline as it should be: a replica that takes over has another number. Two replicas may take over with the
 -- same one, hence the random part, which stays as long as the number does.
-CREATE FUNCTION outbox.timeline(account_timeline text) RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
+CREATE FUNCTION outbox.timeline(account_timeline text) RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT CASE WHEN starts_with(account_timeline, here) THEN account_timeline ELSE here || ' ' || gen_random_uuid() END
     FROM left(pg_walfile_name(pg_current_wal_lsn()), 8) here
+$$;
+
+-- Lets the next message of each recipient in. One that an open transaction holds is not waited for: see outbox.tick(). The
+-- account is entered, and the caller has set what this function's plans need.
+CREATE FUNCTION outbox.advance(account_id int, recipients text[]) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM pg_current_xact_id();
+    WITH next AS MATERIALIZED (
+        SELECT u AS recipient, n.id FROM unnest(recipients) u, LATERAL (
+            SELECT w.id FROM outbox.message w WHERE w.account_id = account_id AND w.recipient = u AND w.state = 'waiting'
+            ORDER BY w.id LIMIT 1) n
+    ), locked AS MATERIALIZED (
+        SELECT m.id FROM next n JOIN outbox.message m ON m.id = n.id FOR UPDATE OF m SKIP LOCKED
+    ), advanced AS (
+        UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position')
+        FROM locked l WHERE m.id = l.id
+    )
+    INSERT INTO outbox.held_up SELECT account_id, n.recipient FROM next n WHERE n.id NOT IN (SELECT l.id FROM locked l)
+    ON CONFLICT DO NOTHING;
+END
 $$;
 
 -- Moves messages to the history, and lets the next one of each recipient in. The account is entered.
@@ -341,12 +369,7 @@ BEGIN
         FROM gone g
     )
     SELECT array_agg(DISTINCT g.recipient) INTO recipients FROM gone g;
-    PERFORM pg_current_xact_id();
-    UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position')
-    FROM unnest(recipients) u, LATERAL (
-        SELECT w.id FROM outbox.message w WHERE w.account_id = account_id AND w.recipient = u AND w.state = 'waiting'
-        ORDER BY w.id LIMIT 1) next
-    WHERE m.id = next.id;
+    PERFORM outbox.advance(account_id, recipients);
 END
 $$;
 
@@ -544,13 +567,14 @@ BEGIN
 END
 $$;
 
--- About once a second: gives up lost workers, and moves the floors below which nothing is ready.
+-- About once a second: gives up lost workers, lets in what was held up, and moves the floors below which nothing is ready.
 --
 -- The floors keep a claim fast while some old snapshot keeps VACUUM from removing what was claimed before: without them
 -- every claim would walk over all of it. A floor may be used once every transaction has ended that was writing when it
 -- was read, because such a one may hold messages with lower positions that nobody sees yet.
 CREATE FUNCTION outbox.tick(account_id int) RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_sort = off AS $$
 #variable_conflict use_variable
 DECLARE
     t timestamptz := clock_timestamp();
@@ -559,6 +583,7 @@ DECLARE
     lowest bigint[];
     ended boolean;
     ids bigint[];
+    recipients text[];
 BEGIN
     SELECT x.* INTO a FROM outbox.account x WHERE x.id = account_id;
     IF t - a.ticked_at NOT BETWEEN interval '0' AND interval '3 s' THEN
@@ -575,6 +600,11 @@ BEGIN
             PERFORM outbox.close(account_id, ids, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(ids)]),
                 '{}', '{}', '{}', true);
         END IF;
+    END IF;
+    WITH gone AS (DELETE FROM outbox.held_up h WHERE h.account_id = account_id RETURNING h.recipient)
+    SELECT array_agg(g.recipient) INTO recipients FROM gone g;
+    IF recipients IS NOT NULL THEN
+        PERFORM outbox.advance(account_id, recipients);
     END IF;
     IF a.floors_forced_at < t - interval '60 s' THEN
         a.floors := '{0,0,0,0,0,0,0,0}';    -- look at everything once: a slow transaction may have committed late
