@@ -1100,12 +1100,17 @@ fn a_report_with_another_token_changes_nothing_and_says_so() {
         )
     };
     let before = everything();
-    for (message, status) in
-        in_hand.iter().flat_map(|message| [0, 20, 31, 10, 12, 22, -1].map(|status| (message, status)))
-    {
+    let statuses = [0, 20, 31, 10, 12, 22, -1];
+    for (message, status) in in_hand.iter().flat_map(|message| statuses.map(|status| (message, status))) {
         let other = InHand { token: NO_TOKEN.to_owned(), ..message.clone() };
         assert_eq!(worker.report(&other, status), format!("{{{}}}", message.id));
         assert_eq!(everything(), before, "status {status} of {}", message.text);
+        // An earlier claim of the same message: what was not sent then says nothing about this one.
+        let earlier = InHand { claim: "0".to_owned(), ..message.clone() };
+        if matches!(status, 10 | 12 | 22 | -1) {
+            assert_eq!(worker.report(&earlier, status), format!("{{{}}}", message.id));
+            assert_eq!(everything(), before, "status {status} of an earlier claim of {}", message.text);
+        }
     }
     assert_eq!(worker.report(&in_hand[0], 0), "{}");
     assert_eq!(worker.report(&in_hand[0], 0), "{}", "a repeated report is known");
@@ -1136,19 +1141,26 @@ fn whatever_a_replica_shows_of_a_message_in_hand_it_is_not_sent_again() {
                 let in_hand = worker.claim_one();
                 database.psql(&format!("UPDATE outbox.message SET {change}"));
                 if says_hello {
-                    worker.hello(worker.turns.get(), &[&in_hand]);
-                    if expected == "in hand" {
-                        let held = format!(
-                            "SELECT count(*) FROM outbox.message WHERE state = 'sending' AND worker = '{}'
-                            AND claim = {}",
-                            worker.id, in_hand.claim
-                        );
-                        assert_eq!(database.psql(&held), "1", "{case}");
-                        assert_eq!(worker.claim(1, "count(id)"), "0", "{case}");
+                    let answered = worker.turns.get();
+                    if change != "claim = 0" {
+                        // A message with its id, as a replica may give it, is another one.
+                        let row = || database.psql("SELECT m::text FROM outbox.message m");
+                        let before = row();
+                        worker.hello(answered, &[&InHand { token: NO_TOKEN.to_owned(), ..in_hand.clone() }]);
+                        assert_eq!(row(), before, "{case}");
                     }
+                    worker.hello(answered, &[&in_hand]);
+                    let held = format!("worker = '{}' AND claim = {}", worker.id, in_hand.claim);
+                    let found = database.psql(&format!(
+                        "SELECT state || CASE WHEN {held} THEN ', in hand' ELSE ', another''s' END FROM outbox.message"
+                    ));
+                    assert_eq!(found, format!("sending, {expected}"), "{case}");
+                    assert_eq!(worker.claim(1, "count(id)"), "0", "{case}");
                 }
-                assert_eq!(worker.report(&in_hand, status), "{}", "{case}");
-                assert_eq!(outcomes(&database), format!("{outcome} 1"), "{case}");
+                for _ in 0..2 {
+                    assert_eq!(worker.report(&in_hand, status), "{}", "{case}");
+                    assert_eq!(outcomes(&database), format!("{outcome} 1"), "{case}");
+                }
                 assert_eq!(worker.claim(1, "count(id)"), "0", "{case}");
             }
         }
@@ -1271,4 +1283,21 @@ fn an_open_transaction_that_cancels_holds_up_its_recipient_alone() {
     }
     assert_eq!(worker.report(&in_flight, 0), "{}");
     assert_eq!(outcomes(&database), "accepted 3, cancelled 1");
+}
+
+#[test]
+fn a_report_whose_answer_is_lost_counts_once() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 1, 1);
+    let worker = SqlWorker::start(&database);
+    let in_hand = worker.claim_one();
+    let row = || database.psql("SELECT format('%s %s', state, attempts) FROM outbox.message");
+    for _ in 0..3 {
+        assert_eq!(worker.report(&in_hand, 12), "{}");
+        assert_eq!(row(), "retry 1");
+        // The worker does not know what became of its report: for it the message is still in hand.
+        worker.hello(worker.turns.get(), &[&in_hand]);
+        assert_eq!(row(), "retry 1");
+    }
+    assert_eq!(database.psql("SELECT trouble FROM outbox.account"), "1");
 }

@@ -414,17 +414,16 @@ BEGIN
         PERFORM pg_current_xact_id();
         UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position'),
             attempts = m.attempts - 1
-        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = me AND m.claim > answered
-            AND m.token <> ALL (tokens);
+        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = me AND m.claim > answered;
         SELECT array_agg(m.id) INTO gone FROM outbox.message m
         WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = me AND m.token <> ALL (tokens);
         IF gone IS NOT NULL THEN
             PERFORM outbox.close(a.id, gone, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(gone)]), '{}', '{}', '{}', true);
         END IF;
-        -- In hand, and not known here.
+        -- In hand, and not known here. (What is known and not being sent was reported; only the answer to that was lost.)
         FOR held IN SELECT m.id, m.recipient, u.claim FROM unnest(ids, tokens, claims) AS u (id, token, claim)
             JOIN outbox.message m ON m.id = u.id AND m.token = u.token AND m.account_id = a.id
-            WHERE m.state <> 'sending' OR m.worker = me AND m.claim <> u.claim
+            WHERE (m.worker = me AND m.claim = u.claim) IS NOT TRUE AND (m.state <> 'sending' OR m.worker = me)
             ORDER BY u.claim
         LOOP
             -- When this one was claimed, the one before it was settled: how, a report says, if its worker lives.
