@@ -1301,3 +1301,31 @@ fn a_report_whose_answer_is_lost_counts_once() {
     }
     assert_eq!(database.psql("SELECT trouble FROM outbox.account"), "1");
 }
+
+#[test]
+fn failovers_that_forget_commits_keep_the_order_of_what_two_workers_have_in_flight() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(400), ..Settings::default() });
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    enqueue(&database, 240, 9);
+    let workers: Vec<Running> = (0..2).map(|_| start_worker(&place, &database)).collect();
+    for round in 0..2 {
+        let received = gateway.counts().messages;
+        assert!(gateway.wait_for_messages(received + 20, Duration::from_secs(30)));
+        server.crash();
+        server.copy_data();
+        server.run_again();
+        let received = gateway.counts().messages;
+        assert!(gateway.wait_for_messages(received + 40, Duration::from_secs(30)), "round {round}");
+        server.crash();
+        server.fail_over_to_copy();
+    }
+    for worker in workers {
+        worker.wait().expect(0);
+    }
+    assert_each_once(&gateway, 240);
+    assert_in_order(&gateway);
+    assert_eq!(outcomes(&database), "accepted 240");
+    server.end();
+}

@@ -418,7 +418,8 @@ BEGIN
         SELECT array_agg(m.id) INTO gone FROM outbox.message m
         WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = me AND m.token <> ALL (tokens);
         IF gone IS NOT NULL THEN
-            PERFORM outbox.close(a.id, gone, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(gone)]), '{}', '{}', '{}', true);
+            PERFORM outbox.close(a.id, gone, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(gone)]),
+                '{}', '{}', '{}', true);
         END IF;
         -- In hand, and not known here. (What is known and not being sent was reported; only the answer to that was lost.)
         FOR held IN SELECT m.id, m.recipient, u.claim FROM unnest(ids, tokens, claims) AS u (id, token, claim)
@@ -673,8 +674,8 @@ BEGIN
     END IF;
     -- A pooler hides a failover from the worker, which then has to report what the new server has forgotten.
     IF w.id IS NULL OR w.gone_at IS NOT NULL OR w.session <> turn.session OR w.timeline <> outbox.timeline(w.timeline) THEN
-        RAISE EXCEPTION 'outbox: worker % is not known here, was given up for lost, or has another session: say hello', turn.worker
-            USING ERRCODE = 'OB001';
+        RAISE EXCEPTION 'outbox: worker % is not known here, was given up for lost, or has another session: say hello',
+            turn.worker USING ERRCODE = 'OB001';
     END IF;
     t := clock_timestamp();
     SELECT x.* INTO a FROM outbox.account x WHERE x.id = w.account_id;
