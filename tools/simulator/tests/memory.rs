@@ -3,35 +3,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
 use std::thread;
 
 use serde_json::json;
 
-use support::{Line, MESSAGES, TEXT, api, post, program};
+use support::{Line, MESSAGES, TEXT, api, end_program, post, resident_bytes, run_program};
 
 const MIB: u64 = 1024 * 1024;
-
-fn start() -> (Child, SocketAddr) {
-    let mut child = program().args(["--print-env", "--headless"]).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let url = lines.take_while(|line| !line.is_empty()).find(|line| line.starts_with("HOOKMYAPP_SIMULATOR_URL="));
-    let address = url.unwrap().split("http://").nth(1).unwrap().parse().unwrap();
-    (child, address)
-}
-
-fn end(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-fn resident(child: &Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
 
 /// Sends that many small messages over one connection, many at once.
 fn flood(address: SocketAddr, count: usize) {
@@ -52,11 +32,11 @@ fn flood(address: SocketAddr, count: usize) {
 
 #[test]
 fn memory_after_300_000_requests_is_that_of_the_newest_ones() {
-    let (child, address) = start();
+    let (child, address) = run_program(&["--headless"]);
     flood(address, 100_000);
-    let early = resident(&child);
+    let early = resident_bytes(&child);
     flood(address, 200_000);
-    let late = resident(&child);
+    let late = resident_bytes(&child);
     assert!(late < 64 * MIB, "{} MiB", late / MIB);
     // Twice as many more would take 250 MiB if nothing were forgotten.
     assert!(late < early + 24 * MIB, "from {} to {} MiB", early / MIB, late / MIB);
@@ -65,20 +45,20 @@ fn memory_after_300_000_requests_is_that_of_the_newest_ones() {
         "requests": 300_000, "messages": 300_000, "duplicates": 299_999, "refused": 0, "forgotten": 290_000
     });
     assert_eq!(counts, expected);
-    end(child);
+    end_program(child);
 }
 
 #[test]
 fn memory_after_200_requests_of_1_mib_is_bounded_by_bytes() {
-    let (child, address) = start();
+    let (child, address) = run_program(&["--headless"]);
     let body = TEXT.to_owned() + &" ".repeat(1024 * 1024 - TEXT.len());
     let request = post(MESSAGES, &body);
     let mut line = Line::to(address);
     for _ in 0..200 {
         assert_eq!(line.ask(&request).status, 200);
     }
-    assert!(resident(&child) < 96 * MIB, "{} MiB", resident(&child) / MIB);
+    assert!(resident_bytes(&child) < 96 * MIB, "{} MiB", resident_bytes(&child) / MIB);
     let counts = api(address, "GET", "", None).json()["counts"].clone();
     assert_eq!((&counts["requests"], &counts["forgotten"]), (&json!(200), &json!(137)));
-    end(child);
+    end_program(child);
 }

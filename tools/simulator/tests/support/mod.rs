@@ -6,10 +6,10 @@
 pub mod browser;
 
 use std::env;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -334,4 +334,26 @@ pub fn program() -> Command {
         command.env_remove(name);
     });
     command
+}
+
+/// The program, once it takes connections, and its address.
+pub fn run_program(options: &[&str]) -> (Child, SocketAddr) {
+    let mut child = program().arg("--print-env").args(options).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // All of them, so that the program never writes into a closed pipe.
+    let lines: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let url = lines.iter().find_map(|line| line.strip_prefix("HOOKMYAPP_SIMULATOR_URL=http://"));
+    (child, url.unwrap().parse().unwrap())
+}
+
+pub fn end_program(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The resident memory in bytes as Linux states it; 0 elsewhere.
+pub fn resident_bytes(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
