@@ -326,6 +326,40 @@ mod tests {
     }
 
     #[test]
+    fn a_new_request_takes_the_memory_of_the_forgotten_one_and_nothing_else_of_it() {
+        let answer = |body: &str| Answer::new(200, "text/plain", body).with_header("X-Of", body);
+        let full = |body: &str| Received {
+            head: format!("head of {body}"),
+            message_id: Some(format!("id of {body}")),
+            answer: Some(answer(body)),
+            fault: Some("drip"),
+            ..message("1", body)
+        };
+        let bare = || Received { got_it: false, user: None, ..message("2", "short") };
+        let mut record = Record::new(1, 1 << 20);
+        let mut gone = Vec::new();
+        let memory = record.push(full("a long first body"), |_| {}).0.body.as_ptr();
+        for new in [full("the second"), bare(), full("x"), full(&"large".repeat(100)), bare()] {
+            let wanted = format!("{:?}", Received { seq: record.next_seq(), ..new.clone() });
+            let (kept, _) = record.push(new, |old| gone.push(old.seq));
+            let shown = Received { messages_so_far: 0, came_twice: false, ..(*kept).clone() };
+            assert_eq!(format!("{shown:?}"), wanted);
+            assert_eq!(record.kept(), (1, kept.size()));
+            if kept.seq == 2 {
+                assert_eq!(kept.body.as_ptr(), memory);
+            }
+        }
+        assert_eq!(gone, [1, 2, 3, 4, 5]);
+        // One that somebody still looks at stays as it is.
+        let held = record.push(full("held"), |_| {}).0;
+        record.push(full("next"), |_| {});
+        assert_eq!(held.body, b"held");
+        // Nor does a small one keep the memory of a large one.
+        record.push(message("1", &"x".repeat(100_000)), |_| {});
+        assert!(record.push(message("1", "y"), |_| {}).0.body.capacity() < 100);
+    }
+
+    #[test]
     fn a_number_finds_its_request_until_it_is_forgotten() {
         let mut record = Record::new(3, 1 << 20);
         for number in 1..=5 {
@@ -361,7 +395,7 @@ mod tests {
         for number in 0..6 {
             let mut received = message("1", "");
             received.got_it = number % 2 == 0;
-            record.push(received);
+            record.push(received, |_| {});
         }
         // Messages came with 1, 3 and 5; from 4 on all is kept.
         let after = [0, 3, 4, 5, 6, 99].map(|seq| record.messages_after(seq));

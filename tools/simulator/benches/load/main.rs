@@ -8,7 +8,6 @@ mod support;
 use std::env;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use hookmyapp_simulator::Simulator;
 
-use support::{MESSAGES, end_program, post, resident_bytes, run_program};
+use support::{MESSAGES, Running, post};
 
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(700);
@@ -50,21 +49,21 @@ fn main() {
             holds(watched / alone >= 0.85, "0.85")
         );
     }
-    let (child, address) = run_program(&["--headless"]);
-    println!("resident memory at start  {:>9.1} MiB", resident_mib(&child));
+    let running = Running::start(&["--headless"]);
+    println!("resident memory at start  {:>9.1} MiB", resident_mib(&running));
     let mut sent = 0;
     for until in [100_000, 1_000_000, 3_000_000] {
-        flood(address, until - sent);
+        flood(running.address(), until - sent);
         sent = until;
-        let resident = resident_mib(&child);
+        let resident = resident_mib(&running);
         println!("after {until:>9} requests  {resident:>9.1} MiB   {}", holds(resident <= 48.0, "48 MiB"));
     }
-    end_program(child);
-    let (child, address) = run_program(&["--headless"]);
-    large(address, 200);
-    let resident = resident_mib(&child);
+    drop(running);
+    let running = Running::start(&["--headless"]);
+    large(running.address(), 200);
+    let resident = resident_mib(&running);
     println!("after 200 of 1 MiB        {resident:>9.1} MiB   {}", holds(resident <= 80.0, "80 MiB"));
-    end_program(child);
+    drop(running);
     page::print();
 }
 
@@ -181,12 +180,10 @@ fn large(address: SocketAddr, count: usize) {
 
 fn ready_ms(options: &[&str]) -> f64 {
     let started = Instant::now();
-    let (child, _) = run_program(options);
-    let took = started.elapsed();
-    end_program(child);
-    took.as_secs_f64() * 1000.0
+    let _running = Running::start(options);
+    started.elapsed().as_secs_f64() * 1000.0
 }
 
-fn resident_mib(child: &Child) -> f64 {
-    resident_bytes(child) as f64 / 1024.0 / 1024.0
+fn resident_mib(running: &Running) -> f64 {
+    running.resident_bytes() as f64 / 1024.0 / 1024.0
 }
