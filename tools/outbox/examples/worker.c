@@ -6,8 +6,7 @@
  *
  * The main thread owns the connection. Each turn is one statement, which settles what was sent and claims a message for
  * each free thread, in one transaction: only when its answer is here does a send begin. Set INSTAGRAM_* as for any program
- * of the library. SIGTERM and SIGINT let the sends under way end. Unlike hookmyapp-outbox, this program does not report
- * settled messages again after a failover to a replica that lags: they become unknown there.
+ * of the library. SIGTERM and SIGINT let the sends under way end.
  */
 #define _GNU_SOURCE
 #include <hookmyapp.h>
@@ -22,24 +21,35 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS = 16, NOT_BEGUN = -1 };
+enum { THREADS = 16, REMEMBERED = 8192, REPORTED_AT_ONCE = 1000, NOT_BEGUN = -1 };
 enum state { FREE, CLAIMED, DONE };
+
+/* What a turn returns and takes of one message. */
+struct report {
+    int64_t id, claim;
+    char token[40];
+    char *message_id, *error;
+    int status, retry_after;
+};
 
 /* The main thread gives a claimed message to a slot, its thread sends it, and the main thread settles it. */
 struct slot {
     pthread_t thread;
     enum state state;
-    int64_t id, claim, begin_by_ms;
-    char *body, *message_id, *error;
-    int status, retry_after;
+    int64_t begin_by_ms;
+    char *body;
+    struct report report;
 };
 
 static struct slot slots[THREADS];
+static struct report remembered[REMEMBERED]; /* settled: reported again after a failover to a replica that lags */
+static int next_remembered;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of all slots */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* a slot is CLAIMED or DONE */
 static hma_client *client;
-static char account[256], worker[64];
-static int64_t last_claim, lease_ms = 30000;
+static char account[256], worker[64], timeline[64];
+static int64_t turns, answered, lease_ms = 30000; /* the last turn, and the last one whose answer came */
+static int session;                               /* how often it has said hello */
 static volatile sig_atomic_t stopping;
 
 static void stop(int number)
@@ -78,10 +88,10 @@ static void *send_loop(void *argument)
         /* If this process was stopped for long, others may have given it up: then the message must not begin. */
         int status = now_ms() < slot->begin_by_ms ? hma_send_json(client, slot->body, &response, &error) : NOT_BEGUN;
 
-        slot->status = status;
-        slot->retry_after = status == NOT_BEGUN ? -1 : hma_response_retry_after(response);
-        slot->message_id = copy(hma_response_message_id(response));
-        slot->error = copy(error);
+        slot->report.status = status;
+        slot->report.retry_after = status == NOT_BEGUN ? -1 : hma_response_retry_after(response);
+        slot->report.message_id = copy(hma_response_message_id(response));
+        slot->report.error = copy(error);
         hma_string_free(error);
         hma_response_free(response);
 
@@ -137,105 +147,180 @@ static const char *end(struct array *array)
     return array->text;
 }
 
-/* Connects and announces this worker, with what it holds. Returns NULL if that has to be tried again. */
+/* One statement: settles these, and claims. Returns NULL if it failed. */
+static PGresult *call_turn(PGconn *database, struct report *const *reports, int count, int want)
+{
+    struct array ids, tokens, claims, statuses, retry_afters, message_ids, errors;
+    struct array *arrays[] = {&ids, &tokens, &claims, &statuses, &retry_afters, &message_ids, &errors};
+    char session_text[16], number[24], want_text[16];
+    const char *values[11] = {worker, session_text, number, want_text};
+    int i;
+
+    snprintf(session_text, sizeof session_text, "%d", session);
+    snprintf(number, sizeof number, "%" PRId64, ++turns);
+    snprintf(want_text, sizeof want_text, "%d", want);
+    for (i = 0; i < 7; i++)
+        begin(arrays[i]);
+    for (i = 0; i < count; i++) {
+        add_number(&ids, reports[i]->id);
+        add_text(&tokens, reports[i]->token);
+        add_number(&claims, reports[i]->claim);
+        add_number(&statuses, reports[i]->status);
+        add_number(&retry_afters, reports[i]->retry_after);
+        add_text(&message_ids, reports[i]->message_id);
+        add_text(&errors, reports[i]->error);
+    }
+    for (i = 0; i < 7; i++)
+        values[i + 4] = end(arrays[i]);
+    PGresult *result = PQexecParams(database,
+                                    "SELECT id, token, claim, body, wait_ms, pending, unsettled"
+                                    " FROM outbox.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                    11, NULL, values, NULL, NULL, 0);
+    for (i = 0; i < 7; i++)
+        free(arrays[i]->text);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        fprintf(stderr, "the database: %s", PQerrorMessage(database));
+        PQclear(result);
+        return NULL;
+    }
+    answered = turns;
+    const char *unsettled = PQgetvalue(result, PQntuples(result) - 1, 6);
+    if (strcmp(unsettled, "{}") != 0)
+        fprintf(stderr, "not written: messages %s: a failover has forgotten them, or another worker has them, too\n",
+                unsettled);
+    return result;
+}
+
+/* Reports once more what was settled: the server that took over may not know it. */
+static bool report_remembered(PGconn *database)
+{
+    struct report *reports[REPORTED_AT_ONCE];
+    int i, count = 0;
+
+    for (i = 0; i < REMEMBERED; i++) {
+        if (remembered[i].id != 0)
+            reports[count++] = &remembered[i];
+        if (count == REPORTED_AT_ONCE || (i == REMEMBERED - 1 && count > 0)) {
+            PGresult *result = call_turn(database, reports, count, 0);
+            if (result == NULL)
+                return false;
+            PQclear(result);
+            count = 0;
+        }
+    }
+    return true;
+}
+
+/* Connects and announces this worker, with what it has in hand. Returns NULL if that has to be tried again. */
 static PGconn *hello(void)
 {
     const char *names[] = {"application_name", "connect_timeout", "tcp_user_timeout",
                            "client_encoding",  "dbname",          NULL};
     const char *values[] = {"hookmyapp-worker", "5", "10000", "UTF8", getenv("DATABASE_URL"), NULL};
     PGconn *database = PQconnectdbParams(names, values, 1);
-    struct array holding;
-    char last[24], label[32];
+    struct array ids, tokens, claims;
+    char session_text[16], answered_text[24], label[32];
+    bool is_said = false;
     int i;
 
-    begin(&holding);
+    begin(&ids);
+    begin(&tokens);
+    begin(&claims);
     pthread_mutex_lock(&mutex);
-    for (i = 0; i < THREADS; i++)
-        if (slots[i].state != FREE)
-            add_number(&holding, slots[i].claim);
+    for (i = 0; i < THREADS; i++) {
+        if (slots[i].state == FREE)
+            continue;
+        add_number(&ids, slots[i].report.id);
+        add_text(&tokens, slots[i].report.token);
+        add_number(&claims, slots[i].report.claim);
+    }
     pthread_mutex_unlock(&mutex);
-    snprintf(last, sizeof last, "%" PRId64, last_claim);
+    snprintf(session_text, sizeof session_text, "%d", ++session);
+    snprintf(answered_text, sizeof answered_text, "%" PRId64, answered);
     snprintf(label, sizeof label, "worker.c %ld", (long)getpid());
-    const char *parameters[] = {account, label, worker[0] != '\0' ? worker : NULL, end(&holding), last};
-    PGresult *result = PQexecParams(database, "SELECT worker, lease_ms FROM outbox.hello($1, $2, $3, $4, $5)", 5, NULL,
-                                    parameters, NULL, NULL, 0);
-    free(holding.text);
+    const char *parameters[] = {account,      label,         worker[0] != '\0' ? worker : NULL,
+                                session_text, answered_text, end(&ids),
+                                end(&tokens), end(&claims)};
+    PGresult *result =
+        PQexecParams(database, "SELECT worker, lease_ms, timeline FROM outbox.hello($1, $2, $3, $4, $5, $6, $7, $8)", 8,
+                     NULL, parameters, NULL, NULL, 0);
+    free(ids.text);
+    free(tokens.text);
+    free(claims.text);
     if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+        const char *here = PQgetvalue(result, 0, 2);
         snprintf(worker, sizeof worker, "%s", PQgetvalue(result, 0, 0));
         lease_ms = atoll(PQgetvalue(result, 0, 1));
+        is_said = timeline[0] == '\0' || strcmp(timeline, here) == 0 || report_remembered(database);
+        if (is_said)
+            snprintf(timeline, sizeof timeline, "%s", here);
     } else {
         fprintf(stderr, "the database: %s", PQerrorMessage(database));
-        PQfinish(database);
-        database = NULL;
     }
     PQclear(result);
-    return database;
+    if (is_said)
+        return database;
+    PQfinish(database);
+    return NULL;
+}
+
+/* Keeps what has reached the gateway, or may have. */
+static void remember(struct report *report)
+{
+    free(report->error);
+    report->error = NULL;
+    if (report->status != HMA_OK && report->status < 20) {
+        free(report->message_id);
+        return;
+    }
+    free(remembered[next_remembered].message_id);
+    remembered[next_remembered] = *report;
+    remembered[next_remembered].retry_after = -1;
+    next_remembered = (next_remembered + 1) % REMEMBERED;
 }
 
 /* Settles what is done and claims for the free threads. Returns false if the connection broke: nothing has changed here
  * then, and the same report follows the next hello. Else *idle says whether nothing is queued or being sent anywhere. */
 static bool turn(PGconn *database, bool *idle, int64_t *wait_ms)
 {
-    struct array ids, claims, statuses, retry_afters, message_ids, errors;
-    struct array *arrays[] = {&ids, &claims, &statuses, &retry_afters, &message_ids, &errors};
+    struct report *reports[THREADS];
     bool reported[THREADS];
     const int64_t asked_ms = now_ms();
-    int free_slots = 0, i, row, next = 0;
-    char want[16];
+    int free_slots = 0, count = 0, i, row, next = 0;
 
-    for (i = 0; i < 6; i++)
-        begin(arrays[i]);
     pthread_mutex_lock(&mutex);
     for (i = 0; i < THREADS; i++) {
         free_slots += slots[i].state != CLAIMED;
         reported[i] = slots[i].state == DONE;
-        if (!reported[i])
-            continue;
-        add_number(&ids, slots[i].id);
-        add_number(&claims, slots[i].claim);
-        add_number(&statuses, slots[i].status);
-        add_number(&retry_afters, slots[i].retry_after);
-        add_text(&message_ids, slots[i].message_id);
-        add_text(&errors, slots[i].error);
+        if (reported[i])
+            reports[count++] = &slots[i].report;
     }
     pthread_mutex_unlock(&mutex);
-    snprintf(want, sizeof want, "%d", stopping ? 0 : free_slots);
-    const char *values[8] = {worker, want};
-    for (i = 0; i < 6; i++)
-        values[i + 2] = end(arrays[i]);
-    PGresult *result = PQexecParams(
-        database, "SELECT id, claim, body, wait_ms, pending FROM outbox.turn($1, $2, $3, $4, $5, $6, $7, $8)", 8, NULL,
-        values, NULL, NULL, 0);
-    for (i = 0; i < 6; i++)
-        free(arrays[i]->text);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-        fprintf(stderr, "the database: %s", PQerrorMessage(database));
-        PQclear(result);
+    PGresult *result = call_turn(database, reports, count, stopping ? 0 : free_slots);
+    if (result == NULL)
         return false;
-    }
 
     const int last = PQntuples(result) - 1;
-    *wait_ms = PQgetisnull(result, last, 3) ? 200 : atoll(PQgetvalue(result, last, 3));
-    *idle = strcmp(PQgetvalue(result, last, 4), "f") == 0;
+    *wait_ms = PQgetisnull(result, last, 4) ? 200 : atoll(PQgetvalue(result, last, 4));
+    *idle = strcmp(PQgetvalue(result, last, 5), "f") == 0;
     pthread_mutex_lock(&mutex);
     for (i = 0; i < THREADS; i++) {
         if (!reported[i])
             continue;
         free(slots[i].body);
-        free(slots[i].message_id);
-        free(slots[i].error);
+        remember(&slots[i].report);
         slots[i].state = FREE;
     }
     for (row = 0; row < last; row++) {
         while (slots[next].state != FREE)
             next++;
-        slots[next].id = atoll(PQgetvalue(result, row, 0));
-        slots[next].claim = atoll(PQgetvalue(result, row, 1));
-        slots[next].body = copy(PQgetvalue(result, row, 2));
-        slots[next].begin_by_ms = asked_ms + lease_ms / 2;
-        slots[next].state = CLAIMED;
-        if (slots[next].claim > last_claim)
-            last_claim = slots[next].claim;
+        struct slot *slot = &slots[next];
+        slot->report.id = atoll(PQgetvalue(result, row, 0));
+        snprintf(slot->report.token, sizeof slot->report.token, "%s", PQgetvalue(result, row, 1));
+        slot->report.claim = atoll(PQgetvalue(result, row, 2));
+        slot->body = copy(PQgetvalue(result, row, 3));
+        slot->begin_by_ms = asked_ms + lease_ms / 2;
+        slot->state = CLAIMED;
     }
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&mutex);

@@ -325,7 +325,11 @@ impl Run<'_> {
 
     fn turn(&mut self, want: usize, stopping: bool) -> Result<(), EngineError> {
         let from = (Instant::now(), SystemTime::now());
-        match self.engine.turn(&self.settled, want) {
+        let turned = self.engine.turn(&self.settled, want);
+        for note in self.engine.notes() {
+            self.observer.say(&note);
+        }
+        match turned {
             Ok(turn) => {
                 self.failing_since = None;
                 self.retry = RETRY;

@@ -324,7 +324,7 @@ fn check(file: &Path, options: &Options) -> Result<u8, Failure> {
 
 fn init(options: &Options) -> Result<u8, Failure> {
     let mut engine = open_queue(options)?;
-    engine.create(options.rate.filter(|_| options.has_rate))?;
+    engine.create(options.has_rate.then(|| options.rate.unwrap_or(f64::INFINITY)))?;
     warn(engine.as_mut());
     Ok(0)
 }

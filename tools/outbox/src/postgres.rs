@@ -17,6 +17,8 @@ use crate::queue::{
 const MIGRATIONS: [&str; 1] = [include_str!("../sql/postgres/1.sql")];
 /// How many settled messages a worker remembers, to report them again after a failover that lost them.
 const REMEMBERED: usize = 8192;
+/// Of a message that was never claimed: a report of it settles nothing.
+const NO_TOKEN: &str = "00000000-0000-0000-0000-000000000000";
 /// How many rows of a file go to the server at once.
 const IMPORT_BATCH: usize = 500;
 /// How many results are read at once.
@@ -34,13 +36,8 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("application_name", "hookmyapp-outbox"),
 ];
 
-/// A result that was settled.
-struct Remembered {
-    id: i64,
-    claim: i64,
-    status: i32,
-    message_id: Option<String>,
-}
+/// A claimed message: the worker's turn that claimed it, and its id.
+type Claim = (i64, i64);
 
 /// The queue of one account in a PostgreSQL database.
 pub struct Postgres {
@@ -49,13 +46,18 @@ pub struct Postgres {
     connection: Option<PgConnection>,
     /// The id under which the database knows this worker; `None` before the first hello.
     worker: Option<String>,
+    /// How often it has said hello.
+    session: i32,
     lease: Duration,
     timeline: String,
-    /// The highest claim that this worker was ever given.
-    last_claim: i64,
-    /// Claims in hand, with their messages.
-    held: HashMap<i64, i64>,
-    remembered: VecDeque<Remembered>,
+    /// The number of the last turn, and of the last one whose answer came.
+    turns: i64,
+    answered: i64,
+    /// The messages in hand, with their tokens.
+    held: HashMap<Claim, String>,
+    remembered: VecDeque<Report>,
+    /// What a person should know.
+    notes: Vec<String>,
     turned_at: Instant,
     /// How long the last turn took.
     turn_took: Duration,
@@ -78,6 +80,8 @@ struct Hello {
 struct TurnRow {
     #[diesel(sql_type = Nullable<BigInt>)]
     id: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    token: Option<String>,
     #[diesel(sql_type = Nullable<BigInt>)]
     claim: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -96,6 +100,8 @@ struct TurnRow {
     failed: Option<Vec<i64>>,
     #[diesel(sql_type = Nullable<Array<Text>>)]
     closed: Option<Vec<String>>,
+    #[diesel(sql_type = Nullable<Array<BigInt>>)]
+    unsettled: Option<Vec<i64>>,
 }
 
 #[derive(QueryableByName)]
@@ -181,11 +187,14 @@ impl Postgres {
             account,
             connection: None,
             worker: None,
+            session: 0,
             lease: Duration::ZERO,
             timeline: String::new(),
-            last_claim: 0,
+            turns: 0,
+            answered: 0,
             held: HashMap::new(),
             remembered: VecDeque::new(),
+            notes: Vec::new(),
             turned_at: Instant::now(),
             turn_took: Duration::ZERO,
             refusals: 0,
@@ -252,24 +261,29 @@ impl Postgres {
     fn hello(&mut self) -> Result<(), EngineError> {
         let account = self.account()?.to_owned();
         let label = format!("{} {}", host(), std::process::id());
-        let holding: Vec<i64> =
-            self.held.keys().copied().chain(self.remembered.iter().map(|result| result.claim)).collect();
-        let (replaces, last_claim) = (self.worker.clone(), self.last_claim);
+        let held: Vec<(Claim, String)> = self.held.iter().map(|(claim, token)| (*claim, token.clone())).collect();
+        self.session += 1;
+        let (known_as, session, answered) = (self.worker.clone(), self.session, self.answered);
         let connection = self.connected()?;
-        let query =
-            sql_query("SELECT worker::text, lease_ms, timeline FROM outbox.hello($1, $2, CAST($3 AS uuid), $4, $5)")
-                .bind::<Text, _>(account)
-                .bind::<Text, _>(label)
-                .bind::<Nullable<Text>, _>(replaces)
-                .bind::<Array<BigInt>, _>(holding)
-                .bind::<BigInt, _>(last_claim);
+        let query = sql_query(
+            "SELECT worker::text, lease_ms, timeline
+             FROM outbox.hello($1, $2, CAST($3 AS uuid), $4, $5, $6, CAST($7 AS uuid[]), $8)",
+        )
+        .bind::<Text, _>(account)
+        .bind::<Text, _>(label)
+        .bind::<Nullable<Text>, _>(known_as)
+        .bind::<Integer, _>(session)
+        .bind::<BigInt, _>(answered)
+        .bind::<Array<BigInt>, _>(held.iter().map(|((_, id), _)| *id).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(held.iter().map(|(_, token)| token).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(held.iter().map(|((claim, _), _)| *claim).collect::<Vec<_>>());
         let hello: Hello = query.get_result(connection)?;
         let has_failed_over = !self.timeline.is_empty() && self.timeline != hello.timeline;
         self.worker = Some(hello.worker);
         self.lease = Duration::from_millis(u64::from(hello.lease_ms.unsigned_abs()));
         if has_failed_over {
             // The new primary may not know what the old one had committed.
-            let reports: Vec<Report> = self.remembered.iter().map(Report::remembered).collect();
+            let reports: Vec<Report> = self.remembered.iter().cloned().collect();
             for chunk in reports.chunks(1000) {
                 self.call_turn(chunk, 0)?;
             }
@@ -280,20 +294,32 @@ impl Postgres {
 
     fn call_turn(&mut self, reports: &[Report], want: i32) -> Result<Vec<TurnRow>, EngineError> {
         let worker = self.worker.clone().unwrap_or_default();
+        self.turns += 1;
+        let (session, number) = (self.session, self.turns);
         let connection = self.connected()?;
         let query = sql_query(
-            "SELECT id, claim, body, wait_ms, attempts, key, paused_ms, pending, failed, closed
-             FROM outbox.turn(CAST($1 AS uuid), $2, $3, $4, $5, $6, $7, $8)",
+            "SELECT id, token::text, claim, body, wait_ms, attempts, key, paused_ms, pending, failed, closed, unsettled
+             FROM outbox.turn(CAST($1 AS uuid), $2, $3, $4, $5, CAST($6 AS uuid[]), $7, $8, $9, $10, $11)",
         )
         .bind::<Text, _>(worker)
+        .bind::<Integer, _>(session)
+        .bind::<BigInt, _>(number)
         .bind::<Integer, _>(want)
         .bind::<Array<BigInt>, _>(reports.iter().map(|report| report.id).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(reports.iter().map(|report| &report.token).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(reports.iter().map(|report| report.claim).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(reports.iter().map(|report| report.status).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(reports.iter().map(|report| report.retry_after).collect::<Vec<_>>())
         .bind::<Array<Nullable<Text>>, _>(reports.iter().map(|report| report.message_id.clone()).collect::<Vec<_>>())
         .bind::<Array<Nullable<Text>>, _>(reports.iter().map(|report| report.error.clone()).collect::<Vec<_>>());
-        Ok(query.load(connection)?)
+        let rows: Vec<TurnRow> = query.load(connection)?;
+        self.answered = number;
+        let unsettled = rows.iter().flat_map(|row| row.unsettled.iter().flatten());
+        let unsettled: Vec<&Report> = unsettled
+            .filter_map(|id| reports.iter().find(|report| report.id == *id && has_reached_the_gateway(report.status)))
+            .collect();
+        self.notes.extend(unsettled.into_iter().map(Report::note));
+        Ok(rows)
     }
 
     fn try_turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError> {
@@ -302,16 +328,16 @@ impl Postgres {
         }
         // One text that the database refuses must not keep all outcomes from being written.
         let keeps_texts = self.refusals < 2;
-        let reports: Vec<Report> = settled.iter().map(|one| Report::of(one, keeps_texts)).collect();
+        let reports: Vec<Report> = settled.iter().map(|one| self.report(one, keeps_texts)).collect();
         let begun = Instant::now();
         let rows = self.call_turn(&reports, i32::try_from(want).unwrap_or(i32::MAX))?;
         self.refusals = 0;
         self.turned_at = Instant::now();
         self.turn_took = begun.elapsed();
         let now = now();
-        for one in settled {
-            self.held.remove(&one.message.claim);
-            self.remember(one);
+        for report in reports {
+            self.held.remove(&(report.claim, report.id));
+            self.remember(report);
         }
         let mut turn = Turn {
             claimed: Vec::new(),
@@ -323,10 +349,9 @@ impl Postgres {
             begin_within: Some(self.lease / 2),
         };
         for row in rows {
-            match (row.id, row.claim, row.body) {
-                (Some(id), Some(claim), Some(body)) => {
-                    self.held.insert(claim, id);
-                    self.last_claim = self.last_claim.max(claim);
+            match (row.id, row.claim, row.token, row.body) {
+                (Some(id), Some(claim), Some(token), Some(body)) => {
+                    self.held.insert((claim, id), token);
                     let attempt = row.attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(1);
                     // A body without one fails when it is sent, with the reason.
                     let recipient = recipient_of(&body).unwrap_or_default();
@@ -362,27 +387,38 @@ impl Postgres {
         Ok(turn)
     }
 
-    /// What the gateway has answered is worth reporting again.
-    fn remember(&mut self, settled: &Settled) {
-        let status = settled.answer.status;
-        if status != 0 && status < 20 {
+    fn report(&self, settled: &Settled, keeps_texts: bool) -> Report {
+        let Settled { message, answer } = settled;
+        // A PostgreSQL text has no NUL.
+        let text = |text: &Option<String>| text.as_ref().filter(|_| keeps_texts).map(|text| text.replace('\0', " "));
+        Report {
+            id: message.id,
+            token: self.held.get(&(message.claim, message.id)).cloned().unwrap_or_else(|| NO_TOKEN.to_owned()),
+            claim: message.claim,
+            status: answer.status,
+            retry_after: answer.retry_after.map_or(-1, |time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX)),
+            message_id: text(&answer.message_id),
+            error: text(&answer.error),
+        }
+    }
+
+    /// What has reached the gateway is worth reporting again.
+    fn remember(&mut self, report: Report) {
+        if !has_reached_the_gateway(report.status) {
             return;
         }
         if self.remembered.len() == REMEMBERED {
             self.remembered.pop_front();
         }
-        self.remembered.push_back(Remembered {
-            id: settled.message.id,
-            claim: settled.message.claim,
-            status,
-            message_id: settled.answer.message_id.clone(),
-        });
+        self.remembered.push_back(Report { retry_after: -1, error: None, ..report });
     }
 }
 
 /// What a turn reports for one message.
+#[derive(Clone)]
 struct Report {
     id: i64,
+    token: String,
     claim: i64,
     status: i32,
     retry_after: i32,
@@ -391,24 +427,19 @@ struct Report {
 }
 
 impl Report {
-    fn of(settled: &Settled, keeps_texts: bool) -> Report {
-        let answer = &settled.answer;
-        // A PostgreSQL text has no NUL.
-        let text = |text: &Option<String>| text.as_ref().filter(|_| keeps_texts).map(|text| text.replace('\0', " "));
-        Report {
-            id: settled.message.id,
-            claim: settled.message.claim,
-            status: answer.status,
-            retry_after: answer.retry_after.map_or(-1, |time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX)),
-            message_id: text(&answer.message_id),
-            error: text(&answer.error),
-        }
+    fn note(&self) -> String {
+        let detail = self.message_id.as_ref().or(self.error.as_ref());
+        let detail = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
+        format!(
+            "not written: message {} has status {}{detail}; the database has forgotten it, or another worker has sent it, too",
+            self.id, self.status
+        )
     }
+}
 
-    fn remembered(result: &Remembered) -> Report {
-        let Remembered { id, claim, status, message_id } = result;
-        Report { id: *id, claim: *claim, status: *status, retry_after: -1, message_id: message_id.clone(), error: None }
-    }
+/// Whether a message with this status must not be sent again by itself.
+fn has_reached_the_gateway(status: i32) -> bool {
+    matches!(verdict(status), Verdict::Accepted | Verdict::Refused | Verdict::Unknown)
 }
 
 /// The state that the database has given a settled message.
@@ -563,6 +594,10 @@ impl Engine for Postgres {
             }
             busy(error.message)
         })
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// A turn costs a round trip and a flush: results that come during its time are better with it.
@@ -760,13 +795,10 @@ impl Engine for Postgres {
         let account = self.account()?.to_owned();
         let connection = self.connected()?;
         // What an administrator has set stays, but for the rate.
-        sql_query(
-            "SELECT coalesce((SELECT 0 FROM outbox.status WHERE account = $1 AND rate IS NOT DISTINCT FROM coalesce($2, rate)),
-                 outbox.set_account($1, $2))::bigint AS number",
-        )
-        .bind::<Text, _>(account)
-        .bind::<Nullable<Double>, _>(rate)
-        .get_result::<NumberRow>(connection)?;
+        sql_query("SELECT outbox.set_account($1, $2)::bigint AS number")
+            .bind::<Text, _>(account)
+            .bind::<Nullable<Double>, _>(rate)
+            .get_result::<NumberRow>(connection)?;
         Ok(())
     }
 }
@@ -781,7 +813,7 @@ impl From<diesel::result::Error> for EngineError {
     fn from(error: diesel::result::Error) -> EngineError {
         let message = error.to_string();
         let has = |all: &[&str]| all.iter().any(|words| message.contains(words));
-        let kind = if has(&["there is no account", "permission denied", "the encoding UTF8"]) {
+        let kind = if has(&["there is no account", "permission denied", "the encoding UTF8", "the isolation level"]) {
             EngineErrorKind::Settings
         } else if has(&["No space left on device"]) {
             EngineErrorKind::Full

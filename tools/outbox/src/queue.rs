@@ -326,6 +326,11 @@ pub trait Engine: Send {
     /// succeeded all the same recognizes them.
     fn turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError>;
 
+    /// What a person should know of the last turns.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How long to wait for more results once there is one, so that they share a turn.
     fn linger(&self) -> Duration {
         Duration::ZERO
@@ -365,7 +370,8 @@ pub trait Engine: Send {
     /// What about the place of the queue may break its promise.
     fn warning(&mut self) -> Option<String>;
 
-    /// Creates or migrates the queue, and sets the sends a second that all workers share where the engine has such a limit.
+    /// Creates or migrates the queue, and sets the sends a second that all workers share where the engine has such a limit:
+    /// infinity is none, and `None` keeps what is set.
     fn create(&mut self, rate: Option<f64>) -> Result<(), EngineError>;
 }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -285,8 +286,8 @@ fn a_worker_that_connects_again_keeps_what_it_has_in_flight() {
     let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE application_name = 'hookmyapp-outbox' AND datname = current_database()";
     assert_eq!(database.psql(cut), "1");
-    // The same worker has another id now, and all that it sends belongs to that.
-    database.wait_for("SELECT count(*) FROM outbox.worker", "2");
+    // It is the same worker, and all that it sends is still its own.
+    database.wait_for("SELECT string_agg(session::text, ' ') FROM outbox.worker", "2");
     let held = "SELECT count(*) FROM outbox.message m JOIN outbox.worker w ON w.id = m.worker
                 WHERE m.state = 'sending' AND w.gone_at IS NULL";
     assert_eq!(database.psql(held), "4");
@@ -295,15 +296,41 @@ fn a_worker_that_connects_again_keeps_what_it_has_in_flight() {
     assert_eq!(outcomes(&database), "accepted 4");
 }
 
+/// Starts this program, or the worker in C, to work until the queue is empty.
+type StartWorker = fn(&Place, &Database<'_>) -> Running;
+
+fn start_worker(place: &Place, database: &Database<'_>) -> Running {
+    place.start(&format!("work --until-empty --threads 4 --queue {}", database.url()))
+}
+
+fn start_worker_in_c(place: &Place, database: &Database<'_>) -> Running {
+    let program = place.path("worker");
+    if !program.exists() {
+        compile(place, "worker.c", "-lpq");
+    }
+    let mut worker = place.command_of(program.to_str().unwrap(), "--once");
+    worker.env("DATABASE_URL", database.url());
+    Running::of(worker)
+}
+
 #[test]
 fn a_failover_that_forgot_commits_repeats_nothing_of_living_workers() {
+    forget_commits(start_worker);
+}
+
+#[test]
+fn a_failover_that_forgot_commits_repeats_nothing_of_living_workers_in_c() {
+    forget_commits(start_worker_in_c);
+}
+
+fn forget_commits(start: StartWorker) {
     let gateway = gateway();
     let place = Place::new(&gateway);
     let Some(server) = Server::start() else { return };
     let database = server.database(&place);
     database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 40, burst => 1, lease => '3 s')"));
     enqueue(&database, 160, 160);
-    let worker = place.start(&format!("work --until-empty --threads 4 --queue {}", database.url()));
+    let worker = start(&place, &database);
     assert!(gateway.wait_for_messages(30, Duration::from_secs(30)));
     server.crash();
     server.copy_data();
@@ -369,7 +396,7 @@ fn a_failover_to_a_standby_that_lags_repeats_nothing_of_living_workers() {
 fn a_turn_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
     setting!(gateway, place, database);
     enqueue(&database, 600, 100);
-    let proxy = CuttingProxy::start(&shared().unwrap().socket_folder().join(".s.PGSQL.5432"));
+    let proxy = CuttingProxy::start("outbox.turn(", |count| count % 4 == 3);
     let url = format!("postgres://postgres@127.0.0.1:{}/{}?sslmode=disable", proxy.port, database.name);
     let ended = place.run(&format!("work --until-empty --quiet --threads 8 --queue {url}"));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -382,30 +409,38 @@ fn a_turn_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
     assert_eq!(outcomes(&database), "accepted 600");
 }
 
-/// Lets the server execute and commit every fourth turn, and cuts the connection instead of its answer.
+/// Lets the server execute and commit a statement, and cuts the connection instead of its answer.
 struct CuttingProxy {
     port: u16,
     cuts: Arc<AtomicU32>,
 }
 
 impl CuttingProxy {
-    fn start(socket: &std::path::Path) -> CuttingProxy {
+    /// Before the shared server, for statements with this text; `cuts` says of the how manieth answer, from 0.
+    fn start(text: &'static str, cuts: fn(u32) -> bool) -> CuttingProxy {
+        let socket = shared().unwrap().socket_folder().join(".s.PGSQL.5432");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = CuttingProxy { port: listener.local_addr().unwrap().port(), cuts: Arc::default() };
-        let (socket, cuts) = (socket.to_owned(), Arc::clone(&proxy.cuts));
-        let turns = Arc::new(AtomicU32::new(0));
+        let cut = Arc::clone(&proxy.cuts);
+        let statements = Arc::new(AtomicU32::new(0));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let server = UnixStream::connect(&socket).unwrap();
-                let (cuts, turns) = (Arc::clone(&cuts), Arc::clone(&turns));
-                std::thread::spawn(move || carry(client, server, &turns, &cuts));
+                let (cut, statements) = (Arc::clone(&cut), Arc::clone(&statements));
+                let is_cut = move |bytes: &[u8]| {
+                    let is_it = bytes.windows(text.len()).any(|window| window == text.as_bytes());
+                    let is_cut = is_it && cuts(statements.fetch_add(1, Ordering::SeqCst));
+                    cut.fetch_add(u32::from(is_cut), Ordering::SeqCst);
+                    is_cut
+                };
+                std::thread::spawn(move || carry(client, server, is_cut));
             }
         });
         proxy
     }
 }
 
-fn carry(mut client: TcpStream, mut server: UnixStream, turns: &AtomicU32, cuts: &AtomicU32) {
+fn carry(mut client: TcpStream, mut server: UnixStream, is_cut: impl Fn(&[u8]) -> bool) {
     let (mut back, mut from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let cutting = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let is_cutting = Arc::clone(&cutting);
@@ -424,10 +459,8 @@ fn carry(mut client: TcpStream, mut server: UnixStream, turns: &AtomicU32, cuts:
     });
     let mut bytes = [0; 65536];
     while let Ok(length @ 1..) = client.read(&mut bytes) {
-        let is_turn = bytes[..length].windows(12).any(|window| window == b"outbox.turn(");
-        if is_turn && turns.fetch_add(1, Ordering::SeqCst) % 4 == 3 {
+        if is_cut(&bytes[..length]) {
             cutting.store(true, Ordering::SeqCst);
-            cuts.fetch_add(1, Ordering::SeqCst);
         }
         if server.write_all(&bytes[..length]).is_err() {
             break;
@@ -680,4 +713,562 @@ fn valgrind_finds_no_error_in_the_worker_in_c() {
     );
     worker.wait().expect(0);
     assert_eq!(outcomes(&database), "accepted 58, unknown 2");
+}
+
+/// A worker in SQL, statement by statement, for what the program itself cannot be made to do. Like a pooler it connects
+/// for each statement.
+struct SqlWorker<'a> {
+    database: &'a Database<'a>,
+    id: String,
+    session: Cell<u32>,
+    turns: Cell<u32>,
+}
+
+impl<'a> SqlWorker<'a> {
+    fn start(database: &'a Database<'a>) -> SqlWorker<'a> {
+        let id = database.psql(&format!("SELECT worker FROM outbox.hello('{ACCOUNT}', 'in SQL')"));
+        SqlWorker { database, id, session: Cell::new(1), turns: Cell::new(0) }
+    }
+
+    /// Says hello once more, with these in hand, and the answers of all turns up to this one.
+    fn hello(&self, answered: u32, in_hand: &[&InHand]) {
+        self.session.set(self.session.get() + 1);
+        let list = |member: fn(&InHand) -> &str| in_hand.iter().map(|one| member(one)).collect::<Vec<_>>().join(",");
+        let id = self.database.psql(&format!(
+            "SELECT worker FROM outbox.hello('{ACCOUNT}', 'in SQL', '{}', {}, {answered}, '{{{}}}', '{{{}}}', '{{{}}}')",
+            self.id,
+            self.session.get(),
+            list(|one| &one.id),
+            list(|one| &one.token),
+            list(|one| &one.claim)
+        ));
+        assert_eq!(id, self.id);
+    }
+
+    fn turn(&self, query: &str, want: u32, reports: &str) -> Result<String, String> {
+        self.turns.set(self.turns.get() + 1);
+        let (session, number) = (self.session.get(), self.turns.get());
+        self.database
+            .try_psql(&format!("SELECT {query} FROM outbox.turn('{}', {session}, {number}, {want}{reports})", self.id))
+    }
+
+    /// Claims; returns what this query makes of the rows.
+    #[track_caller]
+    fn claim(&self, want: u32, query: &str) -> String {
+        self.turn(query, want, "").expect("a turn")
+    }
+
+    #[track_caller]
+    fn claim_one(&self) -> InHand {
+        self.try_claim_one().expect("a message")
+    }
+
+    #[track_caller]
+    fn try_claim_one(&self) -> Option<InHand> {
+        let query =
+            "string_agg(concat_ws('|', id, token, claim, body::json #>> '{message,text}'), '') FILTER (WHERE id > 0)";
+        let row = self.claim(1, query);
+        let mut row = row.splitn(4, '|').map(str::to_owned);
+        let id = row.next().filter(|id| !id.is_empty())?;
+        let mut next = || row.next().expect("a message");
+        Some(InHand { id, token: next(), claim: next(), text: next() })
+    }
+
+    /// Returns the ids of those that could not be settled.
+    #[track_caller]
+    fn report(&self, message: &InHand, status: i32) -> String {
+        let InHand { id, token, claim, .. } = message;
+        let reports =
+            format!(", '{{{id}}}', '{{{token}}}', '{{{claim}}}', '{{{status}}}', '{{-1}}', '{{m}}', '{{NULL}}'");
+        self.turn("unsettled", 0, &reports).expect("a turn")
+    }
+}
+
+/// A message that a worker in SQL has claimed.
+#[derive(Clone)]
+struct InHand {
+    id: String,
+    token: String,
+    claim: String,
+    text: String,
+}
+
+#[test]
+fn a_burst_that_lasts_longer_than_an_hour_is_still_a_limit() {
+    setting!(_gateway, place, database);
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 0.01, burst => 50)"));
+    enqueue(&database, 200, 200);
+    let worker = SqlWorker::start(&database);
+    assert_eq!(worker.claim(100, "count(id)"), "50");
+    assert_eq!(worker.claim(100, "count(id)"), "0");
+}
+
+#[test]
+fn a_clock_that_was_set_back_delays_no_longer_than_the_burst_lasts() {
+    setting!(_gateway, place, database);
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', rate => 10, burst => 5)"));
+    enqueue(&database, 20, 20);
+    let worker = SqlWorker::start(&database);
+    // As after sends at a clock that was 50 minutes ahead.
+    database.psql(
+        "SELECT setval(rate_clock, (extract(epoch FROM clock_timestamp() + interval '50 minutes') * 1000000)::bigint)
+         FROM outbox.account",
+    );
+    let wait: u32 = worker.claim(5, "max(wait_ms)").parse().unwrap();
+    assert!(wait <= 101, "{wait} ms");
+}
+
+#[test]
+fn init_and_set_account_change_only_what_they_name() {
+    setting!(_gateway, place, database);
+    let settings = || {
+        database.psql("SELECT format('%s %s %s %s %s', coalesce(rate::text, 'none'), burst, lease, max_attempts, keep_body) FROM outbox.account")
+    };
+    database.psql(&format!(
+        "SELECT outbox.set_account('{ACCOUNT}', rate => 10, burst => 7, lease => '90 s', max_attempts => 3, keep_body => false)"
+    ));
+    place.run(&format!("init --queue {}", database.url())).expect(0);
+    assert_eq!(settings(), "10 7 00:01:30 3 f");
+    place.run(&format!("init --rate 20 --queue {}", database.url())).expect(0);
+    assert_eq!(settings(), "20 7 00:01:30 3 f");
+    database.psql(&format!("SELECT outbox.set_account('{ACCOUNT}', keep_body => true)"));
+    assert_eq!(settings(), "20 7 00:01:30 3 t");
+    place.run(&format!("init --rate 0 --queue {}", database.url())).expect(0);
+    assert_eq!(settings(), "none 7 00:01:30 3 t");
+}
+
+#[test]
+fn a_burst_that_nobody_has_set_follows_the_rate() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 100, 100);
+    let worker = SqlWorker::start(&database);
+    for (rate, burst) in [(300, 30), (20, 2), (3, 1)] {
+        place.run(&format!("init --rate {rate} --queue {}", database.url())).expect(0);
+        database.psql("SELECT setval(rate_clock, 1) FROM outbox.account");
+        assert_eq!(worker.claim(50, "count(id)"), burst.to_string(), "rate {rate}");
+    }
+}
+
+#[test]
+fn a_turn_that_saw_only_dead_messages_is_asked_again_at_once() {
+    setting!(_gateway, place, database);
+    database.psql(&format!(
+        "SELECT count(outbox.enqueue_text('{ACCOUNT}', '8' || n, 'old', expires_at => now() + interval '1 ms'))
+         FROM generate_series(1, 120) n"
+    ));
+    database.psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '81', 'fresh')"));
+    let worker = SqlWorker::start(&database);
+    let answer = || worker.claim(1, "format('%s %s %s', count(id), max(wait_ms), max(cardinality(closed)))");
+    assert_eq!(answer(), "0 0 50");
+    assert_eq!(answer(), "0 0 50");
+    assert_eq!(answer(), "1  20");
+}
+
+#[test]
+fn workers_are_refused_unless_they_read_what_is_committed() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 1, 1);
+    let worker = SqlWorker::start(&database);
+    for level in ["repeatable read", "serializable"] {
+        for call in [
+            format!("outbox.turn('{}', 1, 1, 1)", worker.id),
+            format!("outbox.hello('{ACCOUNT}', 'x')"),
+            format!("outbox.bye('{}')", worker.id),
+        ] {
+            let caught = database.psql(&format!(
+                "BEGIN ISOLATION LEVEL {level}; CREATE TEMP TABLE caught (text text) ON COMMIT DROP;
+                 DO $$ DECLARE hint text; BEGIN PERFORM {call};
+                 EXCEPTION WHEN SQLSTATE '25000' THEN GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+                 INSERT INTO caught VALUES (SQLERRM || ' ' || hint); END $$;
+                 SELECT text FROM caught; COMMIT"
+            ));
+            assert!(caught.contains("isolation level") && caught.contains("ALTER ROLE"), "{call}: {caught}");
+        }
+    }
+    let name = &database.name;
+    database.psql(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'"));
+    let ended = place.run(&format!("work --until-empty --queue {}", database.url())).expect(78);
+    assert!(ended.stderr.contains("read committed"), "{}", ended.stderr);
+    assert_eq!(database.psql("SELECT ready FROM outbox.status"), "1");
+    database.psql(&format!("ALTER DATABASE {name} RESET default_transaction_isolation"));
+    place.run(&format!("work --until-empty --queue {}", database.url())).expect(0);
+}
+
+#[test]
+fn applications_add_at_every_isolation_level_and_keep_the_order() {
+    setting!(_gateway, place, database);
+    database.psql("CREATE SEQUENCE gate");
+    let worker = SqlWorker::start(&database);
+    let add = |text: &str| format!("SELECT outbox.enqueue_text('{ACCOUNT}', '81', '{text}', key => '{text}')");
+    for (n, level) in (1..).zip(["read committed", "repeatable read", "serializable"]) {
+        let slow = format!(
+            "BEGIN ISOLATION LEVEL {level}; SELECT outbox.look(0), setval('gate', {n} * 10); {wait}; {add}; COMMIT",
+            wait = format_args!(
+                "DO $$ BEGIN WHILE (SELECT last_value FROM gate) = {n} * 10 LOOP PERFORM pg_sleep(0.01); END LOOP; END $$"
+            ),
+            add = add(&format!("second {n}")),
+        );
+        let first = std::thread::scope(|scope| {
+            let application = scope.spawn(|| database.psql(&slow));
+            database.wait_for("SELECT last_value FROM gate", &format!("{n}0"));
+            // The snapshot of the application has no message, and this one is under way when its own comes.
+            database.psql(&add(&format!("first {n}")));
+            let first = worker.claim_one();
+            assert_eq!(first.text, format!("first {n}"));
+            database.psql("SELECT nextval('gate')");
+            application.join().unwrap();
+            first
+        });
+        assert_eq!(worker.claim(5, "count(id)"), "0", "{level}");
+        worker.report(&first, 0);
+        let second = worker.claim_one();
+        assert_eq!(second.text, format!("second {n}"));
+        worker.report(&second, 0);
+    }
+    assert_eq!(outcomes(&database), "accepted 6");
+}
+
+#[test]
+fn a_hello_whose_answer_is_lost_is_repeated_and_keeps_what_is_in_flight() {
+    setting!(gateway, place, database, Settings { delay: Duration::from_secs(6), ..Settings::default() });
+    enqueue(&database, 2, 1);
+    // The second hello, after the connection was lost.
+    let proxy = CuttingProxy::start("outbox.hello(", |count| count == 1);
+    let url = format!("postgres://postgres@127.0.0.1:{}/{}?sslmode=disable", proxy.port, database.name);
+    let worker = place.start(&format!("work --until-empty --threads 2 --queue {url}"));
+    assert!(gateway.wait_for_messages(1, Duration::from_secs(30)));
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE application_name = 'hookmyapp-outbox' AND datname = current_database()";
+    assert_eq!(database.psql(cut), "1");
+    worker.wait().expect(0);
+    assert_eq!(proxy.cuts.load(Ordering::SeqCst), 1);
+    assert_each_once(&gateway, 2);
+    let received = gateway.received();
+    let gap = received[1].at_ms - received[0].at_ms;
+    assert!(gap >= 6000, "the second message overtook the first one after {gap} ms");
+}
+
+#[test]
+fn a_send_that_outlasts_the_lease_is_not_repeated_by_a_failover_that_forgot_its_claim() {
+    forget_a_long_send(start_worker);
+}
+
+#[test]
+fn a_send_that_outlasts_the_lease_is_not_repeated_by_a_failover_in_c() {
+    forget_a_long_send(start_worker_in_c);
+}
+
+fn forget_a_long_send(start: StartWorker) {
+    let gateway = gateway_with(Settings { delay: Duration::from_secs(9), ..Settings::default() });
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    enqueue(&database, 1, 1);
+    server.crash();
+    server.copy_data();
+    server.run_again();
+    let worker = start(&place, &database);
+    assert!(gateway.wait_for_messages(1, Duration::from_secs(30)));
+    server.crash();
+    server.fail_over_to_copy();
+    // Another worker would send what is queued once the lease is over.
+    let other = start(&place, &database);
+    worker.wait().expect(0);
+    other.wait().expect(0);
+    assert_each_once(&gateway, 1);
+    assert_eq!(gateway.counts().requests, 1);
+    assert_eq!(outcomes(&database), "accepted 1");
+    server.end();
+}
+
+#[test]
+fn an_id_that_is_given_again_after_a_failover_is_not_settled_by_reports_of_the_forgotten_message() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    server.crash();
+    server.copy_data();
+    server.run_again();
+    let add = |text: &str| {
+        database.psql(&format!(
+            "SELECT string_agg(outbox.enqueue_text('{ACCOUNT}', '8' || n, '{text} ' || n)::text, ' ') FROM generate_series(1, 5) n"
+        ))
+    };
+    let forgotten = add("forgotten");
+    let worker = place.start(&format!("work --threads 4 --queue {}", database.url()));
+    database.wait_for("SELECT count(*) FROM outbox.settled", "5");
+    worker.signal("STOP");
+    server.crash();
+    server.fail_over_to_copy();
+    assert_eq!(add("new"), forgotten);
+    worker.signal("CONT");
+    database.wait_for("SELECT count(*) FROM outbox.settled WHERE outcome = 'accepted' AND claimed_at IS NOT NULL", "5");
+    assert_each_once(&gateway, 10);
+    assert_eq!(outcomes(&database), "accepted 5");
+    worker.signal("TERM");
+    let ended = worker.wait().expect(0);
+    assert_eq!(ended.stderr.matches("the database has forgotten it").count(), 5, "{}", ended.stderr);
+    server.end();
+}
+
+#[test]
+fn a_message_that_a_failover_forgot_while_it_was_sent_is_stated() {
+    let gateway = gateway_with(Settings { delay: Duration::from_secs(2), ..Settings::default() });
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    server.crash();
+    server.copy_data();
+    server.run_again();
+    enqueue(&database, 1, 1);
+    let worker = place.start(&format!("work --until-empty --queue {}", database.url()));
+    assert!(gateway.wait_for_messages(1, Duration::from_secs(30)));
+    server.crash();
+    server.fail_over_to_copy();
+    let ended = worker.wait().expect(0);
+    assert!(ended.stderr.contains("not written: message 1 has status 0 ("), "{}", ended.stderr);
+    assert_each_once(&gateway, 1);
+    assert_eq!(outcomes(&database), "");
+    server.end();
+}
+
+#[test]
+fn a_worker_behind_a_pooler_has_to_say_hello_after_a_failover() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    let Some(server) = Server::start() else { return };
+    let database = server.database(&place);
+    enqueue(&database, 2, 2);
+    let worker = SqlWorker::start(&database);
+    let known = worker.claim_one();
+    server.crash();
+    server.copy_data();
+    server.run_again();
+    let forgotten = worker.claim_one();
+    server.crash();
+    server.fail_over_to_copy();
+    let error = worker.turn("count(id)", 2, "").expect_err("no hello");
+    assert!(error.contains("say hello"), "{error}");
+    worker.hello(worker.turns.get(), &[&known, &forgotten]);
+    assert_eq!(database.psql("SELECT sending FROM outbox.status"), "2");
+    for message in [&known, &forgotten] {
+        assert_eq!(worker.report(message, 0), "{}");
+    }
+    assert_eq!(outcomes(&database), "accepted 2");
+    server.end();
+}
+
+#[test]
+fn a_hello_is_repeated_with_the_next_session_and_an_older_one_is_refused() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 3, 3);
+    let worker = SqlWorker::start(&database);
+    let held = worker.claim_one();
+    // Its answer is lost, as are those of two hellos after it.
+    let lost = worker.claim_one();
+    for _ in 0..3 {
+        worker.hello(1, &[&held]);
+        assert_eq!(database.psql("SELECT format('%s %s', ready, sending) FROM outbox.status"), "2 1");
+    }
+    worker.session.set(2);
+    assert!(worker.turn("count(id)", 1, "").expect_err("an old session").contains("say hello"));
+    let old = format!("SELECT outbox.hello('{ACCOUNT}', 'x', '{}', 3, 1)", worker.id);
+    assert!(database.try_psql(&old).expect_err("an old session").contains("a later session"));
+    worker.session.set(4);
+    assert_eq!(worker.report(&held, 0), "{}");
+    // It was not sent, and is claimed once more.
+    let again = worker.claim(3, "string_agg(id::text, ' ' ORDER BY id)");
+    assert!(again.split(' ').any(|id| id == lost.id), "{again}");
+    assert_eq!(database.psql("SELECT count(*) FROM outbox.worker"), "1");
+}
+
+#[test]
+fn a_report_with_another_token_changes_nothing_and_says_so() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 5, 5);
+    let worker = SqlWorker::start(&database);
+    let in_hand: Vec<InHand> = (0..3).map(|_| worker.claim_one()).collect();
+    database
+        .psql(&format!("UPDATE outbox.message SET state = 'retry', due_at = 'infinity' WHERE id = {}", in_hand[1].id));
+    worker.report(&in_hand[2], 31);
+    database.psql("UPDATE outbox.settled SET lost = true");
+    let everything = || {
+        database.psql(
+            "SELECT string_agg(m::text, E'\n' ORDER BY id) FROM outbox.message m
+             UNION ALL SELECT string_agg(s::text, E'\n' ORDER BY id) FROM outbox.settled s",
+        )
+    };
+    let before = everything();
+    for (message, status) in
+        in_hand.iter().flat_map(|message| [0, 20, 31, 10, 12, 22, -1].map(|status| (message, status)))
+    {
+        let other = InHand { token: NO_TOKEN.to_owned(), ..message.clone() };
+        assert_eq!(worker.report(&other, status), format!("{{{}}}", message.id));
+        assert_eq!(everything(), before, "status {status} of {}", message.text);
+    }
+    assert_eq!(worker.report(&in_hand[0], 0), "{}");
+    assert_eq!(worker.report(&in_hand[0], 0), "{}", "a repeated report is known");
+    assert_eq!(outcomes(&database), "accepted 1, unknown 1");
+}
+
+const NO_TOKEN: &str = "00000000-0000-0000-0000-000000000000";
+
+#[test]
+fn whatever_a_replica_shows_of_a_message_in_hand_it_is_not_sent_again() {
+    setting!(_gateway, place, database);
+    let shown = [
+        ("state = 'ready', worker = NULL, claim = NULL, claimed_at = NULL, attempts = 0", "in hand"),
+        ("state = 'waiting', worker = NULL, claim = NULL, claimed_at = NULL, attempts = 0", "in hand"),
+        ("state = 'scheduled', due_at = now(), worker = NULL, claim = NULL", "in hand"),
+        ("state = 'retry', due_at = now(), worker = gen_random_uuid(), claim = 900", "in hand"),
+        ("state = 'ready', cancelled = true, worker = NULL, claim = NULL", "in hand"),
+        ("claim = 0", "in hand"),
+        ("worker = gen_random_uuid(), claim = 900", "another's"),
+    ];
+    for (status, outcome) in [(0, "accepted"), (20, "refused"), (31, "unknown")] {
+        for (change, expected) in shown {
+            for says_hello in [true, false] {
+                let case = format!("{change}, status {status}, hello {says_hello}");
+                database.psql("SET ROLE outbox_owner; TRUNCATE outbox.message, outbox.settled, outbox.worker");
+                enqueue(&database, 1, 1);
+                let worker = SqlWorker::start(&database);
+                let in_hand = worker.claim_one();
+                database.psql(&format!("UPDATE outbox.message SET {change}"));
+                if says_hello {
+                    worker.hello(worker.turns.get(), &[&in_hand]);
+                    if expected == "in hand" {
+                        let held = format!(
+                            "SELECT count(*) FROM outbox.message WHERE state = 'sending' AND worker = '{}'
+                            AND claim = {}",
+                            worker.id, in_hand.claim
+                        );
+                        assert_eq!(database.psql(&held), "1", "{case}");
+                        assert_eq!(worker.claim(1, "count(id)"), "0", "{case}");
+                    }
+                }
+                assert_eq!(worker.report(&in_hand, status), "{}", "{case}");
+                assert_eq!(outcomes(&database), format!("{outcome} 1"), "{case}");
+                assert_eq!(worker.claim(1, "count(id)"), "0", "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_in_hand_proves_that_the_one_before_it_was_settled() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 3, 1);
+    let worker = SqlWorker::start(&database);
+    let first = worker.claim_one();
+    worker.report(&first, 0);
+    let second = worker.claim_one();
+    // As a replica that has not received the first one's result, nor anything of the second one.
+    let other = SqlWorker::start(&database);
+    database.psql(&format!(
+        "SET ROLE outbox_owner; TRUNCATE outbox.settled;
+         UPDATE outbox.message SET state = 'waiting', worker = NULL, claim = NULL;
+         INSERT INTO outbox.message (id, account_id, token, position, worker, claim, created_at, claimed_at, expires_at, state,
+             rank, attempts, recipient, body)
+         SELECT {}, account_id, '{}', 1, '{}', 1, created_at, created_at, expires_at, 'sending', rank, 1, recipient, body
+         FROM outbox.message LIMIT 1",
+        first.id, first.token, other.id
+    ));
+    worker.hello(worker.turns.get(), &[&second]);
+    assert_eq!(database.psql("SELECT id FROM outbox.message WHERE state = 'sending'"), second.id);
+    assert_eq!(outcomes(&database), "unknown 1");
+    // The worker that has sent the first one reports it again, as it does after a failover.
+    assert_eq!(worker.report(&first, 0), "{}");
+    assert_eq!(outcomes(&database), "accepted 1");
+    assert_eq!(worker.claim(1, "count(id)"), "0");
+    worker.report(&second, 0);
+    assert_eq!(worker.claim_one().text, "text 2");
+}
+
+#[test]
+fn the_truth_replaces_what_others_have_closed_meanwhile() {
+    setting!(_gateway, place, database);
+    let worker = SqlWorker::start(&database);
+    let table = [
+        ("expired", 0, "accepted"),
+        ("cancelled", 20, "refused"),
+        ("cancelled", 31, "unknown"),
+        ("unknown", 0, "accepted"),
+        ("unknown", 20, "unknown"),
+        ("accepted", 31, "accepted"),
+        ("failed", 0, "failed"),
+    ];
+    for (closed, status, expected) in table {
+        database.psql("SET ROLE outbox_owner; TRUNCATE outbox.message, outbox.settled");
+        enqueue(&database, 1, 1);
+        let in_hand = worker.claim_one();
+        worker.report(&in_hand, 31);
+        // By another worker, or by nobody.
+        database.psql(&format!("UPDATE outbox.settled SET outcome = '{closed}', worker = NULL, claim = NULL"));
+        let unsettled = worker.report(&in_hand, status);
+        assert_eq!(outcomes(&database), format!("{expected} 1"), "{closed} {status}");
+        let is_said = unsettled != "{}";
+        assert_eq!(is_said, closed == expected, "{closed} {status}: {unsettled}");
+    }
+}
+
+#[test]
+fn two_replicas_that_take_over_with_the_same_number_are_told_apart() {
+    setting!(_gateway, place, database);
+    enqueue(&database, 1, 1);
+    let hello = || database.psql(&format!("SELECT timeline FROM outbox.hello('{ACCOUNT}', 'x')"));
+    let first = hello();
+    assert_eq!(hello(), first);
+    assert_eq!(database.psql("SELECT hold_until FROM outbox.account"), "-infinity");
+    // As a replica of the server before has it.
+    let mut known = vec![first];
+    for _ in 0..2 {
+        database.psql("UPDATE outbox.account SET timeline = '00000000 before'");
+        let timeline = hello();
+        assert!(!known.contains(&timeline), "{timeline}");
+        assert_eq!(hello(), timeline);
+        let worker = SqlWorker::start(&database);
+        assert_eq!(worker.claim(1, "count(id)"), "0", "nothing is claimed for a lease");
+        known.push(timeline);
+    }
+}
+
+#[test]
+fn an_open_transaction_that_cancels_holds_up_its_recipient_alone() {
+    setting!(_gateway, place, database);
+    database.psql("CREATE SEQUENCE gate");
+    enqueue(&database, 4, 1);
+    let worker = SqlWorker::start(&database);
+    let mut in_flight = worker.claim_one();
+    assert_eq!(worker.claim(4, "count(id)"), "0");
+    for (end, next) in [("ROLLBACK", "text 1"), ("COMMIT", "text 3")] {
+        let after = &in_flight.id;
+        let open = format!(
+            "BEGIN; SELECT outbox.cancel((SELECT min(id) FROM outbox.message WHERE id > {after})), setval('gate', 10);
+             DO $$ BEGIN WHILE (SELECT last_value FROM gate) = 10 AND clock_timestamp() < now() + interval '20 s'
+             LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; {end}"
+        );
+        std::thread::scope(|scope| {
+            let application = scope.spawn(|| database.psql(&open));
+            database.wait_for("SELECT last_value FROM gate", "10");
+            assert_eq!(worker.report(&in_flight, 0), "{}");
+            database.psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '9' || {after}, 'to another')"));
+            assert_eq!(worker.claim(4, "string_agg(body::json #>> '{message,text}', ' ')"), "to another");
+            assert!(!application.is_finished(), "the worker waited for the application");
+            database.psql("SELECT nextval('gate')");
+            application.join().unwrap();
+        });
+        let begun = Instant::now();
+        in_flight = loop {
+            if let Some(claimed) = worker.try_claim_one() {
+                break claimed;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "nothing comes after {end}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(in_flight.text, next, "{end}");
+        database.psql("SELECT setval('gate', 1)");
+    }
+    assert_eq!(worker.report(&in_flight, 0), "{}");
+    assert_eq!(outcomes(&database), "accepted 3, cancelled 1");
 }

@@ -45,8 +45,8 @@ $$ SELECT max(version) FROM outbox.migration $$;
 CREATE TABLE outbox.account (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,                      -- the account id of INSTAGRAM_ACCOUNT_ID
-    rate float8 CHECK (rate > 0),                   -- sends a second over all workers; NULL is no limit
-    burst int NOT NULL DEFAULT 1 CHECK (burst > 0), -- sends that may follow each other at once
+    rate float8 CHECK (rate > 0 AND rate < 'infinity'),     -- sends a second over all workers; NULL is no limit
+    burst int CHECK (burst > 0),                    -- sends that may follow each other at once; NULL is a tenth of the rate
     lease interval NOT NULL DEFAULT '30 s' CHECK (lease >= '3 s'),
     max_attempts int NOT NULL DEFAULT 8 CHECK (max_attempts > 0),
     keep_body boolean NOT NULL DEFAULT true,        -- whether the history keeps what was said
@@ -59,7 +59,7 @@ CREATE TABLE outbox.account (
     -- housekeeping, see outbox.tick()
     ticked_at timestamptz NOT NULL DEFAULT 'epoch',
     watching_since timestamptz NOT NULL DEFAULT '-infinity',
-    timeline text NOT NULL DEFAULT '',
+    timeline text NOT NULL,                         -- of the server, see outbox.timeline(): another one means a failover
     hold_until timestamptz NOT NULL DEFAULT '-infinity',
     floors bigint[] NOT NULL DEFAULT '{0,0,0,0,0,0,0,0}',
     next_floors bigint[],
@@ -72,6 +72,8 @@ CREATE TABLE outbox.worker (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     account_id int NOT NULL REFERENCES outbox.account,
     label text NOT NULL,                            -- human-readable: host and process id
+    session int NOT NULL,                           -- how often it has connected: an older connection is refused
+    timeline text NOT NULL,                         -- the account's at that time
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     gone_at timestamptz
@@ -95,13 +97,13 @@ CREATE TYPE outbox.outcome AS ENUM (
 
 -- What is not settled yet. Small, and every row is written three times: inserted, claimed, deleted.
 CREATE SEQUENCE outbox.position;
-CREATE SEQUENCE outbox.claim;
 CREATE TABLE outbox.message (
     id bigint PRIMARY KEY,
     account_id int NOT NULL,
+    token uuid NOT NULL DEFAULT gen_random_uuid(),  -- tells it from a message that a failover forgot, whose id it may have
     position bigint NOT NULL,                       -- order among ready messages; equals id until it becomes ready again
-    claim bigint,                                   -- names the last claim
-    worker uuid,
+    worker uuid,                                    -- of the last claim
+    claim bigint,                                   -- the worker's turn that made it
     created_at timestamptz NOT NULL,
     due_at timestamptz,                             -- of scheduled and retry
     claimed_at timestamptz,
@@ -126,8 +128,9 @@ CREATE INDEX message_due ON outbox.message (account_id, due_at) WHERE state IN (
 CREATE TABLE outbox.settled (
     id bigint PRIMARY KEY,
     account_id int NOT NULL,
-    claim bigint,
+    token uuid NOT NULL,
     worker uuid,
+    claim bigint,
     created_at timestamptz NOT NULL,
     claimed_at timestamptz,
     settled_at timestamptz NOT NULL,
@@ -159,6 +162,13 @@ CREATE TABLE outbox.key (
 );
 CREATE INDEX key_import ON outbox.key (import) WHERE import IS NOT NULL;
 CREATE INDEX key_time ON outbox.key USING brin (created_at);
+
+-- Recipients whose next message was held by an open transaction of an application when it was its turn.
+CREATE TABLE outbox.held_up (
+    account_id int,
+    recipient text,
+    PRIMARY KEY (account_id, recipient)
+);
 
 -- For applications ----------------------------------------------------------------------------------------------------
 
@@ -293,11 +303,45 @@ $$;
 -- Makes the caller wait until it alone works on the account, until its transaction ends.
 CREATE FUNCTION outbox.enter(account_id int) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        -- Its snapshot may be older than what the worker before it has done.
+        RAISE EXCEPTION 'outbox: the isolation level of a worker is read committed, not %', current_setting('transaction_isolation')
+            USING ERRCODE = 'invalid_transaction_state',
+            HINT = 'ALTER ROLE ... SET default_transaction_isolation = ''read committed''';
+    END IF;
     PERFORM pg_advisory_xact_lock(x'6f7574'::int, account_id);
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         -- An intent must be durable before the first byte leaves.
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
+END
+$$;
+
+-- The account's timeline as it should be: a replica that takes over has another number. Two replicas may take over with the
+-- same one, hence the random part, which stays as long as the number does.
+CREATE FUNCTION outbox.timeline(account_timeline text) RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT CASE WHEN starts_with(account_timeline, here) THEN account_timeline ELSE here || ' ' || gen_random_uuid() END
+    FROM left(pg_walfile_name(pg_current_wal_lsn()), 8) here
+$$;
+
+-- Lets the next message of each recipient in. One that an open transaction holds is not waited for: see outbox.tick(). The
+-- account is entered, and the caller has set what this function's plans need.
+CREATE FUNCTION outbox.advance(account_id int, recipients text[]) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM pg_current_xact_id();
+    WITH next AS MATERIALIZED (
+        SELECT u AS recipient, n.id FROM unnest(recipients) u, LATERAL (
+            SELECT w.id FROM outbox.message w WHERE w.account_id = account_id AND w.recipient = u AND w.state = 'waiting'
+            ORDER BY w.id LIMIT 1) n
+    ), locked AS MATERIALIZED (
+        SELECT m.id FROM next n JOIN outbox.message m ON m.id = n.id FOR UPDATE OF m SKIP LOCKED
+    ), advanced AS (
+        UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position')
+        FROM locked l WHERE m.id = l.id
+    )
+    INSERT INTO outbox.held_up SELECT account_id, n.recipient FROM next n WHERE n.id NOT IN (SELECT l.id FROM locked l)
+    ON CONFLICT DO NOTHING;
 END
 $$;
 
@@ -319,59 +363,80 @@ BEGIN
         RETURNING m.*, r.outcome, r.status, r.message_id, r.error AS said
     ), kept AS (
         INSERT INTO outbox.settled
-        SELECT g.id, g.account_id, g.claim, g.worker, g.created_at, g.claimed_at, clock_timestamp(), g.outcome, lost,
+        SELECT g.id, g.account_id, g.token, g.worker, g.claim, g.created_at, g.claimed_at, clock_timestamp(), g.outcome, lost,
             g.status, g.attempts, g.rank / 2, g.recipient, g.message_id, coalesce(g.said, g.error),
             CASE WHEN keep THEN g.body END, g.key
         FROM gone g
     )
     SELECT array_agg(DISTINCT g.recipient) INTO recipients FROM gone g;
-    PERFORM pg_current_xact_id();
-    UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position')
-    FROM unnest(recipients) u, LATERAL (
-        SELECT w.id FROM outbox.message w WHERE w.account_id = account_id AND w.recipient = u AND w.state = 'waiting'
-        ORDER BY w.id LIMIT 1) next
-    WHERE m.id = next.id;
+    PERFORM outbox.advance(account_id, recipients);
 END
 $$;
 
--- Announces a worker, or, after a broken connection, the same worker again: `holding` names every claim of which it
--- knows more than nothing (in hand, or reported not long ago), `last_claim` the highest one that it was ever given.
--- What an answer that never arrived had claimed was not sent, and becomes ready again.
+-- Announces a worker. After a broken connection, or a failover, it is the same worker with the next `session`: `known_as` is
+-- the id that the first hello returned, `answered` the last turn whose answer it has, and `ids`, `tokens` and `claims` are
+-- the messages that it has in hand. They stay in its hands, also where a failover has forgotten that it was given them. What a
+-- turn without an answer has claimed was not sent, and becomes ready again. A hello whose answer was lost is just repeated
+-- with the session after that.
 CREATE FUNCTION outbox.hello(
-    account text, label text, replaces uuid DEFAULT NULL, holding bigint[] DEFAULT '{}', last_claim bigint DEFAULT NULL
+    account text, label text, known_as uuid DEFAULT NULL, session int DEFAULT 1, answered bigint DEFAULT 0,
+    ids bigint[] DEFAULT '{}', tokens uuid[] DEFAULT '{}', claims bigint[] DEFAULT '{}'
 ) RETURNS TABLE (worker uuid, lease_ms int, timeline text) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     a outbox.account;
-    me uuid := gen_random_uuid();
-    here text := left(pg_walfile_name(pg_current_wal_lsn()), 8);
-    ids bigint[];
+    me uuid := coalesce(known_as, gen_random_uuid());
+    here text;
+    gone bigint[];
+    held record;
 BEGIN
     SELECT t.* INTO a FROM outbox.account t WHERE t.name = hello.account;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'outbox: there is no account %', quote_nullable(account) USING ERRCODE = 'no_data_found';
     END IF;
     PERFORM outbox.enter(a.id);
-    INSERT INTO outbox.worker (id, account_id, label) VALUES (me, a.id, hello.label);
-    -- A failover may have lost intents and results: nothing is claimed until the workers had time to report again.
+    -- A failover may have forgotten intents and results: nothing is claimed until the workers had time to report again.
+    here := outbox.timeline((SELECT x.timeline FROM outbox.account x WHERE x.id = a.id));
     UPDATE outbox.account x SET timeline = here, floors = '{0,0,0,0,0,0,0,0}', next_floors = NULL,
-        hold_until = CASE WHEN x.timeline = '' THEN x.hold_until ELSE clock_timestamp() + x.lease END
+        hold_until = clock_timestamp() + x.lease
     WHERE x.id = a.id AND x.timeline <> here;
-    IF replaces IS NOT NULL THEN
-        UPDATE outbox.worker w SET gone_at = clock_timestamp() WHERE w.id = hello.replaces AND w.gone_at IS NULL;
-        UPDATE outbox.message m SET worker = me
-        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = hello.replaces AND m.claim = ANY (holding);
+    -- A failover may have forgotten the worker, too.
+    INSERT INTO outbox.worker AS w (id, account_id, label, session, timeline)
+    VALUES (me, a.id, hello.label, hello.session, here)
+    ON CONFLICT ON CONSTRAINT worker_pkey DO UPDATE SET label = excluded.label, session = excluded.session,
+        timeline = here, seen_at = excluded.seen_at, gone_at = NULL
+    WHERE w.account_id = excluded.account_id AND w.session < excluded.session;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'outbox: worker % has a later session than %', me, session USING ERRCODE = 'OB001';
+    END IF;
+    IF known_as IS NOT NULL THEN
         PERFORM pg_current_xact_id();
         UPDATE outbox.message m SET state = 'ready', rank = m.rank & ~1, position = nextval('outbox.position'),
             attempts = m.attempts - 1
-        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = hello.replaces
-            AND m.claim > coalesce(hello.last_claim, 0);
-        SELECT array_agg(m.id) INTO ids FROM outbox.message m
-        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = hello.replaces;
-        IF ids IS NOT NULL THEN
-            PERFORM outbox.close(a.id, ids, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(ids)]), '{}', '{}', '{}', true);
+        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = me AND m.claim > answered
+            AND m.token <> ALL (tokens);
+        SELECT array_agg(m.id) INTO gone FROM outbox.message m
+        WHERE m.state = 'sending' AND m.account_id = a.id AND m.worker = me AND m.token <> ALL (tokens);
+        IF gone IS NOT NULL THEN
+            PERFORM outbox.close(a.id, gone, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(gone)]), '{}', '{}', '{}', true);
         END IF;
+        -- In hand, and not known here.
+        FOR held IN SELECT m.id, m.recipient, u.claim FROM unnest(ids, tokens, claims) AS u (id, token, claim)
+            JOIN outbox.message m ON m.id = u.id AND m.token = u.token AND m.account_id = a.id
+            WHERE m.state <> 'sending' OR m.worker = me AND m.claim <> u.claim
+            ORDER BY u.claim
+        LOOP
+            -- When this one was claimed, the one before it was settled: how, a report says, if its worker lives.
+            SELECT array_agg(m.id) INTO gone FROM outbox.message m
+            WHERE m.account_id = a.id AND m.recipient = held.recipient AND m.state = 'sending' AND m.id <> held.id;
+            IF gone IS NOT NULL THEN
+                PERFORM outbox.close(a.id, gone, '{unknown}', '{}', '{}', '{}', true);
+            END IF;
+            UPDATE outbox.message m SET state = 'sending', worker = me, claim = held.claim, claimed_at = clock_timestamp(),
+                attempts = m.attempts + 1, due_at = NULL
+            WHERE m.id = held.id;
+        END LOOP;
     END IF;
     RETURN QUERY SELECT me, (extract(epoch FROM a.lease) * 1000)::int, here;
 END
@@ -411,11 +476,13 @@ CREATE FUNCTION outbox.verdict(status int) RETURNS text LANGUAGE sql IMMUTABLE P
     END
 $$;
 
--- Records what became of claimed messages; returns those that failed because their attempts are used up. The account is
--- entered. Repeating a report changes nothing. While the gateway cannot be reached at all, attempts do not count.
+-- Records what became of messages that this worker has claimed. `failed` are those that failed because their attempts are
+-- used up, `unsettled` those of which nothing here bears the token and the claim. The account is entered. Repeating a report
+-- changes nothing. While the gateway cannot be reached at all, attempts do not count.
 CREATE FUNCTION outbox.settle(
-    a outbox.account, ids bigint[], claims bigint[], statuses int[], retry_afters int[], message_ids text[], errors text[]
-) RETURNS bigint[] LANGUAGE plpgsql
+    a outbox.account, worker uuid, ids bigint[], tokens uuid[], claims bigint[], statuses int[], retry_afters int[],
+    message_ids text[], errors text[], OUT failed bigint[], OUT unsettled bigint[]
+) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET enable_sort = off AS $$
 #variable_conflict use_column
@@ -424,30 +491,42 @@ DECLARE
     final record;
     bad record;
 BEGIN
-    -- Final outcomes. A message whose claim is not known here, because a failover lost it, is settled by the report, too.
+    -- Final outcomes. What has reached the gateway settles a message whatever is known of its claim here: a failover may have
+    -- forgotten it.
     SELECT array_agg(r.id) AS ids, array_agg(r.outcome::outbox.outcome) AS outcomes, array_agg(r.status) AS statuses,
         array_agg(r.message_id) AS message_ids, array_agg(r.error) AS errors,
-        array_agg(r.id) FILTER (WHERE r.outcome = 'failed') AS failed
+        array_agg(r.id) FILTER (WHERE r.outcome = 'failed') AS failed,
+        array_agg(r.id) FILTER (WHERE NOT r.known) AS forgotten, array_agg(r.claim) FILTER (WHERE NOT r.known) AS claims
     INTO final
-    FROM (SELECT u.*, CASE WHEN v = 'retry' AND m.attempts >= a.max_attempts AND (a.trouble = 0 OR m.claimed_at < a.paused_at)
-              THEN 'failed' ELSE v END AS outcome
-          FROM unnest(ids, claims, statuses, message_ids, errors) AS u (id, claim, status, message_id, error)
-          JOIN outbox.message m ON m.id = u.id AND m.account_id = a.id
-              AND (m.claim = u.claim AND m.state = 'sending'
-                   OR m.state <> 'sending' AND (m.claim IS NULL OR m.claim < u.claim)),
-          LATERAL outbox.verdict(u.status) v) r
-    WHERE r.outcome IN ('accepted', 'refused', 'unknown', 'failed');
+    FROM (SELECT u.*, k AS known, CASE WHEN v = 'retry' AND m.attempts >= a.max_attempts
+              AND (a.trouble = 0 OR m.claimed_at < a.paused_at) THEN 'failed' ELSE v END AS outcome
+          FROM unnest(ids, tokens, claims, statuses, message_ids, errors) AS u (id, token, claim, status, message_id, error)
+          JOIN outbox.message m ON m.id = u.id AND m.token = u.token AND m.account_id = a.id,
+          LATERAL outbox.verdict(u.status) v,
+          LATERAL (SELECT m.state = 'sending' AND m.worker = settle.worker AND m.claim = u.claim) AS x (k)) r
+    WHERE r.outcome IN ('accepted', 'refused', 'unknown') OR r.outcome = 'failed' AND r.known;
+    IF final.forgotten IS NOT NULL THEN
+        UPDATE outbox.message m SET worker = settle.worker, claim = u.claim, claimed_at = coalesce(m.claimed_at, t),
+            attempts = greatest(1, m.attempts)
+        FROM unnest(final.forgotten, final.claims) AS u (id, claim) WHERE m.id = u.id;
+    END IF;
     IF final.ids IS NOT NULL THEN
         PERFORM outbox.close(a.id, final.ids, final.outcomes, final.statuses, final.message_ids, final.errors, false);
     END IF;
-    -- The truth about a message that was given up for lost.
+    failed := coalesce(final.failed, '{}');
+    unsettled := '{}';
     IF cardinality(ids) > coalesce(cardinality(final.ids), 0) THEN
+        -- The truth about a message that was given up for lost, or that others have closed after a failover.
         UPDATE outbox.settled s SET lost = false, status = u.status, message_id = u.message_id, error = u.error,
+            worker = settle.worker, claim = u.claim, claimed_at = coalesce(s.claimed_at, t),
             outcome = CASE WHEN v IN ('accepted', 'refused', 'unknown') THEN v WHEN u.status BETWEEN 20 AND 29 THEN 'refused'
                       ELSE 'failed' END::outbox.outcome
-        FROM unnest(ids, claims, statuses, message_ids, errors) AS u (id, claim, status, message_id, error),
+        FROM unnest(ids, tokens, claims, statuses, message_ids, errors) AS u (id, token, claim, status, message_id, error),
             LATERAL outbox.verdict(u.status) v
-        WHERE s.id = u.id AND s.claim = u.claim AND s.lost;
+        WHERE s.id = u.id AND s.token = u.token AND CASE
+            WHEN s.worker = settle.worker AND s.claim = u.claim THEN s.lost
+            WHEN v = 'accepted' THEN s.outcome IN ('unknown', 'expired', 'cancelled')
+            ELSE v IN ('refused', 'unknown') AND s.outcome IN ('expired', 'cancelled') END;
         PERFORM pg_current_xact_id();
         UPDATE outbox.message m SET
             state = CASE WHEN v = 'retry' THEN 'retry' ELSE 'ready' END::outbox.state,
@@ -455,13 +534,21 @@ BEGIN
                 THEN t + least(600, power(2, least(m.attempts, 12) - 1)) * (0.5 + random()) * interval '1 second' END,
             attempts = m.attempts - CASE WHEN v = 'retry' AND (a.trouble = 0 OR m.claimed_at < a.paused_at) THEN 0 ELSE 1 END,
             rank = m.rank & ~1, position = nextval('outbox.position'), error = u.error
-        FROM unnest(ids, claims, statuses, errors) AS u (id, claim, status, error), LATERAL outbox.verdict(u.status) v
-        WHERE m.id = u.id AND m.claim = u.claim AND m.state = 'sending' AND v IN ('retry', 'return', 'pause');
+        FROM unnest(ids, tokens, claims, statuses, errors) AS u (id, token, claim, status, error),
+            LATERAL outbox.verdict(u.status) v
+        WHERE m.id = u.id AND m.token = u.token AND m.worker = settle.worker AND m.claim = u.claim AND m.state = 'sending'
+            AND v IN ('retry', 'return', 'pause');
+        SELECT coalesce(array_agg(u.id), '{}') INTO unsettled
+        FROM unnest(ids, tokens, claims) AS u (id, token, claim)
+        WHERE NOT EXISTS (SELECT FROM outbox.message m
+                WHERE m.id = u.id AND m.token = u.token AND m.worker = settle.worker AND m.claim = u.claim)
+            AND NOT EXISTS (SELECT FROM outbox.settled s
+                WHERE s.id = u.id AND s.token = u.token AND s.worker = settle.worker AND s.claim = u.claim);
     END IF;
     -- Trouble with the account or the gateway pauses everybody; what was claimed before it makes it no longer.
     SELECT max(u.retry_after) AS retry_after, (array_agg(u.error))[1] AS error, max(u.status) AS status INTO bad
-    FROM unnest(ids, claims, statuses, retry_afters, errors) AS u (id, claim, status, retry_after, error)
-    JOIN outbox.message m ON m.id = u.id AND m.claim = u.claim
+    FROM unnest(ids, tokens, claims, statuses, retry_afters, errors) AS u (id, token, claim, status, retry_after, error)
+    JOIN outbox.message m ON m.id = u.id AND m.token = u.token AND m.worker = settle.worker AND m.claim = u.claim
     WHERE u.status IN (11, 12, 21, 22, 25, 27) AND (m.claimed_at > a.paused_at OR u.retry_after >= 0);
     IF bad.status IS NOT NULL THEN
         UPDATE outbox.account x SET paused_at = t, trouble = x.trouble + 1,
@@ -472,22 +559,22 @@ BEGIN
                 ELSE least(900, power(2, least(x.trouble, 5)) * 30) END * (1 + 0.1 * random()))
         WHERE x.id = a.id;
     ELSIF a.trouble > 0 AND EXISTS (
-        SELECT FROM unnest(ids, claims, statuses) AS u (id, claim, status)
-        JOIN outbox.settled s ON s.id = u.id AND s.claim = u.claim
+        SELECT FROM unnest(ids, tokens, claims, statuses) AS u (id, token, claim, status)
+        JOIN outbox.settled s ON s.id = u.id AND s.token = u.token AND s.worker = settle.worker AND s.claim = u.claim
         WHERE u.status IN (0, 20, 23, 24, 26) AND s.claimed_at > a.paused_until) THEN
         UPDATE outbox.account x SET trouble = 0, pause_reason = NULL WHERE x.id = a.id;
     END IF;
-    RETURN coalesce(final.failed, '{}');
 END
 $$;
 
--- About once a second: gives up lost workers, and moves the floors below which nothing is ready.
+-- About once a second: gives up lost workers, lets in what was held up, and moves the floors below which nothing is ready.
 --
 -- The floors keep a claim fast while some old snapshot keeps VACUUM from removing what was claimed before: without them
 -- every claim would walk over all of it. A floor may be used once every transaction has ended that was writing when it
 -- was read, because such a one may hold messages with lower positions that nobody sees yet.
 CREATE FUNCTION outbox.tick(account_id int) RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_sort = off AS $$
 #variable_conflict use_variable
 DECLARE
     t timestamptz := clock_timestamp();
@@ -496,6 +583,7 @@ DECLARE
     lowest bigint[];
     ended boolean;
     ids bigint[];
+    recipients text[];
 BEGIN
     SELECT x.* INTO a FROM outbox.account x WHERE x.id = account_id;
     IF t - a.ticked_at NOT BETWEEN interval '0' AND interval '3 s' THEN
@@ -512,6 +600,11 @@ BEGIN
             PERFORM outbox.close(account_id, ids, array_fill('unknown'::outbox.outcome, ARRAY[cardinality(ids)]),
                 '{}', '{}', '{}', true);
         END IF;
+    END IF;
+    WITH gone AS (DELETE FROM outbox.held_up h WHERE h.account_id = account_id RETURNING h.recipient)
+    SELECT array_agg(g.recipient) INTO recipients FROM gone g;
+    IF recipients IS NOT NULL THEN
+        PERFORM outbox.advance(account_id, recipients);
     END IF;
     IF a.floors_forced_at < t - interval '60 s' THEN
         a.floors := '{0,0,0,0,0,0,0,0}';    -- look at everything once: a slow transaction may have committed late
@@ -542,15 +635,20 @@ $$;
 -- One turn of a worker: settles what it reports, then claims up to `want` messages for it, all in one transaction.
 -- Must be a statement of its own (autocommit): the messages may be sent once the transaction has committed, not before.
 --
--- Returns one row per message, and a last row without an id. There `wait_ms` is when there may be more (NULL: ask at any
--- time), `paused_ms` how long nobody sends, `pending` whether anything is queued or being sent (if nothing was claimed),
--- `failed` the reported messages whose attempts are used up, and `closed` the outcomes of messages that were settled
--- without a send.
+-- `session` is that of its last hello. The worker numbers its turns, from 1 and never with the same `number` again; it is the
+-- claim of the messages that the turn returns. A report gives id, token and claim back.
+--
+-- Returns one row per message, and a last row without an id. There `wait_ms` is when there may be more (0: ask at once;
+-- NULL: at any time), `paused_ms` how long nobody sends, `pending` whether anything is queued or being sent (if nothing was
+-- claimed), `failed` the reported messages whose attempts are used up, `closed` the outcomes of messages that were settled
+-- without a send, and `unsettled` the reported messages that are not in the queue with this token and claim: a failover has
+-- forgotten them, or another worker has sent them, too.
 CREATE FUNCTION outbox.turn(
-    worker uuid, want int, ids bigint[] DEFAULT '{}', claims bigint[] DEFAULT '{}', statuses int[] DEFAULT '{}',
-    retry_afters int[] DEFAULT '{}', message_ids text[] DEFAULT '{}', errors text[] DEFAULT '{}'
-) RETURNS TABLE (id bigint, claim bigint, body text, wait_ms int, attempts int, key text, paused_ms int, pending boolean,
-    failed bigint[], closed text[]) LANGUAGE plpgsql SECURITY DEFINER
+    worker uuid, session int, number bigint, want int, ids bigint[] DEFAULT '{}', tokens uuid[] DEFAULT '{}',
+    claims bigint[] DEFAULT '{}', statuses int[] DEFAULT '{}', retry_afters int[] DEFAULT '{}',
+    message_ids text[] DEFAULT '{}', errors text[] DEFAULT '{}'
+) RETURNS TABLE (id bigint, token uuid, claim bigint, body text, wait_ms int, attempts int, key text, paused_ms int,
+    pending boolean, failed bigint[], closed text[], unsettled bigint[]) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET enable_sort = off AS $$
 #variable_conflict use_column
@@ -561,6 +659,7 @@ DECLARE
     now_us bigint;
     clock_us bigint;    -- when the sends so far allowed would be over at the set rate
     step_us bigint;
+    burst int;
     free int := greatest(0, want);
     first int := 0;
     got bigint[] := '{}';
@@ -573,8 +672,9 @@ BEGIN
         PERFORM outbox.enter(w.account_id);
         SELECT x.* INTO w FROM outbox.worker x WHERE x.id = turn.worker;
     END IF;
-    IF w.id IS NULL OR w.gone_at IS NOT NULL THEN
-        RAISE EXCEPTION 'outbox: worker % is not known, or was given up for lost: say hello', turn.worker
+    -- A pooler hides a failover from the worker, which then has to report what the new server has forgotten.
+    IF w.id IS NULL OR w.gone_at IS NOT NULL OR w.session <> turn.session OR w.timeline <> outbox.timeline(w.timeline) THEN
+        RAISE EXCEPTION 'outbox: worker % is not known here, was given up for lost, or has another session: say hello', turn.worker
             USING ERRCODE = 'OB001';
     END IF;
     t := clock_timestamp();
@@ -583,7 +683,8 @@ BEGIN
         UPDATE outbox.worker x SET seen_at = t WHERE x.id = w.id;
     END IF;
     IF cardinality(ids) > 0 THEN
-        failed := outbox.settle(a, ids, claims, statuses, retry_afters, message_ids, errors);
+        SELECT s.failed, s.unsettled INTO failed, unsettled
+        FROM outbox.settle(a, w.id, ids, tokens, claims, statuses, retry_afters, message_ids, errors) s;
         SELECT x.* INTO a FROM outbox.account x WHERE x.id = w.account_id;
     END IF;
     IF a.ticked_at < t - interval '1 s' OR a.ticked_at > t THEN
@@ -611,14 +712,13 @@ BEGIN
     IF free > 0 AND a.rate IS NOT NULL THEN
         now_us := extract(epoch FROM t) * 1000000;
         step_us := greatest(1, 1000000 / a.rate);
-        clock_us := greatest(now_us, coalesce(pg_sequence_last_value(a.rate_clock), 0));
-        IF clock_us > now_us + 3600000000 THEN
-            clock_us := now_us;     -- the server's clock was set back
-        END IF;
-        free := least(free, a.burst - ceil((clock_us - now_us)::numeric / step_us)::int);
+        burst := coalesce(a.burst, greatest(1, a.rate / 10));
+        -- Sends take it no further ahead than the burst lasts; it is so if the server's clock was set back, or the rate raised.
+        clock_us := least(greatest(now_us, coalesce(pg_sequence_last_value(a.rate_clock), 0)), now_us + burst * step_us);
+        free := least(free, burst - ceil((clock_us - now_us)::numeric / step_us)::int);
         IF free <= 0 THEN
             free := 0;
-            wait_ms := least(60000, (clock_us - now_us - (a.burst - 1) * step_us) / 1000 + 1);
+            wait_ms := least(60000, (clock_us - now_us - (burst - 1) * step_us) / 1000 + 1);
         END IF;
     END IF;
 
@@ -652,6 +752,9 @@ BEGIN
                 closed := closed || seen.how::text[];
             END IF;
             after := seen.last;
+            IF look = 50 THEN
+                wait_ms := 0;       -- this turn has done enough, and there may be more
+            END IF;
         END LOOP;
     END LOOP;
 
@@ -660,35 +763,39 @@ BEGIN
             PERFORM setval(a.rate_clock, clock_us + cardinality(got) * step_us);
         END IF;
         RETURN QUERY
-            UPDATE outbox.message m SET state = 'sending', worker = w.id, claim = nextval('outbox.claim'),
+            UPDATE outbox.message m SET state = 'sending', worker = w.id, claim = turn.number,
                 claimed_at = t, attempts = m.attempts + 1, due_at = NULL
             FROM unnest(got) WITH ORDINALITY g (id, place) WHERE m.id = g.id
-            RETURNING m.id, m.claim, m.body, NULL::int, m.attempts::int, m.key, NULL::int, NULL::boolean, NULL::bigint[],
-                NULL::text[];
+            RETURNING m.id, m.token, m.claim, m.body, NULL::int, m.attempts::int, m.key, NULL::int, NULL::boolean,
+                NULL::bigint[], NULL::text[], NULL::bigint[];
     ELSE
         pending := EXISTS (SELECT FROM outbox.message m WHERE m.account_id = a.id
             AND m.state IN ('ready', 'waiting', 'retry', 'sending')) OR EXISTS (SELECT FROM outbox.message m
             WHERE m.account_id = a.id AND m.state IN ('scheduled', 'retry') AND m.due_at IS NOT NULL);
     END IF;
-    RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::text, wait_ms, NULL::int, NULL::text, coalesce(paused_ms, 0), pending,
-        coalesce(failed, '{}'), coalesce(closed, '{}');
+    RETURN QUERY SELECT NULL::bigint, NULL::uuid, NULL::bigint, NULL::text, wait_ms, NULL::int, NULL::text,
+        coalesce(paused_ms, 0), pending, coalesce(failed, '{}'), coalesce(closed, '{}'), coalesce(unsettled, '{}');
 END
 $$;
 
 -- For administrators --------------------------------------------------------------------------------------------------
 
+-- Adds an account, or changes what is named of one: NULL keeps what is there. The rate 'infinity' is no limit.
 CREATE FUNCTION outbox.set_account(
-    name text, rate float8 DEFAULT NULL, burst int DEFAULT NULL, lease interval DEFAULT '30 s', max_attempts int DEFAULT 8,
-    keep_body boolean DEFAULT true
+    name text, rate float8 DEFAULT NULL, burst int DEFAULT NULL, lease interval DEFAULT NULL, max_attempts int DEFAULT NULL,
+    keep_body boolean DEFAULT NULL
 ) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     a int;
 BEGIN
-    INSERT INTO outbox.account AS x (name, rate, burst, lease, max_attempts, keep_body)
-    VALUES (name, rate, coalesce(burst, greatest(1, rate / 10)::int, 1), lease, max_attempts, keep_body)
-    ON CONFLICT ON CONSTRAINT account_name_key DO UPDATE SET rate = excluded.rate, burst = excluded.burst, lease = excluded.lease,
-        max_attempts = excluded.max_attempts, keep_body = excluded.keep_body
+    INSERT INTO outbox.account AS x (name, rate, burst, lease, max_attempts, keep_body, timeline)
+    VALUES (name, nullif(rate, 'infinity'), burst, coalesce(lease, '30 s'), coalesce(max_attempts, 8), coalesce(keep_body, true),
+        outbox.timeline(''))
+    ON CONFLICT ON CONSTRAINT account_name_key DO UPDATE SET
+        rate = CASE WHEN rate IS NULL THEN x.rate ELSE excluded.rate END, burst = coalesce(burst, x.burst),
+        lease = coalesce(lease, x.lease), max_attempts = coalesce(max_attempts, x.max_attempts),
+        keep_body = coalesce(keep_body, x.keep_body)
     RETURNING x.id INTO a;
     EXECUTE format('CREATE SEQUENCE IF NOT EXISTS outbox.rate_clock_%s', a);
     UPDATE outbox.account x SET rate_clock = format('outbox.rate_clock_%s', a)::regclass WHERE x.id = a;
