@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -29,8 +30,10 @@ use dispatch::{End, Gateway, Plan, SAY_AGAIN, dispatch};
 use input::{Entry, ReadError, RowError};
 use options::{Command, Options, USAGE};
 use pace::Pace;
-use queue::{Added, Engine, EngineError, EngineErrorKind, Finished, Millis, NEVER, NewMessage, State, Status, now};
-use report::{Report, Results, complain, duration, result_line, spaced};
+use queue::{
+    Added, Engine, EngineError, EngineErrorKind, Finished, Ids, Millis, NEVER, NewMessage, State, Status, now,
+};
+use report::{FileOfRun, Report, Results, complain, duration, result_line, spaced};
 use sqlite::Sqlite;
 use stops::Stops;
 
@@ -112,7 +115,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         }),
         Command::UnknownAccept(ids) => each(options, ids, "accepted", &mut |engine, id| engine.accept(id, None)),
         Command::UnknownResend(ids) => {
-            each(options, ids, "queued again", &mut |engine, id| engine.resend(id, State::Unknown))
+            each(options, ids, "queued again", &mut |engine, id| Ok(engine.resend(id, State::Unknown)?.is_some()))
         }
         Command::UnknownEcho(file) => unknown_echo(file, options),
         Command::Prune => {
@@ -219,6 +222,8 @@ struct Imported {
     new: u64,
     errors: u64,
     first_body: Option<String>,
+    /// The messages of its rows, added now or before.
+    ids: Ids,
 }
 
 enum Unread {
@@ -300,11 +305,11 @@ fn tell(error: &RowError, imported: &mut Imported) {
 fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
     let NewMessage { key, row, line, .. } = message;
     let reason = match added {
-        Added::New => {
+        Added::New(id) => {
             imported.new += 1;
-            return;
+            return imported.ids.add(id);
         }
-        Added::Already => return,
+        Added::Already(id) => return imported.ids.add(id),
         Added::Differs => format!("key {key} is in the queue with another text or recipient"),
         Added::Twice { line: first } if input::is_automatic(key) => {
             format!("lines {first} and {line} say the same to the same person: give both a `key` if both are intended")
@@ -356,24 +361,26 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
             .map_err(|error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display())))?;
     }
     let mut engine = open_as_worker(options, &account, open_queue)?;
-    let imported = import(engine.as_mut(), file, options, true)?;
+    let mut imported = import(engine.as_mut(), file, options, true)?;
     let mut revived = 0;
     for (wanted, states) in
         [(options.resend_unknown, &[State::Unknown][..]), (options.retry_refused, &[State::Refused, State::Failed][..])]
     {
         for state in states.iter().filter(|_| wanted) {
-            revived += revive(engine.as_mut(), *state)?;
+            revived += revive(engine.as_mut(), &mut imported.ids, *state)?;
         }
     }
     if revived > 0 {
         complain(&format!("{} messages are queued again", spaced(revived)));
     }
-    let before = engine.imported()?;
+    let ids = Rc::new(imported.ids);
+    let before = engine.counts_of(&ids)?;
     let open = before.count(State::Queued) + before.count(State::Sending);
-    let mut report = Report::new(results, options.quiet, Some(imported.rows), imported.rows.saturating_sub(open));
+    let file = FileOfRun { rows: imported.rows, before: imported.rows.saturating_sub(open), ids: Rc::clone(&ids) };
+    let mut report = Report::new(results, options.quiet, Some(file));
     let stops = Some(Stops::new(options.max_pause));
     let end = send_all(engine.as_mut(), client, options, false, stops, &mut report)?;
-    let after = engine.imported()?;
+    let after = engine.counts_of(&ids)?;
     let queue = place(options);
     let (code, sentence) = verdict_of(&end, &after, &queue);
     if !options.quiet {
@@ -385,10 +392,13 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
 }
 
 /// Queues the messages of this file again that are in this state, and nobody else's.
-fn revive(engine: &mut dyn Engine, state: State) -> Result<u64, EngineError> {
+fn revive(engine: &mut dyn Engine, ids: &mut Ids, state: State) -> Result<u64, EngineError> {
     let mut revived = 0;
-    for id in engine.imported_ids(state)? {
-        revived += u64::from(engine.resend(id, state)?);
+    for id in engine.ids_of(ids, state)? {
+        if let Some(id) = engine.resend(id, state)? {
+            ids.add(id);
+            revived += 1;
+        }
     }
     Ok(revived)
 }
@@ -446,7 +456,7 @@ fn work(options: &Options) -> Result<u8, Failure> {
     let (client, account) = client(options)?;
     let results = results(options)?;
     let mut engine = become_worker(options, &account)?;
-    let mut report = Report::new(results, options.quiet, None, 0);
+    let mut report = Report::new(results, options.quiet, None);
     let end = send_all(engine.as_mut(), client, options, !options.until_empty, None, &mut report)?;
     let mut run = Status::default();
     for state in State::ALL {

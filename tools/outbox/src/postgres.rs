@@ -9,8 +9,8 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use crate::dispatch::recipient_of;
 use crate::queue::{
-    Added, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Import, Millis, NewMessage, Next, Settled,
-    State, Status, Tell, Turn, Verdict, now, verdict,
+    Added, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Ids, Import, Millis, NewMessage, Next,
+    Settled, State, Status, Tell, Turn, Verdict, now, verdict,
 };
 
 /// Every version of the schema, each from the one before.
@@ -61,7 +61,6 @@ pub struct Postgres {
     turn_took: Duration,
     /// Turns in a row that the server refused with the same report.
     refusals: u32,
-    import: Option<String>,
 }
 
 #[derive(QueryableByName)]
@@ -106,6 +105,8 @@ struct ImportRow {
     result: String,
     #[diesel(sql_type = Nullable<BigInt>)]
     first_line: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    id: i64,
 }
 
 #[derive(QueryableByName)]
@@ -189,7 +190,6 @@ impl Postgres {
             turned_at: Instant::now(),
             turn_took: Duration::ZERO,
             refusals: 0,
-            import: None,
         };
         engine.connected()?;
         Ok(engine)
@@ -462,7 +462,7 @@ impl PostgresImport<'_> {
             return Ok(());
         }
         let query = sql_query(
-            "SELECT place, result, first_line FROM outbox.import($1, CAST($2 AS uuid), $3, $4, $5, $6,
+            "SELECT place, result, first_line, id FROM outbox.import($1, CAST($2 AS uuid), $3, $4, $5, $6,
                  CASE WHEN $7 = 9223372036854775807 THEN 'infinity' ELSE to_timestamp($7 / 1000.0) END)",
         )
         .bind::<Text, _>(self.account)
@@ -481,8 +481,8 @@ impl PostgresImport<'_> {
                 return Err(EngineError::fatal("outbox.import returned a row that was not given"));
             };
             let added = match row.result.as_str() {
-                "new" => Added::New,
-                "already" => Added::Already,
+                "new" => Added::New(row.id),
+                "already" => Added::Already(row.id),
                 "twice" => Added::Twice { line: row.first_line.unwrap_or(0) as u64 },
                 _ => Added::Differs,
             };
@@ -535,7 +535,6 @@ impl Engine for Postgres {
         match fed {
             Ok(true) => {
                 connection.batch_execute("COMMIT")?;
-                self.import = Some(import.text);
                 Ok(())
             }
             Ok(false) => Ok(connection.batch_execute("ROLLBACK")?),
@@ -632,12 +631,13 @@ impl Engine for Postgres {
         Ok(status)
     }
 
-    fn imported(&mut self) -> Result<Status, EngineError> {
-        let import = self.import.clone();
+    fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError> {
+        let (firsts, lasts): (Vec<i64>, Vec<i64>) = ids.ranges().unzip();
         let connection = self.connected()?;
         let counts: Vec<CountRow> =
-            sql_query("SELECT state, messages, 0::bigint AS last_minute FROM outbox.imported(CAST($1 AS uuid))")
-                .bind::<Nullable<Text>, _>(import)
+            sql_query("SELECT state, messages, 0::bigint AS last_minute FROM outbox.counts_of($1, $2)")
+                .bind::<Array<BigInt>, _>(firsts)
+                .bind::<Array<BigInt>, _>(lasts)
                 .load(connection)?;
         let mut status = Status::default();
         for row in counts {
@@ -646,12 +646,13 @@ impl Engine for Postgres {
         Ok(status)
     }
 
-    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError> {
-        let import = self.import.clone();
+    fn ids_of(&mut self, ids: &Ids, state: State) -> Result<Vec<i64>, EngineError> {
+        let (firsts, lasts): (Vec<i64>, Vec<i64>) = ids.ranges().unzip();
         let connection = self.connected()?;
         let ids: Vec<NumberRow> =
-            sql_query("SELECT number FROM outbox.imported_ids(CAST($1 AS uuid), CAST($2 AS outbox.outcome)) AS number")
-                .bind::<Nullable<Text>, _>(import)
+            sql_query("SELECT number FROM outbox.ids_of($1, $2, CAST($3 AS outbox.outcome)) AS number")
+                .bind::<Array<BigInt>, _>(firsts)
+                .bind::<Array<BigInt>, _>(lasts)
                 .bind::<Text, _>(state.name())
                 .load(connection)?;
         Ok(ids.into_iter().map(|row| row.number).collect())
@@ -718,14 +719,14 @@ impl Engine for Postgres {
         Ok(row.number == 1)
     }
 
-    fn resend(&mut self, id: i64, from: State) -> Result<bool, EngineError> {
+    fn resend(&mut self, id: i64, from: State) -> Result<Option<i64>, EngineError> {
         let connection = self.connected()?;
         let row: NumberRow =
             sql_query("SELECT coalesce(outbox.send_again($1, CAST($2 AS outbox.outcome)), 0) AS number")
                 .bind::<BigInt, _>(id)
                 .bind::<Text, _>(from.name())
                 .get_result(connection)?;
-        Ok(row.number > 0)
+        Ok(Some(row.number).filter(|id| *id > 0))
     }
 
     fn prune(&mut self, older_than: Duration) -> Result<u64, EngineError> {

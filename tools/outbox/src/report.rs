@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::dispatch::Observer;
-use crate::queue::{Finished, Millis, Settled, State, Status, now};
+use crate::queue::{Finished, Ids, Millis, Settled, State, Status, now};
 
 /// How often progress is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -75,16 +76,25 @@ enum Display {
     Bar(ProgressBar, Instant),
 }
 
+/// The file that a run is about.
+pub struct FileOfRun {
+    pub rows: u64,
+    /// Of these, settled before the run.
+    pub before: u64,
+    /// The messages of its rows.
+    pub ids: Rc<Ids>,
+}
+
 /// Shows a run.
 pub struct Report {
     results: Results,
     display: Display,
-    /// Messages of this run's input; `None` where that is not known.
-    total: Option<u64>,
-    /// Of these, settled before the run.
-    before: u64,
+    /// `None`: the run is about all messages.
+    file: Option<FileOfRun>,
     begun: Instant,
     counts: BTreeMap<State, u64>,
+    /// Of messages that the queue has from elsewhere.
+    others: BTreeMap<State, u64>,
     /// By reason: how many, and the first message.
     refused: BTreeMap<String, (u64, String)>,
     unknown: Vec<String>,
@@ -96,13 +106,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(results: Results, quiet: bool, total: Option<u64>, before: u64) -> Report {
+    pub fn new(results: Results, quiet: bool, file: Option<FileOfRun>) -> Report {
         let begun = Instant::now();
         let display = if quiet {
             Display::Quiet
         } else if io::stderr().is_terminal() {
-            let bar = ProgressBar::new(total.unwrap_or(0));
-            let template = if total.is_some() { "[{bar:10}] {msg}" } else { "{msg}" };
+            let bar = ProgressBar::new(file.as_ref().map_or(0, |file| file.rows));
+            let template = if file.is_some() { "[{bar:10}] {msg}" } else { "{msg}" };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("#>-"));
             }
@@ -113,10 +123,10 @@ impl Report {
         Report {
             results,
             display,
-            total,
-            before,
+            file,
             begun,
             counts: BTreeMap::new(),
+            others: BTreeMap::new(),
             refused: BTreeMap::new(),
             unknown: Vec::new(),
             times: Vec::new(),
@@ -136,6 +146,15 @@ impl Report {
         self.counts.values().sum()
     }
 
+    /// The counts to which a message belongs.
+    fn counts_with(&mut self, id: i64) -> &mut BTreeMap<State, u64> {
+        if self.is_of_file(id) { &mut self.counts } else { &mut self.others }
+    }
+
+    fn is_of_file(&self, id: i64) -> bool {
+        self.file.as_ref().is_none_or(|file| file.ids.contains(id))
+    }
+
     fn line(&mut self, in_flight: usize) -> String {
         let done = self.done();
         let since = self.recent.0.elapsed();
@@ -143,17 +162,22 @@ impl Report {
             self.recent = (Instant::now(), done, (done - self.recent.1) as f64 / since.as_secs_f64());
         }
         let rate = self.recent.2;
-        let mut line = match self.total {
-            Some(total) => format!("{}/{}  {rate:.0}/s", spaced(self.before + done), spaced(total)),
+        let mut line = match &self.file {
+            Some(file) => format!("{}/{}  {rate:.0}/s", spaced(file.before + done), spaced(file.rows)),
             None => format!("{} settled  {rate:.0}/s  {in_flight} under way", spaced(done)),
         };
-        if let Some(left) = self.total.map(|total| total.saturating_sub(self.before + done)).filter(|_| rate > 0.0) {
+        let left = self.file.as_ref().map(|file| file.rows.saturating_sub(file.before + done));
+        if let Some(left) = left.filter(|_| rate > 0.0) {
             line.push_str(&format!("  {} left", duration(Duration::from_secs_f64(left as f64 / rate))));
         }
         for (state, name) in [(State::Refused, "refused"), (State::Failed, "failed"), (State::Unknown, "unknown")] {
             if self.count(state) > 0 {
                 line.push_str(&format!("  {name} {}", self.count(state)));
             }
+        }
+        let others: u64 = self.others.values().sum();
+        if others > 0 {
+            line.push_str(&format!("  others {}", spaced(others)));
         }
         let pause = self.paused_until - now();
         if pause > 0 {
@@ -174,8 +198,8 @@ impl Report {
         let took = self.begun.elapsed();
         let mut lines = Vec::new();
         let mut line = |name: &str, value: String| lines.push(format!("{name:<20}{value}"));
-        if let Some(total) = self.total {
-            line("rows", spaced(total));
+        if let Some(file) = &self.file {
+            line("rows", spaced(file.rows));
         }
         line("accepted now", spaced(self.count(State::Accepted)));
         let before = status.count(State::Accepted).saturating_sub(self.count(State::Accepted));
@@ -200,7 +224,12 @@ impl Report {
         }
         let left = status.count(State::Queued) + status.count(State::Sending);
         line("left to send", spaced(left));
-        let rate = self.done() as f64 / took.as_secs_f64().max(0.001);
+        if !self.others.is_empty() {
+            let others = self.others.iter().map(|(state, count)| format!("{} {}", spaced(*count), state.name()));
+            line("other messages", others.collect::<Vec<_>>().join(", "));
+        }
+        let all = self.done() + self.others.values().sum::<u64>();
+        let rate = all as f64 / took.as_secs_f64().max(0.001);
         line("time", format!("{}, {rate:.1} a second, {} of pauses", duration(took), duration(self.paused)));
         if !self.times.is_empty() {
             self.times.sort_unstable();
@@ -223,7 +252,8 @@ impl Observer for Report {
                 }
                 continue;
             }
-            *self.counts.entry(*state).or_default() += 1;
+            *self.counts_with(one.message.id).entry(*state).or_default() += 1;
+            let is_of_file = self.is_of_file(one.message.id);
             let answer = &one.answer;
             if answer.status != 10 && self.times.len() < 1_000_000 {
                 self.times.push(u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX));
@@ -234,14 +264,14 @@ impl Observer for Report {
                 key.map(str::to_owned).or(row).unwrap_or_else(|| format!("message {}", one.message.id))
             };
             match state {
-                State::Refused | State::Failed => {
+                State::Refused | State::Failed if is_of_file => {
                     let codes = [answer.meta_code, answer.meta_subcode].into_iter().flatten();
                     let codes: Vec<String> = codes.map(|code| code.to_string()).collect();
                     let reason = format!("status {} {}", answer.status, codes.join("/")).trim_end().to_owned();
                     let error = answer.error.as_deref().unwrap_or_default();
                     self.refused.entry(reason).or_insert_with(|| (0, format!("{}: {error}", name()))).0 += 1;
                 }
-                State::Unknown => self.unknown.push(name()),
+                State::Unknown if is_of_file => self.unknown.push(name()),
                 _ => {}
             }
             if !matches!(self.results, Results::None) {
@@ -277,7 +307,8 @@ impl Observer for Report {
                 match &mut self.display {
                     Display::Bar(bar, drawn) => {
                         *drawn = Instant::now();
-                        bar.set_position(self.before + self.counts.values().sum::<u64>());
+                        let before = self.file.as_ref().map_or(0, |file| file.before);
+                        bar.set_position(before + self.counts.values().sum::<u64>());
                         bar.set_message(line);
                     }
                     Display::Lines(printed) => {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::queue::{
-    Added, Answer, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Import, MAX_ATTEMPTS, Millis, NEVER,
-    NewMessage, Next, Settled, State, Status, Tell, Turn, Verdict, WINDOW, needs_a_person, now, pauses, proves_health,
-    verdict,
+    Added, Answer, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Ids, Import, MAX_ATTEMPTS, Millis,
+    NEVER, NewMessage, Next, Settled, State, Status, Tell, Turn, Verdict, WINDOW, needs_a_person, now, pauses,
+    proves_health, verdict,
 };
 
 const SCHEMA: &str = include_str!("../sql/sqlite.sql");
@@ -62,7 +62,6 @@ pub struct Sqlite {
     /// Held by the one worker. The kernel frees it when the process dies, so that no lease is needed.
     worker_lock: Option<File>,
     seen_version: i64,
-    import: Option<i64>,
     reserve: Option<PathBuf>,
     reserve_tried: Option<Instant>,
     /// Since the disk was full, until there is room for a new reserve.
@@ -104,7 +103,6 @@ impl Sqlite {
             companions: Vec::new(),
             worker_lock: None,
             seen_version: 0,
-            import: None,
             reserve: None,
             reserve_tried: None,
             is_reserve_spent: false,
@@ -232,18 +230,15 @@ impl Sqlite {
         Ok(Turn { claimed, next, states, closed, paused_until, begin_within: None })
     }
 
-    fn counts_where(&mut self, condition: &str) -> Result<Status, EngineError> {
+    fn counts(&mut self) -> Result<Status, EngineError> {
         let mut status = Status::default();
-        let sql = format!(
-            "SELECT state, count(*), min(created_at), sum(settled_at > {}) FROM outbox {condition} GROUP BY state",
-            now() - 60_000
-        );
-        let mut groups = self.connection.prepare(&sql)?;
-        let mut rows = groups.query([])?;
+        let mut groups = self
+            .connection
+            .prepare("SELECT state, count(*), min(created_at), sum(settled_at > ?1) FROM outbox GROUP BY state")?;
+        let mut rows = groups.query([now() - 60_000])?;
         while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let state = State::of_name(&name).ok_or_else(|| EngineError::fatal(format!("a state {name:?}")))?;
-            status.counts[state as usize] = row.get::<_, i64>(1)? as u64;
+            let (state, count) = state_and_count(row)?;
+            status.counts[state as usize] = count;
             match state {
                 State::Queued => status.oldest_queued_at = row.get(2)?,
                 State::Accepted => status.accepted_last_minute = row.get::<_, Option<i64>>(3)?.unwrap_or(0) as u64,
@@ -551,6 +546,12 @@ fn next_due(transaction: &Connection) -> Result<Next, EngineError> {
     })
 }
 
+fn state_and_count(row: &Row<'_>) -> Result<(State, u64), EngineError> {
+    let name: String = row.get(0)?;
+    let state = State::of_name(&name).ok_or_else(|| EngineError::fatal(format!("a state {name:?}")))?;
+    Ok((state, row.get::<_, i64>(1)? as u64))
+}
+
 struct SqliteImport<'a> {
     connection: &'a Connection,
     import: i64,
@@ -578,13 +579,13 @@ impl SqliteImport<'_> {
         let (row, line) = (message.row as i64, message.line as i64);
         let NewMessage { key, recipient, body, expires_at, .. } = message;
         if insert.execute(params![key, recipient, body, expires_at, self.import, row, line])? == 1 {
-            return Ok(Added::New);
+            return Ok(Added::New(self.connection.last_insert_rowid()));
         }
         let mut select = self
             .connection
-            .prepare_cached("SELECT import, line, body = ?2 AND recipient = ?3 FROM outbox WHERE key = ?1")?;
-        let (import, first_line, is_same): (Option<i64>, Option<i64>, bool) =
-            select.query_row(params![key, body, recipient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            .prepare_cached("SELECT id, import, line, body = ?2 AND recipient = ?3 FROM outbox WHERE key = ?1")?;
+        let (id, import, first_line, is_same): (i64, Option<i64>, Option<i64>, bool) = select
+            .query_row(params![key, body, recipient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         if import == Some(self.import) {
             return Ok(Added::Twice { line: first_line.unwrap_or(0) as u64 });
         }
@@ -592,9 +593,9 @@ impl SqliteImport<'_> {
             return Ok(Added::Differs);
         }
         let mut update =
-            self.connection.prepare_cached("UPDATE outbox SET import = ?2, row = ?3, line = ?4 WHERE key = ?1")?;
-        update.execute(params![key, self.import, row, line])?;
-        Ok(Added::Already)
+            self.connection.prepare_cached("UPDATE outbox SET import = ?2, row = ?3, line = ?4 WHERE id = ?1")?;
+        update.execute(params![id, self.import, row, line])?;
+        Ok(Added::Already(id))
     }
 }
 
@@ -606,10 +607,7 @@ impl Engine for Sqlite {
         let import = transaction.last_insert_rowid();
         let is_kept = feed(&mut SqliteImport { connection: &transaction, import });
         match is_kept {
-            Ok(true) => {
-                transaction.commit()?;
-                self.import = Some(import);
-            }
+            Ok(true) => transaction.commit()?,
             Ok(false) => transaction.rollback()?,
             Err(error) => return Err(error),
         }
@@ -717,7 +715,7 @@ impl Engine for Sqlite {
     }
 
     fn status(&mut self) -> Result<Status, EngineError> {
-        let mut status = self.counts_where("")?;
+        let mut status = self.counts()?;
         let control = Control::read(&self.connection)?;
         status.paused_until = if control.paused_until > now() { control.paused_until } else { 0 };
         status.pause_reason = control.pause_reason;
@@ -731,16 +729,30 @@ impl Engine for Sqlite {
         Ok(status)
     }
 
-    fn imported(&mut self) -> Result<Status, EngineError> {
-        let import = self.import.unwrap_or(-1);
-        self.counts_where(&format!("WHERE import = {import}"))
+    fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError> {
+        let mut status = Status::default();
+        let mut groups =
+            self.connection.prepare("SELECT state, count(*) FROM outbox WHERE id BETWEEN ?1 AND ?2 GROUP BY state")?;
+        for (first, last) in ids.ranges() {
+            let mut rows = groups.query([first, last])?;
+            while let Some(row) = rows.next()? {
+                let (state, count) = state_and_count(row)?;
+                status.counts[state as usize] += count;
+            }
+        }
+        Ok(status)
     }
 
-    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError> {
+    fn ids_of(&mut self, ids: &Ids, state: State) -> Result<Vec<i64>, EngineError> {
         let mut select =
-            self.connection.prepare("SELECT id FROM outbox WHERE import = ?1 AND state = ?2 ORDER BY id")?;
-        let ids = select.query_map(params![self.import, state.name()], |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
+            self.connection.prepare("SELECT id FROM outbox WHERE id BETWEEN ?1 AND ?2 AND state = ?3 ORDER BY id")?;
+        let mut found = Vec::new();
+        for (first, last) in ids.ranges() {
+            for id in select.query_map(params![first, last, state.name()], |row| row.get(0))? {
+                found.push(id?);
+            }
+        }
+        Ok(found)
     }
 
     fn finished(
@@ -798,14 +810,14 @@ impl Engine for Sqlite {
         Ok(changed == 1)
     }
 
-    fn resend(&mut self, id: i64, from: State) -> Result<bool, EngineError> {
+    fn resend(&mut self, id: i64, from: State) -> Result<Option<i64>, EngineError> {
         let changed = self.connection.execute(
             "UPDATE outbox SET state = 'queued', attempts = 0, due_at = ?3, claimed_at = NULL, settled_at = NULL,
                  expires_at = CASE WHEN expires_at = ?4 THEN expires_at END
              WHERE id = ?1 AND state = ?2",
             params![id, from.name(), now(), NEVER],
         )?;
-        Ok(changed == 1)
+        Ok((changed == 1).then_some(id))
     }
 
     fn prune(&mut self, older_than: Duration) -> Result<u64, EngineError> {

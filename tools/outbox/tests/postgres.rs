@@ -63,6 +63,30 @@ fn a_file_is_sent_once_however_often_it_is_run() {
 }
 
 #[test]
+fn a_run_counts_the_messages_of_its_file_whatever_others_add_or_send_again() {
+    setting!(gateway, place, database, Settings { delay: Duration::from_millis(200), ..Settings::default() });
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: Some(1), user: Some(user(1)) });
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: None, user: Some(user(2)) });
+    enqueue(&database, 2, 1);
+    place.write("a.csv", csv(12, 12).replace("text ", "row "));
+    let url = database.url();
+    let running = place.start(&format!("send a.csv --threads 1 --queue {url}"));
+    assert!(gateway.wait_for_messages(5, Duration::from_secs(30)));
+    place.run(&format!("add a.csv --queue {url}")).expect(0);
+    database.psql("SELECT outbox.send_again(id, 'refused') FROM outbox.settled WHERE key = 'key-1'");
+    let ended = running.wait();
+    for expected in ["rows                12\n", "refused             1\n", "left to send        0\n"] {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    // The message that was sent again has an id of its own, and was not of the file when the run began.
+    assert!(ended.stderr.contains("other messages      3 accepted\n"), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let again = place.run(&format!("send a.csv --retry-refused --queue {url}")).expect(2);
+    assert!(again.stderr.contains("accepted before     11\n"), "{}", again.stderr);
+    assert_eq!(gateway.received().iter().filter(|received| received.got_it).count(), 13);
+}
+
+#[test]
 fn mistakes_are_listed_and_nothing_is_queued() {
     setting!(gateway, place, database);
     place.write("a.csv", csv(700, 700));
@@ -136,7 +160,7 @@ fn each_role_may_do_exactly_its_part() {
         (enqueue.as_str(), "app"),
         ("SELECT outbox.cancel(0)", "app"),
         ("SELECT outbox.look(0)", "app"),
-        ("SELECT * FROM outbox.imported(gen_random_uuid())", "app"),
+        ("SELECT * FROM outbox.counts_of('{1}', '{1}')", "app"),
         (hello.as_str(), "worker"),
         ("SELECT outbox.bye(gen_random_uuid())", "worker"),
         (pause.as_str(), "admin"),

@@ -258,6 +258,44 @@ fn only_the_unknown_messages_of_the_file_are_sent_again() {
 }
 
 #[test]
+fn a_file_that_is_added_during_its_run_does_not_change_the_counts_of_the_run() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(100), ..Settings::default() });
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: None, user: Some(user(1)) });
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(2, 2));
+    place.run("send a.csv").expect(2);
+    place.write("a.csv", csv(8, 8));
+    let running = place.start("send a.csv --threads 1");
+    assert!(gateway.wait_for_messages(2, Duration::from_secs(30)));
+    place.run("add a.csv --queue a.csv.outbox").expect(0);
+    let ended = running.wait();
+    for expected in
+        ["rows                8\n", "accepted now        6\n", "accepted before     1\n", "refused             1\n"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+}
+
+#[test]
+fn a_run_counts_its_own_file_and_names_the_rest_apart() {
+    let gateway = gateway();
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: None, user: Some(user(1)) });
+    let place = Place::new(&gateway);
+    place.write("others.csv", csv(5, 5).replace("key-", "other-").replace("text ", "other "));
+    place.run("add others.csv --queue shared.db").expect(0);
+    place.write("a.csv", csv(1, 1));
+    let ended = place.run("send a.csv --queue shared.db").expect(0);
+    for expected in
+        ["rows                1\n", "accepted now        1\n", "other messages      4 accepted, 1 refused\n"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("accepted before"), "{}", ended.stderr);
+    assert_each_once(&gateway, 5);
+}
+
+#[test]
 fn a_worker_creates_no_queue() {
     let gateway = gateway();
     let place = Place::new(&gateway);

@@ -157,7 +157,6 @@ CREATE TABLE outbox.key (
     line bigint,
     PRIMARY KEY (account_id, key)
 );
-CREATE INDEX key_import ON outbox.key (import) WHERE import IS NOT NULL;
 CREATE INDEX key_time ON outbox.key USING brin (created_at);
 
 -- For applications ----------------------------------------------------------------------------------------------------
@@ -218,22 +217,21 @@ $$;
 
 -- Adds the rows of a file, in their order, for a run that is named by `import`; to be called in one transaction for all of
 -- them. Returns a row for each: 'new', 'already' (the key is there with the same body), 'differs' (with another one), or
--- 'twice' with the line of this file that has the key, too.
+-- 'twice' with the line of this file that has the key, too; and the message's id.
 CREATE FUNCTION outbox.import(
     account text, import uuid, keys text[], bodies text[], rows bigint[], lines bigint[], expires_at timestamptz DEFAULT NULL
-) RETURNS TABLE (place int, result text, first_line bigint) LANGUAGE plpgsql SECURITY DEFINER
+) RETURNS TABLE (place int, result text, first_line bigint, id bigint) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     a int := (SELECT t.id FROM outbox.account t WHERE t.name = account);
     old record;
     before bigint;
-    now_id bigint;
 BEGIN
     FOR n IN 1 .. coalesce(cardinality(keys), 0) LOOP
         place := n;
         before := (SELECT k.message_id FROM outbox.key k WHERE k.account_id = a AND k.key = keys[place]);
-        now_id := coalesce(before, outbox.enqueue(account, bodies[place]::json, keys[place], expires_at => import.expires_at));
+        id := coalesce(before, outbox.enqueue(account, bodies[place]::json, keys[place], expires_at => import.expires_at));
         SELECT k.import, k.line, k.message_id INTO old FROM outbox.key k WHERE k.account_id = a AND k.key = keys[place];
         first_line := NULL;
         IF old.import = import.import THEN
@@ -243,9 +241,9 @@ BEGIN
             -- Another transaction may have had the key first.
             result := CASE
                 WHEN before IS NULL AND EXISTS (SELECT FROM outbox.message m
-                    WHERE m.id = now_id AND m.body = bodies[place] AND m.created_at = now()) THEN 'new'
-                WHEN coalesce((SELECT m.body FROM outbox.message m WHERE m.id = now_id),
-                    (SELECT s.body FROM outbox.settled s WHERE s.id = now_id), bodies[place]) = bodies[place] THEN 'already'
+                    WHERE m.id = import.id AND m.body = bodies[place] AND m.created_at = now()) THEN 'new'
+                WHEN coalesce((SELECT m.body FROM outbox.message m WHERE m.id = import.id),
+                    (SELECT s.body FROM outbox.settled s WHERE s.id = import.id), bodies[place]) = bodies[place] THEN 'already'
                 ELSE 'differs' END;
             UPDATE outbox.key k SET import = import.import, row = rows[place], line = lines[place]
             WHERE k.account_id = a AND k.key = keys[place];
@@ -255,19 +253,28 @@ BEGIN
 END
 $$;
 
--- How many messages of a file are in each state.
-CREATE FUNCTION outbox.imported(import uuid) RETURNS TABLE (state text, messages bigint) LANGUAGE sql STABLE SECURITY DEFINER
+-- The messages of these ranges of ids; instead of one that a person has sent again, the later one.
+CREATE FUNCTION outbox.latest(firsts bigint[], lasts bigint[]) RETURNS SETOF bigint LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(s.outcome::text, CASE m.state WHEN 'sending' THEN 'sending' ELSE 'queued' END), count(*)
-    FROM outbox.key k LEFT JOIN outbox.message m ON m.id = k.message_id LEFT JOIN outbox.settled s ON s.id = k.message_id
-    WHERE k.import = imported.import AND (m.id IS NOT NULL OR s.id IS NOT NULL) GROUP BY 1
+    SELECT DISTINCT coalesce(k.message_id, g.id)
+    FROM unnest(firsts, lasts) r (first, last) CROSS JOIN LATERAL generate_series(r.first, r.last) g (id)
+    LEFT JOIN outbox.settled s ON s.id = g.id LEFT JOIN outbox.key k ON k.account_id = s.account_id AND k.key = s.key
 $$;
 
--- Which messages of a file have this outcome.
-CREATE FUNCTION outbox.imported_ids(import uuid, outcome outbox.outcome) RETURNS SETOF bigint LANGUAGE sql STABLE
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.id FROM outbox.key k JOIN outbox.settled s ON s.id = k.message_id
-    WHERE k.import = imported_ids.import AND s.outcome = imported_ids.outcome ORDER BY s.id
+-- How many of the messages of these ranges of ids are in each state.
+CREATE FUNCTION outbox.counts_of(firsts bigint[], lasts bigint[]) RETURNS TABLE (state text, messages bigint) LANGUAGE sql
+STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(s.outcome::text, CASE m.state WHEN 'sending' THEN 'sending' ELSE 'queued' END), count(*)
+    FROM outbox.latest(firsts, lasts) l (id) LEFT JOIN outbox.message m ON m.id = l.id
+        LEFT JOIN outbox.settled s ON s.id = l.id
+    WHERE m.id IS NOT NULL OR s.id IS NOT NULL GROUP BY 1
+$$;
+
+-- Which of the messages of these ranges of ids have this outcome.
+CREATE FUNCTION outbox.ids_of(firsts bigint[], lasts bigint[], outcome outbox.outcome) RETURNS SETOF bigint LANGUAGE sql
+STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.id FROM outbox.latest(firsts, lasts) l (id) JOIN outbox.settled s ON s.id = l.id
+    WHERE s.outcome = ids_of.outcome ORDER BY s.id
 $$;
 
 -- Takes a message back. True: it will not be sent (once this transaction commits). False: too late, or no such message.
@@ -835,8 +842,8 @@ REVOKE ALL ON SCHEMA outbox FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA outbox FROM PUBLIC;
 GRANT USAGE ON SCHEMA outbox TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
 GRANT EXECUTE ON FUNCTION outbox.version() TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
-GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, outbox.look, outbox.import, outbox.imported,
-    outbox.imported_ids TO outbox_app;
+GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, outbox.look, outbox.import, outbox.counts_of,
+    outbox.ids_of TO outbox_app;
 GRANT EXECUTE ON FUNCTION outbox.hello, outbox.turn, outbox.bye TO outbox_worker;
 GRANT EXECUTE ON FUNCTION outbox.set_account, outbox.pause, outbox.resume, outbox.resolve, outbox.send_again, outbox.purge
     TO outbox_admin;
