@@ -592,6 +592,21 @@ fn late_messages_expire_and_scheduled_ones_wait() {
 }
 
 #[test]
+fn a_time_in_the_wrong_unit_is_refused() {
+    setting!(_gateway, place, database);
+    for (argument, expected) in [
+        ("not_before => to_timestamp(1795525332108)", "to_timestamp() takes seconds, not milliseconds"),
+        ("expires_at => to_timestamp(1795525)", "which looks like another unit"),
+    ] {
+        let error = database
+            .try_psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '81', 'never', {argument})"))
+            .expect_err(argument);
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(place.counts(&database.url())["queued"], 0);
+}
+
+#[test]
 fn it_works_through_pgbouncer_in_transaction_mode() {
     setting!(gateway, place, database);
     let Some(bouncer) = Bouncer::start(&place, &database) else { return };

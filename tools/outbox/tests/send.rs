@@ -500,7 +500,7 @@ fn late_and_cancelled_messages_are_not_sent() {
     let place = Place::new(&gateway);
     place.run("init").expect(0);
     let application = application(&place.path("outbox.db"));
-    for (user, expires_at) in [("81", Some(1)), ("82", None)] {
+    for (user, expires_at) in [("81", Some(1_000_000_000_000_i64)), ("82", None)] {
         application
             .execute(
                 "INSERT INTO outbox (recipient, body, expires_at) VALUES (?1, ?2, ?3)",
@@ -518,6 +518,32 @@ fn late_and_cancelled_messages_are_not_sent() {
     assert_eq!(book(&gateway).into_keys().collect::<Vec<_>>(), ["sent"]);
     let counts = place.counts("outbox.db");
     assert_eq!((counts["expired"], counts["cancelled"], counts["accepted"]), (2, 1, 1));
+}
+
+#[test]
+fn a_time_in_the_wrong_unit_is_refused_with_the_right_one() {
+    let place = Place::without_gateway();
+    place.run("init").expect(0);
+    let application = application(&place.path("outbox.db"));
+    let insert = |column: &str, value: i64| {
+        let statement = format!("INSERT OR IGNORE INTO outbox (recipient, body, {column}) VALUES ('81', '{{}}', ?1)");
+        application.execute(&statement, [value]).map_err(|error| error.to_string())
+    };
+    let seconds = 1_795_525_332;
+    for column in ["due_at", "expires_at"] {
+        for (value, unit) in
+            [(seconds, "seconds"), (1, "seconds"), (-1, "seconds"), (seconds * 1_000_000, "microseconds")]
+        {
+            let error = insert(column, value).expect_err("it is refused");
+            for expected in [&format!("{column} is in milliseconds since 1970"), &format!("looks like {unit}")] {
+                assert!(error.contains(expected), "{expected}: {error}");
+            }
+        }
+        assert_eq!(insert(column, seconds * 1000), Ok(1));
+    }
+    assert_eq!(insert("due_at", 0), Ok(1));
+    assert_eq!(insert("expires_at", i64::MAX), Ok(1));
+    assert_eq!(place.counts("outbox.db")["queued"], 4);
 }
 
 #[test]

@@ -181,6 +181,12 @@ BEGIN
         RAISE EXCEPTION 'outbox: a key has 1 to 200 bytes' USING ERRCODE = 'invalid_parameter_value';
     ELSIF coalesce(priority NOT BETWEEN 0 AND 3, true) THEN
         RAISE EXCEPTION 'outbox: the priority is 0 (first) to 3 (last), not %', priority USING ERRCODE = 'invalid_parameter_value';
+    ELSIF not_before > '2100-01-01' THEN
+        RAISE EXCEPTION 'outbox: not_before is %: to_timestamp() takes seconds, not milliseconds', not_before
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF expires_at < '2001-01-01' THEN
+        RAISE EXCEPTION 'outbox: expires_at is %, which looks like another unit', expires_at
+            USING ERRCODE = 'invalid_parameter_value';
     ELSIF deadline <= coalesce(not_before, '-infinity') THEN
         RAISE EXCEPTION 'outbox: expires_at must be after not_before' USING ERRCODE = 'invalid_parameter_value';
     END IF;
