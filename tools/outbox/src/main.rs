@@ -113,9 +113,12 @@ fn run(options: &Options) -> Result<u8, Failure> {
             let body = serde_json::Value::from(finished.body.as_str());
             format!("{},\"body\":{body}}}", line.trim_end_matches('}'))
         }),
-        Command::UnknownAccept(ids) => each(options, ids, "accepted", &mut |engine, id| engine.accept(id, None)),
-        Command::UnknownResend(ids) => {
-            each(options, ids, "queued again", &mut |engine, id| Ok(engine.resend(id, State::Unknown)?.is_some()))
+        Command::UnknownAccept(ids) => {
+            each(options, ids, "unknown", &mut |engine, id| Ok(engine.accept(id, None)?.then(|| "accepted".to_owned())))
+        }
+        Command::UnknownResend(ids) => queue_again(options, ids, "unknown", &[State::Unknown]),
+        Command::Retry(ids) => {
+            queue_again(options, ids, "refused, failed or expired", &[State::Refused, State::Failed, State::Expired])
         }
         Command::UnknownEcho(file) => unknown_echo(file, options),
         Command::Prune => {
@@ -241,11 +244,7 @@ impl From<ReadError> for Unread {
 fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool) -> Result<Imported, Failure> {
     let unreadable = |error: io::Error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display()));
     let mut input = Some(input::open(file).map_err(unreadable)?);
-    let expires_at = match options.expires {
-        None => None,
-        Some(None) => Some(NEVER),
-        Some(Some(time)) => Some(now().saturating_add(time.as_millis() as Millis)),
-    };
+    let expires_at = expires_at(options);
     let mut imported = Imported::default();
     let mut failed_read = None;
     engine.import(&file.display().to_string(), &mut |queue| {
@@ -290,6 +289,14 @@ fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool
         return Err(Failure::new(WRONG_INPUT, message));
     }
     Ok(imported)
+}
+
+/// When messages that are queued now expire, if `--expires` says so.
+fn expires_at(options: &Options) -> Option<Millis> {
+    options.expires.map(|after| match after {
+        None => NEVER,
+        Some(time) => now().saturating_add(time.as_millis() as Millis),
+    })
 }
 
 fn tell(error: &RowError, imported: &mut Imported) {
@@ -363,11 +370,13 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
     let mut engine = open_as_worker(options, &account, open_queue)?;
     let mut imported = import(engine.as_mut(), file, options, true)?;
     let mut revived = 0;
-    for (wanted, states) in
-        [(options.resend_unknown, &[State::Unknown][..]), (options.retry_refused, &[State::Refused, State::Failed][..])]
-    {
+    for (wanted, states) in [
+        (options.resend_unknown, &[State::Unknown][..]),
+        (options.retry_refused, &[State::Refused, State::Failed][..]),
+        (options.retry_expired, &[State::Expired][..]),
+    ] {
         for state in states.iter().filter(|_| wanted) {
-            revived += revive(engine.as_mut(), &mut imported.ids, *state)?;
+            revived += revive(engine.as_mut(), options, &mut imported.ids, *state)?;
         }
     }
     if revived > 0 {
@@ -392,10 +401,10 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
 }
 
 /// Queues the messages of this file again that are in this state, and nobody else's.
-fn revive(engine: &mut dyn Engine, ids: &mut Ids, state: State) -> Result<u64, EngineError> {
+fn revive(engine: &mut dyn Engine, options: &Options, ids: &mut Ids, state: State) -> Result<u64, EngineError> {
     let mut revived = 0;
     for id in engine.ids_of(ids, state)? {
-        if let Some(id) = engine.resend(id, state)? {
+        if let Some(id) = engine.resend(id, state, expires_at(options))? {
             ids.add(id);
             revived += 1;
         }
@@ -413,7 +422,12 @@ fn verdict_of(end: &End, status: &Status, queue: &str) -> (u8, String) {
         End::Empty if unknown > 0 => {
             (SOME_UNKNOWN, format!("{unknown} may have been delivered: see `unknown list --queue {queue}`"))
         }
-        End::Empty if bad > 0 => (SOME_REFUSED, format!("{bad} were not delivered: see `results --queue {queue}`")),
+        End::Empty if bad > 0 => {
+            let sentence = format!(
+                "{bad} were not delivered: see `results --queue {queue}`; `retry ID... --queue {queue}` queues them again"
+            );
+            (SOME_REFUSED, sentence)
+        }
         End::Empty => (0, "all accepted".to_owned()),
     }
 }
@@ -582,24 +596,39 @@ fn list(options: &Options, only: Option<State>, line: &mut dyn FnMut(&Finished) 
     }
 }
 
-/// Does something to each message that was named; all that exist are changed, and each that does not is named.
+/// Does something to each message that was named; all that exist are changed, and each that does not is named. `change`
+/// returns what was done.
 fn each(
     options: &Options,
     ids: &[i64],
-    done: &str,
-    change: &mut dyn FnMut(&mut dyn Engine, i64) -> Result<bool, EngineError>,
+    kind: &str,
+    change: &mut dyn FnMut(&mut dyn Engine, i64) -> Result<Option<String>, EngineError>,
 ) -> Result<u8, Failure> {
     let mut engine = existing_queue(options)?;
     let mut code = 0;
     for id in ids {
-        if change(engine.as_mut(), *id)? {
+        if let Some(done) = change(engine.as_mut(), *id)? {
             complain(&format!("message {id}: {done}"));
         } else {
-            complain(&format!("message {id}: there is no unknown message with this id"));
+            complain(&format!("message {id}: there is no {kind} message with this id"));
             code = SOME_REFUSED;
         }
     }
     Ok(code)
+}
+
+/// Queues each message that was named again if it is in one of these states.
+fn queue_again(options: &Options, ids: &[i64], kind: &str, from: &[State]) -> Result<u8, Failure> {
+    each(options, ids, kind, &mut |engine, id| {
+        for state in from {
+            match engine.resend(id, *state, expires_at(options))? {
+                Some(same) if same == id => return Ok(Some("queued again".to_owned())),
+                Some(new) => return Ok(Some(format!("queued again as message {new}"))),
+                None => {}
+            }
+        }
+        Ok(None)
+    })
 }
 
 /// Accepts each unknown message whose echo came. Each echo proves one message, and none that is accepted already.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use serde_json::Value;
 
 use crate::dispatch::recipient_of;
 use crate::queue::{
@@ -171,6 +172,18 @@ struct NumberRow {
 macro_rules! millis {
     ($column:literal) => {
         concat!("(extract(epoch FROM ", $column, ") * 1000)::bigint")
+    };
+}
+
+macro_rules! time {
+    ($millis:literal) => {
+        concat!(
+            "CASE WHEN ",
+            $millis,
+            " = 9223372036854775807 THEN 'infinity' ELSE to_timestamp(",
+            $millis,
+            " / 1000.0) END"
+        )
     };
 }
 
@@ -344,8 +357,8 @@ impl Postgres {
                 _ => {
                     let failed = row.failed.unwrap_or_default();
                     turn.states = settled.iter().map(|one| state_of(one, &failed)).collect();
-                    turn.closed =
-                        row.closed.unwrap_or_default().iter().filter_map(|name| State::of_name(name)).collect();
+                    let closed = row.closed.unwrap_or_default();
+                    turn.closed = closed.iter().map(|text| closed_message(text)).collect::<Result<_, _>>()?;
                     if let Some(pause) = row.paused_ms.filter(|pause| *pause > 0) {
                         turn.paused_until = now + i64::from(pause);
                     }
@@ -423,6 +436,37 @@ fn state_of(settled: &Settled, failed: &[i64]) -> State {
     }
 }
 
+/// A message that a turn has settled without a send: a row of the view `results` as JSON.
+fn closed_message(text: &str) -> Result<Finished, EngineError> {
+    let row: Value = serde_json::from_str(text).map_err(EngineError::fatal)?;
+    let string = |name: &str| row[name].as_str().map(str::to_owned);
+    let number = |name: &str| row[name].as_i64();
+    let state = string("outcome").and_then(|name| State::of_name(&name));
+    let (Some(id), Some(state)) = (number("id"), state) else {
+        return Err(EngineError::fatal(format!("outbox.turn returned {text}")));
+    };
+    Ok(Finished {
+        id,
+        key: string("key"),
+        row: None,
+        line: None,
+        recipient: string("recipient").unwrap_or_default(),
+        body: String::new(),
+        state,
+        status: number("status").and_then(|status| i32::try_from(status).ok()),
+        message_id: None,
+        error: string("error"),
+        http_status: None,
+        meta_code: None,
+        meta_subcode: None,
+        gateway_code: None,
+        attempts: number("attempts").and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0),
+        milliseconds: None,
+        begun_at: number("begun_at"),
+        settled_at: number("settled_at"),
+    })
+}
+
 fn busy(message: impl Into<String>) -> EngineError {
     EngineError::new(EngineErrorKind::Busy, message)
 }
@@ -461,10 +505,11 @@ impl PostgresImport<'_> {
         if self.keys.is_empty() {
             return Ok(());
         }
-        let query = sql_query(
-            "SELECT place, result, first_line, id FROM outbox.import($1, CAST($2 AS uuid), $3, $4, $5, $6,
-                 CASE WHEN $7 = 9223372036854775807 THEN 'infinity' ELSE to_timestamp($7 / 1000.0) END)",
-        )
+        let query = sql_query(concat!(
+            "SELECT place, result, first_line, id FROM outbox.import($1, CAST($2 AS uuid), $3, $4, $5, $6, ",
+            time!("$7"),
+            ")"
+        ))
         .bind::<Text, _>(self.account)
         .bind::<Text, _>(self.import)
         .bind::<Array<Text>, _>(&self.keys)
@@ -719,13 +764,18 @@ impl Engine for Postgres {
         Ok(row.number == 1)
     }
 
-    fn resend(&mut self, id: i64, from: State) -> Result<Option<i64>, EngineError> {
+    fn resend(&mut self, id: i64, from: State, expires_at: Option<Millis>) -> Result<Option<i64>, EngineError> {
         let connection = self.connected()?;
-        let row: NumberRow =
-            sql_query("SELECT coalesce(outbox.send_again($1, CAST($2 AS outbox.outcome)), 0) AS number")
-                .bind::<BigInt, _>(id)
-                .bind::<Text, _>(from.name())
-                .get_result(connection)?;
+        let query = sql_query(concat!(
+            "SELECT coalesce(outbox.send_again($1, CAST($2 AS outbox.outcome), ",
+            time!("$3"),
+            "), 0) AS number"
+        ));
+        let row: NumberRow = query
+            .bind::<BigInt, _>(id)
+            .bind::<Text, _>(from.name())
+            .bind::<Nullable<BigInt>, _>(expires_at)
+            .get_result(connection)?;
         Ok(Some(row.number).filter(|id| *id > 0))
     }
 

@@ -246,8 +246,8 @@ pub struct Turn {
     pub next: Next,
     /// The states of the settled messages, in the order in which they were given.
     pub states: Vec<State>,
-    /// The states of messages that were settled without a send, such as expired ones.
-    pub closed: Vec<State>,
+    /// Messages that were settled without a send, such as expired ones.
+    pub closed: Vec<Finished>,
     /// Nobody sends before this time; 0 if there is no pause.
     pub paused_until: Millis,
     /// A send that has not begun after this time must not begin, counted from the start of the turn.
@@ -382,9 +382,9 @@ pub trait Engine: Send {
     /// Settles an unknown message as accepted. Returns false if there is no such unknown message.
     fn accept(&mut self, id: i64, message_id: Option<&str>) -> Result<bool, EngineError>;
 
-    /// Queues a settled message again: a person's decision. Returns its id from then on, or nothing unless its state is
-    /// `from`.
-    fn resend(&mut self, id: i64, from: State) -> Result<Option<i64>, EngineError>;
+    /// Queues a settled message again: a person's decision. It expires at this time, or 24 hours from now. Returns its id
+    /// from then on, or nothing unless its state is `from`.
+    fn resend(&mut self, id: i64, from: State, expires_at: Option<Millis>) -> Result<Option<i64>, EngineError>;
 
     /// Removes messages that were settled before this age, never unknown ones; returns how many.
     fn prune(&mut self, older_than: Duration) -> Result<u64, EngineError>;

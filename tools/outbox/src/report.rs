@@ -155,6 +155,10 @@ impl Report {
         self.file.as_ref().is_none_or(|file| file.ids.contains(id))
     }
 
+    fn write(&mut self, lines: &str) -> Result<(), String> {
+        if lines.is_empty() { Ok(()) } else { self.results.write(lines).map_err(|error| error.to_string()) }
+    }
+
     fn line(&mut self, in_flight: usize) -> String {
         let done = self.done();
         let since = self.recent.0.elapsed();
@@ -170,9 +174,9 @@ impl Report {
         if let Some(left) = left.filter(|_| rate > 0.0) {
             line.push_str(&format!("  {} left", duration(Duration::from_secs_f64(left as f64 / rate))));
         }
-        for (state, name) in [(State::Refused, "refused"), (State::Failed, "failed"), (State::Unknown, "unknown")] {
+        for state in [State::Refused, State::Failed, State::Unknown, State::Expired] {
             if self.count(state) > 0 {
-                line.push_str(&format!("  {name} {}", self.count(state)));
+                line.push_str(&format!("  {} {}", state.name(), self.count(state)));
             }
         }
         let others: u64 = self.others.values().sum();
@@ -279,16 +283,17 @@ impl Observer for Report {
                 lines.push('\n');
             }
         }
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.results.write(&lines).map_err(|error| error.to_string())
+        self.write(&lines)
     }
 
-    fn closed(&mut self, states: &[State]) {
-        for state in states {
-            *self.counts.entry(*state).or_default() += 1;
+    fn closed(&mut self, closed: &[Finished]) -> Result<(), String> {
+        let mut lines = String::new();
+        for finished in closed {
+            *self.counts_with(finished.id).entry(finished.state).or_default() += 1;
+            lines.push_str(&result_line(finished));
+            lines.push('\n');
         }
+        self.write(&lines)
     }
 
     fn tick(&mut self, in_flight: usize, paused_until: Millis) {

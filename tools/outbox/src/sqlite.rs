@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Statement, TransactionBehavior, params};
 
 use crate::queue::{
     Added, Answer, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Ids, Import, MAX_ATTEMPTS, Millis,
@@ -452,7 +452,7 @@ fn claim(
     control: &Control,
     want: usize,
     now: Millis,
-    closed: &mut Vec<State>,
+    closed: &mut Vec<Finished>,
 ) -> Result<(Vec<Claimed>, Next), EngineError> {
     let mut claimed = Vec::new();
     if want == 0 {
@@ -497,16 +497,16 @@ fn claim(
             "UPDATE outbox SET state = 'failed', settled_at = ?2, status = 10, error = 'the row is not UTF-8'
              WHERE id = ?1",
         )?;
+        let mut close = |update: &mut Statement<'_>, id: i64| {
+            update.execute(params![id, now])?;
+            let mut select = transaction.prepare_cached(&format!("SELECT {FINISHED} FROM outbox WHERE id = ?1"))?;
+            closed.push(select.query_row([id], finished_row)?);
+            Ok::<(), EngineError>(())
+        };
         for (message, expires_at) in rows {
             match message {
-                Err(id) => {
-                    fail.execute(params![id, now])?;
-                    closed.push(State::Failed);
-                }
-                Ok(message) if expires_at <= now => {
-                    expire.execute(params![message.id, now])?;
-                    closed.push(State::Expired);
-                }
+                Err(id) => close(&mut fail, id)?,
+                Ok(message) if expires_at <= now => close(&mut expire, message.id)?,
                 Ok(message) => {
                     begin.execute(params![message.id, now])?;
                     claimed.push(message);
@@ -532,6 +532,36 @@ fn claimed_row(row: &Row<'_>) -> rusqlite::Result<Result<Claimed, i64>> {
     let attempt = row.get::<_, u32>(1)? + 1;
     let claim = i64::from(attempt);
     Ok(Ok(Claimed { id, claim, attempt, recipient, body, key: text(4)?, row: row.get(5)?, line: row.get(6)? }))
+}
+
+const FINISHED: &str = "id, key, row, line, recipient, body, state, status, message_id, error, http_status, meta_code,
+    meta_subcode, gateway_code, attempts, milliseconds, claimed_at, settled_at";
+
+/// Of the columns that `FINISHED` names.
+fn finished_row(row: &Row<'_>) -> rusqlite::Result<Finished> {
+    let text = |column| {
+        row.get_ref(column).map(|value| String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned())
+    };
+    Ok(Finished {
+        id: row.get(0)?,
+        key: row.get(1)?,
+        row: row.get(2)?,
+        line: row.get(3)?,
+        recipient: text(4)?,
+        body: text(5)?,
+        state: State::of_name(&text(6)?).unwrap_or(State::Unknown),
+        status: row.get(7)?,
+        message_id: row.get(8)?,
+        error: row.get(9)?,
+        http_status: row.get(10)?,
+        meta_code: row.get(11)?,
+        meta_subcode: row.get(12)?,
+        gateway_code: row.get(13)?,
+        attempts: row.get(14)?,
+        milliseconds: row.get(15)?,
+        begun_at: row.get(16)?,
+        settled_at: row.get(17)?,
+    })
 }
 
 fn next_due(transaction: &Connection) -> Result<Next, EngineError> {
@@ -766,34 +796,11 @@ impl Engine for Sqlite {
             Some(state) => format!("state = '{}'", state.name()),
             None => "state NOT IN ('queued', 'sending')".to_owned(),
         };
-        let mut select = self.connection.prepare(&format!(
-            "SELECT id, key, row, line, recipient, body, state, status, message_id, error, http_status, meta_code,
-                 meta_subcode, gateway_code, attempts, milliseconds, claimed_at, settled_at
-             FROM outbox WHERE {condition} AND id > ?1 ORDER BY id"
-        ))?;
+        let sql = format!("SELECT {FINISHED} FROM outbox WHERE {condition} AND id > ?1 ORDER BY id");
+        let mut select = self.connection.prepare(&sql)?;
         let mut rows = select.query([after])?;
         while let Some(row) = rows.next()? {
-            let text = |column| row.get_ref(column).map(|value| String::from_utf8_lossy(bytes(value)).into_owned());
-            let finished = Finished {
-                id: row.get(0)?,
-                key: row.get(1)?,
-                row: row.get(2)?,
-                line: row.get(3)?,
-                recipient: text(4)?,
-                body: text(5)?,
-                state: State::of_name(&text(6)?).unwrap_or(State::Unknown),
-                status: row.get(7)?,
-                message_id: row.get(8)?,
-                error: row.get(9)?,
-                http_status: row.get(10)?,
-                meta_code: row.get(11)?,
-                meta_subcode: row.get(12)?,
-                gateway_code: row.get(13)?,
-                attempts: row.get(14)?,
-                milliseconds: row.get(15)?,
-                begun_at: row.get(16)?,
-                settled_at: row.get(17)?,
-            };
+            let finished = finished_row(row)?;
             if !visit(finished) {
                 break;
             }
@@ -810,12 +817,12 @@ impl Engine for Sqlite {
         Ok(changed == 1)
     }
 
-    fn resend(&mut self, id: i64, from: State) -> Result<Option<i64>, EngineError> {
+    fn resend(&mut self, id: i64, from: State, expires_at: Option<Millis>) -> Result<Option<i64>, EngineError> {
         let changed = self.connection.execute(
             "UPDATE outbox SET state = 'queued', attempts = 0, due_at = ?3, claimed_at = NULL, settled_at = NULL,
-                 expires_at = CASE WHEN expires_at = ?4 THEN expires_at END
+                 expires_at = coalesce(?5, CASE WHEN expires_at = ?4 THEN expires_at END)
              WHERE id = ?1 AND state = ?2",
-            params![id, from.name(), now(), NEVER],
+            params![id, from.name(), now(), NEVER, expires_at],
         )?;
         Ok((changed == 1).then_some(id))
     }
@@ -864,10 +871,6 @@ impl Engine for Sqlite {
         // Opening has created it, and the one worker's own `--rate` is the rate of the account.
         Ok(())
     }
-}
-
-fn bytes(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
-    value.as_bytes().unwrap_or_default()
 }
 
 /// The kind of the file system that `path` is on, of the lines of `/proc/self/mounts`.

@@ -586,9 +586,26 @@ fn late_messages_expire_and_scheduled_ones_wait() {
     database
         .psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '82', 'soon', not_before => now() + interval '1 s')"));
     database.psql("SELECT pg_sleep(0.01)");
-    place.run(&format!("work --until-empty --queue {}", database.url())).expect(2);
+    let cancelled =
+        format!("SELECT outbox.cancel(outbox.enqueue_text('{ACCOUNT}', '83', 'cancelled', key => 'taken-back'))");
+    assert_eq!(database.psql(&cancelled), "t");
+    let ended = place.run(&format!("work --until-empty --results - --queue {}", database.url())).expect(2);
     assert_eq!(book(&gateway).into_keys().collect::<Vec<_>>(), ["soon"]);
-    assert_eq!(outcomes(&database), "accepted 1, expired 1");
+    assert_eq!(outcomes(&database), "accepted 1, cancelled 1, expired 1");
+    // What is settled without a send has its line, too, and it is the line that the queue lists.
+    let unsent = |lines: Vec<serde_json::Value>| -> Vec<serde_json::Value> {
+        lines.into_iter().filter(|line| line["outcome"] != "accepted").collect()
+    };
+    let lines = unsent(ended.lines());
+    assert_eq!(lines, unsent(place.run(&format!("results --queue {}", database.url())).lines()));
+    assert_eq!((lines[0]["outcome"].as_str(), lines[0]["recipient_id"].as_str()), (Some("expired"), Some("81")));
+    assert_eq!((lines[1]["outcome"].as_str(), lines[1]["key"].as_str()), (Some("cancelled"), Some("taken-back")));
+    let id = lines[0]["id"].as_i64().unwrap();
+    let ended = place.run(&format!("retry {id} --expires 1h --queue {}", database.url())).expect(0);
+    assert!(ended.stderr.contains(&format!("message {id}: queued again as message ")), "{}", ended.stderr);
+    place.run(&format!("retry {id} --queue {}", database.url())).expect(2);
+    place.run(&format!("work --until-empty --queue {}", database.url())).expect(0);
+    assert_eq!(book(&gateway)["late"], 1);
 }
 
 #[test]

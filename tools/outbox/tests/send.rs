@@ -514,10 +514,43 @@ fn late_and_cancelled_messages_are_not_sent() {
         application.execute("INSERT INTO outbox (recipient, body) VALUES ('83', ?1)", [text_body("83", text)]).unwrap();
     }
     application.execute("UPDATE outbox SET state = 'cancelled' WHERE id = 3 AND state = 'queued'", []).unwrap();
-    place.run("work --until-empty").expect(2);
+    let ended = place.run("work --until-empty --results -").expect(2);
     assert_eq!(book(&gateway).into_keys().collect::<Vec<_>>(), ["sent"]);
     let counts = place.counts("outbox.db");
     assert_eq!((counts["expired"], counts["cancelled"], counts["accepted"]), (2, 1, 1));
+    // What is settled without a send has its line, too, and it is the line that the queue lists.
+    let expired = |lines: Vec<serde_json::Value>| -> Vec<serde_json::Value> {
+        lines.into_iter().filter(|line| line["outcome"] == "expired").collect()
+    };
+    let lines = expired(ended.lines());
+    assert_eq!(lines.iter().map(|line| line["id"].as_i64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert_eq!(lines, expired(place.run("results").lines()));
+    // A cancelled one stays cancelled, and an accepted one accepted.
+    let ended = place.run("retry 1 2 3 4 --expires 1h").expect(2);
+    for expected in
+        ["message 2: queued again", "message 3: there is no refused, failed or expired message", "message 4: there is"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    place.run("work --until-empty").expect(0);
+    assert_eq!(book(&gateway)["late"], 2);
+}
+
+#[test]
+fn expired_messages_of_a_file_are_sent_when_a_person_says_so() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(3, 3));
+    place.run("add a.csv --queue a.csv.outbox").expect(0);
+    application(&place.path("a.csv.outbox")).execute("UPDATE outbox SET expires_at = 1000000000000", []).unwrap();
+    let ended = place.run("send a.csv --results -").expect(2);
+    assert_eq!(ended.lines().len(), 3);
+    assert!(ended.stderr.contains("expired             3\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("left to send        0\n"), "{}", ended.stderr);
+    place.run("send a.csv --retry-refused").expect(2);
+    assert_eq!(gateway.counts().requests, 0);
+    place.run("send a.csv --retry-expired").expect(0);
+    assert_each_once(&gateway, 3);
 }
 
 #[test]

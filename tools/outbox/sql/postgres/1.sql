@@ -557,8 +557,8 @@ $$;
 --
 -- Returns one row per message, and a last row without an id. There `wait_ms` is when there may be more (NULL: ask at any
 -- time), `paused_ms` how long nobody sends, `pending` whether anything is queued or being sent (if nothing was claimed),
--- `failed` the reported messages whose attempts are used up, and `closed` the outcomes of messages that were settled
--- without a send.
+-- `failed` the reported messages whose attempts are used up, and `closed` the messages that were settled without a send,
+-- as JSON; its times are milliseconds since 1970.
 CREATE FUNCTION outbox.turn(
     worker uuid, want int, ids bigint[] DEFAULT '{}', claims bigint[] DEFAULT '{}', statuses int[] DEFAULT '{}',
     retry_afters int[] DEFAULT '{}', message_ids text[] DEFAULT '{}', errors text[] DEFAULT '{}'
@@ -662,7 +662,11 @@ BEGIN
             got := got || seen.claimed;
             IF seen.dead IS NOT NULL THEN
                 PERFORM outbox.close(a.id, seen.dead, seen.how, '{}', '{}', '{}', false);
-                closed := closed || seen.how::text[];
+                closed := closed || (SELECT array_agg(json_build_object('id', s.id, 'key', s.key, 'recipient', s.recipient,
+                    'outcome', s.outcome, 'error', s.error, 'attempts', s.attempts,
+                    'begun_at', (extract(epoch FROM s.claimed_at) * 1000)::bigint,
+                    'settled_at', (extract(epoch FROM s.settled_at) * 1000)::bigint)::text)
+                    FROM outbox.settled s WHERE s.id = ANY (seen.dead));
             END IF;
             after := seen.last;
         END LOOP;
@@ -739,8 +743,8 @@ BEGIN
 END
 $$;
 
--- A person's decision: a new message with the body and the key of one that is unknown, refused or failed. Returns its id, or
--- NULL if there is no such message. An unknown one counts as failed from then on.
+-- A person's decision: a new message with the body and the key of one that is unknown, refused, failed or expired. Returns
+-- its id, or NULL if there is no such message. An unknown one counts as failed from then on.
 CREATE FUNCTION outbox.send_again(id bigint, outcome outbox.outcome DEFAULT 'unknown', expires_at timestamptz DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -748,7 +752,7 @@ DECLARE
     again bigint;
 BEGIN
     SELECT s.*, a.name INTO old FROM outbox.settled s JOIN outbox.account a ON a.id = s.account_id
-    WHERE s.id = send_again.id AND s.outcome = send_again.outcome AND s.outcome IN ('unknown', 'refused', 'failed')
+    WHERE s.id = send_again.id AND s.outcome = send_again.outcome AND s.outcome IN ('unknown', 'refused', 'failed', 'expired')
     FOR UPDATE OF s;
     IF NOT FOUND OR old.error LIKE 'sent again as message %' THEN
         RETURN NULL;
