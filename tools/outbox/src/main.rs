@@ -393,7 +393,8 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
     let queue = place(options);
     let (code, sentence) = verdict_of(&end, &after, &queue);
     if !options.quiet {
-        complain(report.summary(&after, &sentence).trim_end());
+        let left = after.count(State::Queued) + after.count(State::Sending);
+        complain(report.summary(&after, Some(left), &sentence).trim_end());
     } else if code != 0 {
         complain(&sentence);
     }
@@ -478,7 +479,9 @@ fn work(options: &Options) -> Result<u8, Failure> {
     }
     let (code, sentence) = verdict_of(&end, &run, &place(options));
     if !options.quiet {
-        complain(report.summary(&run, &sentence).trim_end());
+        // A database that is away now changes nothing.
+        let left = engine.left().ok();
+        complain(report.summary(&run, left, &sentence).trim_end());
     }
     Ok(if end == End::Asked && !options.until_empty { 0 } else { code })
 }

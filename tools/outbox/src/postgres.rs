@@ -676,6 +676,17 @@ impl Engine for Postgres {
         Ok(status)
     }
 
+    fn left(&mut self) -> Result<u64, EngineError> {
+        let account = self.account()?.to_owned();
+        let connection = self.connected()?;
+        let row: NumberRow = sql_query(
+            "SELECT (ready + waiting + scheduled + retry + sending)::bigint AS number FROM outbox.status WHERE account = $1",
+        )
+        .bind::<Text, _>(account)
+        .get_result(connection)?;
+        Ok(row.number as u64)
+    }
+
     fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError> {
         let (firsts, lasts): (Vec<i64>, Vec<i64>) = ids.ranges().unzip();
         let connection = self.connected()?;

@@ -365,6 +365,9 @@ pub trait Engine: Send {
 
     fn status(&mut self) -> Result<Status, EngineError>;
 
+    /// How many messages wait to be sent or are being sent.
+    fn left(&mut self) -> Result<u64, EngineError>;
+
     /// How many of these messages are in each state. Whatever other programs add, these are the same messages.
     fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError>;
 

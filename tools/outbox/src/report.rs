@@ -194,8 +194,8 @@ impl Report {
         line
     }
 
-    /// Ends the display; returns the summary.
-    pub fn summary(&mut self, status: &Status, end: &str) -> String {
+    /// Ends the display; returns the summary. `left` is how many messages are left to send.
+    pub fn summary(&mut self, status: &Status, left: Option<u64>, end: &str) -> String {
         if let Display::Bar(bar, _) = &self.display {
             bar.finish_and_clear();
         }
@@ -226,8 +226,9 @@ impl Report {
             }
             line("unknown now", keys);
         }
-        let left = status.count(State::Queued) + status.count(State::Sending);
-        line("left to send", spaced(left));
+        if let Some(left) = left {
+            line("left to send", spaced(left));
+        }
         if !self.others.is_empty() {
             let others = self.others.iter().map(|(state, count)| format!("{} {}", spaced(*count), state.name()));
             line("other messages", others.collect::<Vec<_>>().join(", "));

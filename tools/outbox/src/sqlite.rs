@@ -759,6 +759,11 @@ impl Engine for Sqlite {
         Ok(status)
     }
 
+    fn left(&mut self) -> Result<u64, EngineError> {
+        let sql = "SELECT count(*) FROM outbox WHERE state IN ('queued', 'sending')";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64)
+    }
+
     fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError> {
         let mut status = Status::default();
         let mut groups =

@@ -169,7 +169,7 @@ fn each_role_may_do_exactly_its_part() {
         ("SELECT outbox.purge('1 day')", "admin"),
         ("SELECT * FROM outbox.unknown", "admin"),
         ("SELECT * FROM outbox.results", "admin"),
-        ("SELECT * FROM outbox.status", "admin monitor"),
+        ("SELECT * FROM outbox.status", "worker admin monitor"),
         ("SELECT * FROM outbox.health", "admin monitor"),
         ("SELECT * FROM outbox.metrics", "admin monitor"),
         ("SELECT * FROM outbox.message", ""),
@@ -186,7 +186,9 @@ fn each_role_may_do_exactly_its_part() {
     // The roles suffice for the program.
     place.write("a.csv", csv(3, 3));
     place.run(&format!("add a.csv --queue {}", database.url_of(&format!("{name}_app")))).expect(0);
-    place.run(&format!("work --until-empty --queue {}", database.url_of(&format!("{name}_worker")))).expect(0);
+    let ended =
+        place.run(&format!("work --until-empty --queue {}", database.url_of(&format!("{name}_worker")))).expect(0);
+    assert!(ended.stderr.contains("left to send        0\n"), "{}", ended.stderr);
     place.run(&format!("status --queue {}", database.url_of(&format!("{name}_monitor")))).expect(0);
     place.run(&format!("status --queue {}", database.url_of(&format!("{name}_nobody")))).expect(78);
 }

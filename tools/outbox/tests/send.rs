@@ -389,6 +389,22 @@ fn a_signal_lets_the_sends_under_way_end() {
 }
 
 #[test]
+fn a_worker_that_is_stopped_says_how_many_are_left() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(400), ..Settings::default() });
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(40, 40));
+    place.run("add a.csv").expect(0);
+    let running = place.start("work --threads 4 --rate 0");
+    assert!(gateway.wait_for_messages(4, Duration::from_secs(30)));
+    running.signal("TERM");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let left = place.counts("outbox.db")["queued"];
+    assert!(left > 0);
+    assert!(ended.stderr.contains(&format!("left to send        {left}\n")), "{left}: {}", ended.stderr);
+}
+
+#[test]
 fn a_second_signal_ends_the_sends_with_their_true_verdicts() {
     let gateway = gateway_with(Settings { delay: Duration::from_secs(60), ..Settings::default() });
     let place = Place::new(&gateway);

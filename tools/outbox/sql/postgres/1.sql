@@ -857,6 +857,8 @@ GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, ou
 GRANT EXECUTE ON FUNCTION outbox.hello, outbox.turn, outbox.bye TO outbox_worker;
 GRANT EXECUTE ON FUNCTION outbox.set_account, outbox.pause, outbox.resume, outbox.resolve, outbox.send_again, outbox.purge
     TO outbox_admin;
+-- A worker that stops says how many messages are left.
+GRANT SELECT ON outbox.status TO outbox_worker;
 GRANT SELECT ON outbox.status, outbox.workers, outbox.health, outbox.outcomes, outbox.metrics TO outbox_monitor, outbox_admin;
 -- With what was said to whom.
 GRANT SELECT ON outbox.unknown, outbox.results TO outbox_admin;
