@@ -14,6 +14,8 @@ use crate::queue::{Finished, Ids, Millis, Settled, State, Status, now};
 
 /// How often progress is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How far two answers of a database about the end of one pause may differ, in milliseconds.
+const SAME_PAUSE: Millis = 1000;
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// How many keys of unknown messages the summary names.
 const UNKNOWNS_SHOWN: usize = 20;
@@ -99,7 +101,10 @@ pub struct Report {
     refused: BTreeMap<String, (u64, String)>,
     unknown: Vec<String>,
     times: Vec<u32>,
+    /// How long nothing was sent because of pauses.
     paused: Duration,
+    /// When the pause was looked at last, while there is one.
+    pausing_since: Option<Instant>,
     paused_until: Millis,
     pause_reason: String,
     recent: (Instant, u64, f64),
@@ -131,6 +136,7 @@ impl Report {
             unknown: Vec::new(),
             times: Vec::new(),
             paused: Duration::ZERO,
+            pausing_since: None,
             paused_until: 0,
             pause_reason: String::new(),
             recent: (begun, 0, 0.0),
@@ -153,6 +159,15 @@ impl Report {
 
     fn is_of_file(&self, id: i64) -> bool {
         self.file.as_ref().is_none_or(|file| file.ids.contains(id))
+    }
+
+    /// Counts the time since the last look, not the time that was announced: a signal or a person can end a pause.
+    fn count_pause(&mut self) {
+        let at = Instant::now();
+        if let Some(since) = self.pausing_since {
+            self.paused += at - since;
+        }
+        self.pausing_since = (self.paused_until > now()).then_some(at);
     }
 
     fn write(&mut self, lines: &str) -> Result<(), String> {
@@ -199,6 +214,7 @@ impl Report {
         if let Display::Bar(bar, _) = &self.display {
             bar.finish_and_clear();
         }
+        self.count_pause();
         let took = self.begun.elapsed();
         let mut lines = Vec::new();
         let mut line = |name: &str, value: String| lines.push(format!("{name:<20}{value}"));
@@ -298,12 +314,11 @@ impl Observer for Report {
     }
 
     fn tick(&mut self, in_flight: usize, paused_until: Millis) {
-        let pause_begins = paused_until > self.paused_until;
-        if pause_begins {
-            let more = paused_until - now().max(self.paused_until);
-            self.paused += Duration::from_millis(u64::try_from(more).unwrap_or(0));
-        }
-        self.paused_until = paused_until.max(self.paused_until);
+        let at = now();
+        let is_longer = self.paused_until <= at || paused_until > self.paused_until + SAME_PAUSE;
+        let pause_begins = paused_until > at && is_longer;
+        self.paused_until = paused_until;
+        self.count_pause();
         match &self.display {
             Display::Quiet => {}
             Display::Bar(_, drawn) if drawn.elapsed() < DRAW_EVERY => {}

@@ -581,6 +581,23 @@ fn a_gateway_that_is_down_fails_no_message() {
 }
 
 #[test]
+fn a_pause_is_announced_once_and_counts_until_somebody_ends_it() {
+    setting!(gateway, place, database);
+    enqueue(&database, 3, 3);
+    database.psql(&format!("SELECT outbox.pause('{ACCOUNT}', now() + interval '10 min', 'maintenance')"));
+    let worker = place.start(&format!("work --until-empty --queue {}", database.url()));
+    worker.wait_for_error("pausing 9 min 59 s");
+    // The worker asks the database about the pause several times meanwhile.
+    let seen = "SELECT count(*) FROM outbox.worker WHERE seen_at > started_at + interval '3 s'";
+    database.wait_for(seen, "1");
+    database.psql(&format!("SELECT outbox.resume('{ACCOUNT}')"));
+    let ended = worker.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("pausing").count(), 1, "{}", ended.stderr);
+    assert!(ended.pauses() >= 3.0, "{}", ended.stderr);
+}
+
+#[test]
 fn late_messages_expire_and_scheduled_ones_wait() {
     setting!(gateway, place, database);
     database

@@ -179,12 +179,28 @@ fn a_rate_limit_pauses_everybody_for_the_time_it_states() {
             .with_header("Retry-After", "2"),
     );
     place.write("a.csv", csv(20, 20));
-    place.run("send a.csv --threads 1 --rate 0").expect(0);
+    let ended = place.run("send a.csv --threads 1 --rate 0").expect(0);
     assert_each_once(&gateway, 20);
     assert_eq!(gateway.counts().requests, 21);
     let received = gateway.received();
     let waited = received[1].at_ms - received[0].at_ms;
     assert!(waited >= 2000, "the second request came after {waited} ms");
+    let pauses = ended.pauses();
+    assert!((2.0..4.0).contains(&pauses), "{pauses} s of pauses: {}", ended.stderr);
+}
+
+#[test]
+fn a_pause_that_nobody_waited_for_does_not_count() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    gateway.answer_next(Answer::new(429, "application/json", "{}").with_header("Retry-After", "600"));
+    place.write("a.csv", csv(5, 5));
+    let running = place.start("send a.csv --threads 1");
+    running.wait_for_error("pausing");
+    running.signal("TERM");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.pauses() < 30.0, "{}", ended.stderr);
 }
 
 #[test]
@@ -195,6 +211,7 @@ fn a_pause_longer_than_allowed_stops_the_run() {
     place.write("a.csv", csv(5, 5));
     let ended = place.run("send a.csv --threads 1").expect(1);
     assert!(ended.stderr.contains("more than --max-pause"), "{}", ended.stderr);
+    assert!(ended.pauses() < 1.0, "{}", ended.stderr);
     assert_eq!(place.counts("a.csv.outbox")["queued"], 5);
 }
 
