@@ -155,6 +155,26 @@ fn is_postgres(place: &str) -> bool {
     place.starts_with("postgres://") || place.starts_with("postgresql://")
 }
 
+/// For messages and logs: a password belongs neither in a URL nor there.
+fn without_password(place: &str) -> String {
+    let Some((scheme, rest)) = place.split_once("://").filter(|_| is_postgres(place)) else { return place.to_owned() };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let authority = match authority.rsplit_once('@') {
+        Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
+        None => authority.to_owned(),
+    };
+    let query: Vec<&str> = query.split('&').filter(|word| !word.is_empty() && !word.starts_with("password=")).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{scheme}://{authority}/{path}{mark}{}", query.join("&"))
+}
+
+/// ` --queue QUEUE` for another command about the queue of this one, where it needs that.
+fn queue_option(options: &Options) -> String {
+    let is_needed = options.queue.is_some() || matches!(options.command, Command::Send(_));
+    if is_needed { format!(" --queue {}", without_password(&place(options))) } else { String::new() }
+}
+
 fn open_queue(options: &Options) -> Result<Box<dyn Engine>, Failure> {
     let place = place(options);
     if is_postgres(&place) { open_postgres(&place, options) } else { Ok(Box::new(Sqlite::open(Path::new(&place))?)) }
@@ -390,8 +410,7 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
     let stops = Some(Stops::new(options.max_pause));
     let end = send_all(engine.as_mut(), client, options, false, stops, &mut report)?;
     let after = engine.counts_of(&ids)?;
-    let queue = place(options);
-    let (code, sentence) = verdict_of(&end, &after, &queue);
+    let (code, sentence) = verdict_of(&end, &after, &queue_option(options));
     if !options.quiet {
         let left = after.count(State::Queued) + after.count(State::Sending);
         complain(report.summary(&after, Some(left), &sentence).trim_end());
@@ -421,12 +440,11 @@ fn verdict_of(end: &End, status: &Status, queue: &str) -> (u8, String) {
         End::Stopped(reason) => (STOPPED, format!("stopped: {reason}; run it again to go on")),
         End::Asked => (STOPPED, "stopped by a signal; run it again to go on".to_owned()),
         End::Empty if unknown > 0 => {
-            (SOME_UNKNOWN, format!("{unknown} may have been delivered: see `unknown list --queue {queue}`"))
+            (SOME_UNKNOWN, format!("{unknown} may have been delivered: see `unknown list{queue}`"))
         }
         End::Empty if bad > 0 => {
-            let sentence = format!(
-                "{bad} were not delivered: see `results --queue {queue}`; `retry ID... --queue {queue}` queues them again"
-            );
+            let sentence =
+                format!("{bad} were not delivered: see `results{queue}`; `retry ID...{queue}` queues them again");
             (SOME_REFUSED, sentence)
         }
         End::Empty => (0, "all accepted".to_owned()),
@@ -471,13 +489,17 @@ fn work(options: &Options) -> Result<u8, Failure> {
     let (client, account) = client(options)?;
     let results = results(options)?;
     let mut engine = become_worker(options, &account)?;
+    if !options.quiet {
+        let left = engine.left().map_or_else(|_| String::new(), |left| format!(", {} messages now", spaced(left)));
+        complain(&format!("sending what is queued in {}{left}", without_password(&place(options))));
+    }
     let mut report = Report::new(results, options.quiet, None);
     let end = send_all(engine.as_mut(), client, options, !options.until_empty, None, &mut report)?;
     let mut run = Status::default();
     for state in State::ALL {
         run.counts[state as usize] = report.count(state);
     }
-    let (code, sentence) = verdict_of(&end, &run, &place(options));
+    let (code, sentence) = verdict_of(&end, &run, &queue_option(options));
     if !options.quiet {
         // A database that is away now changes nothing.
         let left = engine.left().ok();
@@ -674,4 +696,23 @@ fn unknown_echo(file: &Path, options: &Options) -> Result<u8, Failure> {
     }
     complain(&format!("{accepted} of {all} unknown messages were delivered; the others remain unknown"));
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_of_a_url_is_not_shown() {
+        let shown = [
+            ("a.csv.outbox", "a.csv.outbox"),
+            ("postgres://host/shop", "postgres://host/shop"),
+            ("postgres://u:p@ss@host:5/shop?sslmode=require", "postgres://u@host:5/shop?sslmode=require"),
+            ("postgresql:///shop?host=/run/a&password=b&user=u", "postgresql:///shop?host=/run/a&user=u"),
+            ("postgres://u:secret@host", "postgres://u@host/"),
+        ];
+        for (url, expected) in shown {
+            assert_eq!(without_password(url), expected);
+        }
+    }
 }

@@ -73,9 +73,37 @@ impl Results {
 
 enum Display {
     Quiet,
-    /// A line every ten seconds.
-    Lines(Instant),
+    Lines(Log),
     Bar(ProgressBar, Instant),
+}
+
+/// Which lines are printed where there is no terminal: at most one every ten seconds, and one for a pause.
+struct Log {
+    /// A daemon's log says only what changes.
+    only_changes: bool,
+    printed: Instant,
+    done: u64,
+    /// Of the line about a pause that was printed last: the reason, and the milliseconds.
+    pause: (String, Millis),
+}
+
+impl Log {
+    /// Whether to print a line now. `pause` is one that begins: its reason, and its length in milliseconds.
+    fn is_due(&mut self, at: Instant, done: u64, pause: Option<(&str, Millis)>) -> bool {
+        let is_change = !self.only_changes || done != self.done;
+        let is_due = match pause {
+            // In an outage the pauses follow each other; they are news while they become longer.
+            Some((reason, length)) => is_change || reason != self.pause.0 || length > self.pause.1 * 3 / 2,
+            None => is_change && at.saturating_duration_since(self.printed) >= LINE_EVERY,
+        };
+        if is_due {
+            (self.printed, self.done) = (at, done);
+        }
+        if let Some((reason, length)) = pause.filter(|_| is_due) {
+            self.pause = (reason.to_owned(), length);
+        }
+        is_due
+    }
 }
 
 /// The file that a run is about.
@@ -103,7 +131,7 @@ pub struct Report {
     times: Vec<u32>,
     /// How long nothing was sent because of pauses.
     paused: Duration,
-    /// When the pause was looked at last, while there is one.
+    /// When it was looked at last, while nothing may be sent.
     pausing_since: Option<Instant>,
     paused_until: Millis,
     pause_reason: String,
@@ -123,7 +151,8 @@ impl Report {
             }
             Display::Bar(bar, begun)
         } else {
-            Display::Lines(begun)
+            let pause = (String::new(), 0);
+            Display::Lines(Log { only_changes: file.is_none(), printed: begun, done: 0, pause })
         };
         Report {
             results,
@@ -200,11 +229,8 @@ impl Report {
         }
         let pause = self.paused_until - now();
         if pause > 0 {
-            line.push_str(&format!(
-                "  pausing {} ({})",
-                duration(Duration::from_millis(pause as u64)),
-                self.pause_reason
-            ));
+            let reason = if self.pause_reason.is_empty() { "`status` says why" } else { &self.pause_reason };
+            line.push_str(&format!("  pausing {} ({reason})", duration(Duration::from_millis(pause as u64))));
         }
         line
     }
@@ -319,26 +345,26 @@ impl Observer for Report {
         let pause_begins = paused_until > at && is_longer;
         self.paused_until = paused_until;
         self.count_pause();
-        match &self.display {
+        let done = self.done() + self.others.values().sum::<u64>();
+        let pause = pause_begins.then_some((self.pause_reason.as_str(), paused_until - at));
+        let is_due = match &mut self.display {
+            Display::Quiet => false,
+            Display::Bar(_, drawn) => drawn.elapsed() >= DRAW_EVERY,
+            Display::Lines(log) => log.is_due(Instant::now(), done, pause),
+        };
+        if !is_due {
+            return;
+        }
+        let line = self.line(in_flight);
+        let position = self.file.as_ref().map_or(0, |file| file.before) + self.done();
+        match &mut self.display {
             Display::Quiet => {}
-            Display::Bar(_, drawn) if drawn.elapsed() < DRAW_EVERY => {}
-            Display::Lines(printed) if printed.elapsed() < LINE_EVERY && !pause_begins => {}
-            _ => {
-                let line = self.line(in_flight);
-                match &mut self.display {
-                    Display::Bar(bar, drawn) => {
-                        *drawn = Instant::now();
-                        let before = self.file.as_ref().map_or(0, |file| file.before);
-                        bar.set_position(before + self.counts.values().sum::<u64>());
-                        bar.set_message(line);
-                    }
-                    Display::Lines(printed) => {
-                        *printed = Instant::now();
-                        complain(&line);
-                    }
-                    Display::Quiet => {}
-                }
+            Display::Bar(bar, drawn) => {
+                *drawn = Instant::now();
+                bar.set_position(position);
+                bar.set_message(line);
             }
+            Display::Lines(_) => complain(&line),
         }
     }
 
@@ -388,6 +414,44 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(spaced), ["0", "999", "1 000", "1 234 567"]);
         let times = [0.25, 12.0, 200.0, 7500.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["0.2 s", "12 s", "3 min 20 s", "2 h 5 min"]);
+    }
+
+    fn log(only_changes: bool, begun: Instant) -> Log {
+        Log { only_changes, printed: begun, done: 0, pause: (String::new(), 0) }
+    }
+
+    #[test]
+    fn a_log_of_a_run_has_a_line_every_ten_seconds() {
+        let begun = Instant::now();
+        let mut log = log(false, begun);
+        let lines = (1..=60).filter(|second| log.is_due(begun + Duration::from_secs(*second), 0, None)).count();
+        assert_eq!(lines, 6);
+    }
+
+    #[test]
+    fn a_log_of_a_daemon_has_a_line_only_when_something_was_settled() {
+        let begun = Instant::now();
+        let mut log = log(true, begun);
+        let mut lines = Vec::new();
+        for second in 1..=3600 {
+            // Idle, then five messages within 25 seconds, then idle again.
+            let done = if second < 1000 { 0 } else { ((second - 995) / 5).min(5) };
+            if log.is_due(begun + Duration::from_secs(second), done, None) {
+                lines.push((second, done));
+            }
+        }
+        assert_eq!(lines, [(1000, 1), (1010, 3), (1020, 5)]);
+    }
+
+    #[test]
+    fn an_outage_has_a_line_while_its_pauses_become_longer() {
+        let at = Instant::now();
+        let mut log = log(true, at);
+        let pauses = [500, 1050, 2000, 4200, 8100, 16_900, 16_100, 17_500, 16_000];
+        let lines: Vec<i64> = pauses.into_iter().filter(|length| log.is_due(at, 0, Some(("down", *length)))).collect();
+        assert_eq!(lines, [500, 1050, 2000, 4200, 8100, 16_900]);
+        assert!(log.is_due(at, 0, Some(("rate limit", 500))), "another reason");
+        assert!(log.is_due(at, 1, Some(("rate limit", 500))), "something was settled meanwhile");
     }
 
     #[test]

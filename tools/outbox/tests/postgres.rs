@@ -587,7 +587,7 @@ fn a_pause_is_announced_once_and_counts_until_somebody_ends_it() {
     database.psql(&format!("SELECT outbox.pause('{ACCOUNT}', now() + interval '10 min', 'maintenance')"));
     let worker = place.start(&format!("work --until-empty --queue {}", database.url()));
     worker.wait_for_error("pausing 9 min 59 s");
-    // The worker asks the database about the pause several times meanwhile.
+    // Meanwhile the worker asks the database several times.
     let seen = "SELECT count(*) FROM outbox.worker WHERE seen_at > started_at + interval '3 s'";
     database.wait_for(seen, "1");
     database.psql(&format!("SELECT outbox.resume('{ACCOUNT}')"));

@@ -416,6 +416,7 @@ fn a_worker_that_is_stopped_says_how_many_are_left() {
     running.signal("TERM");
     let ended = running.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("sending what is queued in outbox.db, 40 messages now\n"), "{}", ended.stderr);
     let left = place.counts("outbox.db")["queued"];
     assert!(left > 0);
     assert!(ended.stderr.contains(&format!("left to send        {left}\n")), "{left}: {}", ended.stderr);
