@@ -213,6 +213,12 @@ impl Sqlite {
         }
     }
 
+    fn remove_reserve(&mut self) {
+        if let Some(reserve) = self.reserve.take() {
+            let _ = fs::remove_file(reserve);
+        }
+    }
+
     fn try_turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError> {
         let now = now();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -629,6 +635,13 @@ impl SqliteImport<'_> {
     }
 }
 
+/// Also of a run that ends before it sends.
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.remove_reserve();
+    }
+}
+
 impl Engine for Sqlite {
     fn import(&mut self, source: &str, feed: &mut Feed<'_>) -> Result<(), EngineError> {
         self.connection.pragma_update(None, "cache_size", -IMPORT_CACHE)?;
@@ -712,9 +725,9 @@ impl Engine for Sqlite {
         let result = self.try_turn(settled, want);
         match &result {
             Err(error) if error.kind == EngineErrorKind::Full => {
-                if let Some(reserve) = self.reserve.take() {
+                if self.reserve.is_some() {
                     // Results of finished sends are more urgent than the next sends.
-                    let _ = fs::remove_file(reserve);
+                    self.remove_reserve();
                     self.reserve_tried = Some(Instant::now());
                     self.is_reserve_spent = true;
                     return self.try_turn(settled, 0);
@@ -737,9 +750,7 @@ impl Engine for Sqlite {
     }
 
     fn leave(&mut self) -> Result<(), EngineError> {
-        if let Some(reserve) = self.reserve.take() {
-            let _ = fs::remove_file(reserve);
-        }
+        self.remove_reserve();
         self.worker_lock = None;
         Ok(())
     }

@@ -710,6 +710,16 @@ fn the_token_is_in_no_file_and_in_no_output() {
 }
 
 #[test]
+fn a_run_that_ends_before_it_sends_leaves_no_reserve_behind() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.write("a.csv", "recipient_id,text\n,x\n");
+    place.run("send a.csv").expect(65);
+    assert!(place.path("a.csv.outbox").exists());
+    assert!(!place.path("a.csv.outbox-reserve").exists());
+}
+
+#[test]
 fn results_that_cannot_be_written_stop_the_run_and_stay_in_the_queue() {
     let gateway = gateway();
     let place = Place::new(&gateway);
