@@ -33,7 +33,7 @@ use pace::Pace;
 use queue::{
     Added, Engine, EngineError, EngineErrorKind, Finished, Ids, Millis, NEVER, NewMessage, State, Status, now,
 };
-use report::{FileOfRun, Report, Results, complain, duration, result_line, spaced};
+use report::{FileOfRun, Report, Results, complain, counted, duration, result_line, spaced};
 use sqlite::Sqlite;
 use stops::Stops;
 
@@ -124,7 +124,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         Command::Prune => {
             let age = options.older_than.unwrap_or(Duration::MAX);
             let removed = existing_queue(options)?.prune(age)?;
-            print(&format!("{} messages removed\n", spaced(removed)))
+            print(&format!("{} removed\n", counted(removed, "message")))
         }
     }
 }
@@ -223,15 +223,19 @@ fn settings(options: &Options) -> Config {
 /// The client, and the account that it sends for.
 fn client(options: &Options) -> Result<(Client, String), Failure> {
     let config = settings(options);
-    let client = Client::new(&config).map_err(|error| Failure::new(WRONG_SETTINGS, error.to_string()))?;
+    let client = Client::new(&config).map_err(wrong_settings)?;
     Ok((client, account_of(&config)?))
+}
+
+fn wrong_settings(error: hookmyapp::Error) -> Failure {
+    Failure::new(WRONG_SETTINGS, format!("the settings (environment variables, or --env-file FILE): {error}"))
 }
 
 /// The part of `.../ACCOUNT/messages` before the last.
 fn account_of(config: &Config) -> Result<String, Failure> {
     let account = config.url().and_then(|url| url.rsplit('/').nth(1)).map(str::to_owned);
     account.ok_or_else(|| match Client::new(config) {
-        Err(error) => Failure::new(WRONG_SETTINGS, error.to_string()),
+        Err(error) => wrong_settings(error),
         Ok(_) => Failure::new(WRONG_SETTINGS, "the settings name no account"),
     })
 }
@@ -303,9 +307,8 @@ fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool
         return Err(unreadable(error));
     }
     if imported.errors > 0 {
-        let count = imported.errors;
-        let word = if count == 1 { "error" } else { "errors" };
-        let message = format!("{} {word} in {}; nothing was queued or sent", spaced(count), file.display());
+        let name = if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() };
+        let message = format!("{} in {name}; nothing was queued or sent", counted(imported.errors, "error"));
         return Err(Failure::new(WRONG_INPUT, message));
     }
     Ok(imported)
@@ -337,7 +340,9 @@ fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
             return imported.ids.add(id);
         }
         Added::Already(id) => return imported.ids.add(id),
-        Added::Differs => format!("key {key} is in the queue with another text or recipient"),
+        Added::Differs => {
+            format!("key {key} is in the queue with another text or recipient: a changed message needs a new key")
+        }
         Added::Twice { line: first } if input::is_automatic(key) => {
             format!("lines {first} and {line} say the same to the same person: give both a `key` if both are intended")
         }
@@ -350,7 +355,7 @@ fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
 
 fn check(file: &Path, options: &Options) -> Result<u8, Failure> {
     let imported = import(&mut Sqlite::temporary()?, file, options, false)?;
-    complain(&format!("{} rows, all right. The first request body:", spaced(imported.rows)));
+    complain(&format!("{}, all right. The first request body:", counted(imported.rows, "row")));
     print(&format!("{}\n", imported.first_body.unwrap_or_default()))
 }
 
@@ -358,6 +363,7 @@ fn init(options: &Options) -> Result<u8, Failure> {
     let mut engine = open_queue(options)?;
     engine.create(options.rate.filter(|_| options.has_rate))?;
     warn(engine.as_mut());
+    complain(&format!("the queue {} is ready", without_password(&place(options))));
     Ok(0)
 }
 
@@ -371,8 +377,8 @@ fn add(file: &Path, options: &Options) -> Result<u8, Failure> {
     let mut engine = open_queue(options)?;
     let imported = import(engine.as_mut(), file, options, true)?;
     complain(&format!(
-        "{} rows: {} queued, {} were in the queue already",
-        spaced(imported.rows),
+        "{}: {} queued, {} were in the queue already",
+        counted(imported.rows, "row"),
         spaced(imported.new),
         spaced(imported.rows - imported.new)
     ));
@@ -400,7 +406,7 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
         }
     }
     if revived > 0 {
-        complain(&format!("{} messages are queued again", spaced(revived)));
+        complain(&format!("queued again: {}", counted(revived, "message")));
     }
     let ids = Rc::new(imported.ids);
     let before = engine.counts_of(&ids)?;
@@ -490,7 +496,7 @@ fn work(options: &Options) -> Result<u8, Failure> {
     let results = results(options)?;
     let mut engine = become_worker(options, &account)?;
     if !options.quiet {
-        let left = engine.left().map_or_else(|_| String::new(), |left| format!(", {} messages now", spaced(left)));
+        let left = engine.left().map_or_else(|_| String::new(), |left| format!(", {} now", counted(left, "message")));
         complain(&format!("sending what is queued in {}{left}", without_password(&place(options))));
     }
     let mut report = Report::new(results, options.quiet, None);
@@ -580,11 +586,11 @@ fn status(options: &Options) -> Result<u8, Failure> {
         return print(&format!("{}\n", serde_json::Value::Object(members)));
     }
     let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<20}{value}\n"));
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<23}{value}\n"));
     for state in State::ALL {
         line(state.name(), spaced(status.count(state)));
     }
-    line("accepted, last minute", format!(" {}", spaced(status.accepted_last_minute)));
+    line("accepted, last minute", spaced(status.accepted_last_minute));
     if let Some(seconds) = oldest {
         line("oldest queued", duration(Duration::from_secs(seconds as u64)));
     }

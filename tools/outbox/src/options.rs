@@ -66,9 +66,10 @@ NO_PROXY as for the hookmyapp library; DATABASE_URL. The token is never an argum
 signals: the first INT, TERM or HUP lets the sends under way end; the second aborts them, and records what is known of
 each; the third kills.
 
-exit code: 0 all accepted; 3 some possibly delivered; 2 some refused, failed or expired; 1 stopped before the end, run it
-again; 64 usage; 65 errors in the input, nothing was queued; 66 input unreadable; 73 the queue cannot be opened, locked
-or made durable, or was replaced; 78 configuration invalid. `work` without --until-empty exits with 0 after a signal.
+exit code: 0 all accepted; 3 some possibly delivered; 2 some refused, failed or expired, or there is no message with an
+ID; 1 stopped before the end, run it again; 64 usage; 65 errors in the input, nothing was queued; 66 input unreadable;
+73 the queue cannot be opened, locked or made durable, or was replaced; 78 configuration invalid. `send` speaks of the
+messages of its file, and `work` of those of its run; without --until-empty it exits with 0 after a signal.
 ";
 
 #[derive(Clone, Debug, PartialEq)]
@@ -243,7 +244,7 @@ fn command(words: Vec<OsString>) -> Result<Command, lexopt::Error> {
     };
     let alone = |command: Command, place: usize| match texts.get(place) {
         None => Ok(command),
-        Some(more) => Err(format!("unexpected argument {more:?}").into()),
+        Some(more) => Err(format!("unexpected argument {more:?}: a queue is named with --queue").into()),
     };
     match texts[..] {
         ["send", ..] => Ok(Command::Send(file(1)?)),
@@ -362,6 +363,7 @@ mod tests {
             ("sent a", "there is no command \"sent\""),
             ("send", "send needs a FILE"),
             ("send a b", "one FILE at a time"),
+            ("status a.csv", "a queue is named with --queue"),
             ("send a --threads 0", "--threads is a whole number from 1 to 256"),
             ("send a --rate x", "--rate is a number"),
             ("send a --rate -1", "--rate is a number"),

@@ -90,12 +90,12 @@ struct Log {
 impl Log {
     /// Whether to print a line now. `pause` is one that begins: its reason, and its length in milliseconds.
     fn is_due(&mut self, at: Instant, done: u64, pause: Option<(&str, Millis)>) -> bool {
-        let is_change = !self.only_changes || done != self.done;
-        let is_due = match pause {
-            // In an outage the pauses follow each other; they are news while they become longer.
-            Some((reason, length)) => is_change || reason != self.pause.0 || length > self.pause.1 * 3 / 2,
-            None => is_change && at.saturating_duration_since(self.printed) >= LINE_EVERY,
-        };
+        let is_change = done != self.done;
+        let is_time = at.saturating_duration_since(self.printed) >= LINE_EVERY;
+        // In an outage the pauses follow each other; they are news while they become longer.
+        let is_news =
+            pause.is_some_and(|(reason, length)| is_change || reason != self.pause.0 || length > self.pause.1 * 3 / 2);
+        let is_due = is_news || is_time && (is_change || !self.only_changes);
         if is_due {
             (self.printed, self.done) = (at, done);
         }
@@ -125,8 +125,8 @@ pub struct Report {
     counts: BTreeMap<State, u64>,
     /// Of messages that the queue has from elsewhere.
     others: BTreeMap<State, u64>,
-    /// By reason: how many, and the first message.
-    refused: BTreeMap<String, (u64, String)>,
+    /// Refused or failed, by reason: how many, and the first message.
+    reasons: BTreeMap<(State, String), (u64, String)>,
     unknown: Vec<String>,
     times: Vec<u32>,
     /// How long nothing was sent because of pauses.
@@ -161,7 +161,7 @@ impl Report {
             begun,
             counts: BTreeMap::new(),
             others: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             unknown: Vec::new(),
             times: Vec::new(),
             paused: Duration::ZERO,
@@ -256,9 +256,9 @@ impl Report {
             if status.count(state) > 0 {
                 line(state.name(), spaced(status.count(state)));
             }
-        }
-        for (reason, (count, first)) in &self.refused {
-            line("", format!("{count} x {reason}, first: {first}"));
+            for ((_, reason), (count, first)) in self.reasons.iter().filter(|((of, _), _)| *of == state) {
+                line("", format!("{count} x {reason}, first: {first}"));
+            }
         }
         if !self.unknown.is_empty() {
             let shown = self.unknown.len().min(UNKNOWNS_SHOWN);
@@ -316,7 +316,7 @@ impl Observer for Report {
                     let codes: Vec<String> = codes.map(|code| code.to_string()).collect();
                     let reason = format!("status {} {}", answer.status, codes.join("/")).trim_end().to_owned();
                     let error = answer.error.as_deref().unwrap_or_default();
-                    self.refused.entry(reason).or_insert_with(|| (0, format!("{}: {error}", name()))).0 += 1;
+                    self.reasons.entry((*state, reason)).or_insert_with(|| (0, format!("{}: {error}", name()))).0 += 1;
                 }
                 State::Unknown if is_of_file => self.unknown.push(name()),
                 _ => {}
@@ -394,6 +394,11 @@ pub fn spaced(number: u64) -> String {
     text
 }
 
+/// `1 row`, `2 000 rows`.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", spaced(number), if number == 1 { "" } else { "s" })
+}
+
 /// `4.2 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -412,6 +417,7 @@ mod tests {
     #[test]
     fn numbers_and_times_are_readable() {
         assert_eq!([0, 999, 1000, 1_234_567].map(spaced), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!([0, 1, 2000].map(|number| counted(number, "row")), ["0 rows", "1 row", "2 000 rows"]);
         let times = [0.25, 12.0, 200.0, 7500.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["0.2 s", "12 s", "3 min 20 s", "2 h 5 min"]);
     }
@@ -446,12 +452,15 @@ mod tests {
     #[test]
     fn an_outage_has_a_line_while_its_pauses_become_longer() {
         let at = Instant::now();
-        let mut log = log(true, at);
-        let pauses = [500, 1050, 2000, 4200, 8100, 16_900, 16_100, 17_500, 16_000];
-        let lines: Vec<i64> = pauses.into_iter().filter(|length| log.is_due(at, 0, Some(("down", *length)))).collect();
-        assert_eq!(lines, [500, 1050, 2000, 4200, 8100, 16_900]);
-        assert!(log.is_due(at, 0, Some(("rate limit", 500))), "another reason");
-        assert!(log.is_due(at, 1, Some(("rate limit", 500))), "something was settled meanwhile");
+        for only_changes in [true, false] {
+            let mut log = log(only_changes, at);
+            let pauses = [500, 1050, 2000, 4200, 8100, 16_900, 16_100, 17_500, 16_000];
+            let lines: Vec<i64> =
+                pauses.into_iter().filter(|length| log.is_due(at, 0, Some(("down", *length)))).collect();
+            assert_eq!(lines, [500, 1050, 2000, 4200, 8100, 16_900]);
+            assert!(log.is_due(at, 0, Some(("rate limit", 500))), "another reason");
+            assert!(log.is_due(at, 1, Some(("rate limit", 500))), "something was settled meanwhile");
+        }
     }
 
     #[test]

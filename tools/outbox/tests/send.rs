@@ -673,6 +673,7 @@ fn every_kind_of_failure_has_its_exit_code() {
     let mut place = Place::new(&gateway);
     place.write("a.csv", csv(1, 1));
     place.run("send").expect(64);
+    assert!(place.run("init").expect(0).stderr.contains("the queue outbox.db is ready"));
     place.run("send none.csv").expect(66);
     place.run("check none.csv").expect(66);
     assert!(!place.path("none.csv.outbox").exists());
@@ -688,6 +689,7 @@ fn every_kind_of_failure_has_its_exit_code() {
     place.set("INSTAGRAM_ACCESS_TOKEN", "");
     let ended = place.run("send a.csv").expect(78);
     assert!(ended.stderr.contains("INSTAGRAM_ACCESS_TOKEN"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("environment variables, or --env-file FILE"), "{}", ended.stderr);
     assert_eq!(gateway.counts().requests, 0);
 }
 
