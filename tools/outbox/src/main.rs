@@ -172,7 +172,13 @@ fn without_password(place: &str) -> String {
 /// ` --queue QUEUE` for another command about the queue of this one, where it needs that.
 fn queue_option(options: &Options) -> String {
     let is_needed = options.queue.is_some() || matches!(options.command, Command::Send(_));
-    if is_needed { format!(" --queue {}", without_password(&place(options))) } else { String::new() }
+    if is_needed { format!(" --queue {}", quoted(&without_password(&place(options)))) } else { String::new() }
+}
+
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = word.chars().all(|one| one.is_alphanumeric() || "_-./:@=,+%".contains(one));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn open_queue(options: &Options) -> Result<Box<dyn Engine>, Failure> {
@@ -707,6 +713,15 @@ fn unknown_echo(file: &Path, options: &Options) -> Result<u8, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_a_shell_would_split_are_quoted() {
+        let shown = [("a.csv.outbox", "a.csv.outbox"), ("my file", "'my file'"), ("it's", "'it'\\''s'")];
+        for (name, expected) in shown {
+            assert_eq!(quoted(name), expected);
+        }
+        assert_eq!(quoted("postgres:///shop?host=a&user=b"), "'postgres:///shop?host=a&user=b'");
+    }
 
     #[test]
     fn a_password_of_a_url_is_not_shown() {

@@ -45,7 +45,7 @@ options:
                        share, and `send` and `work` add none of their own unless it is given
   --media-rate N       of these, audio and video a second; 0 is no limit (10)
   --max-pause SECONDS  send: stop if pauses without an accepted message add up to more (3600)
-  --expires D          not sent after this time, counted from now: 90s, 10m, 24h, 7d or never (24h). For new messages, and
+  --expires D          not sent after this time from now: 90s, 10m, 24h, 7d or never (24h). For new messages, and
                        for those that are queued again
   --resend-unknown     send: queue the unknown messages of this file again: they may arrive twice
   --retry-refused      send: queue the refused and failed messages of this file again
