@@ -123,6 +123,14 @@ impl Ended {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// The seconds of pauses that the summary names, which must be less than a minute.
+    #[track_caller]
+    pub fn pauses(&self) -> f64 {
+        let (before, _) = self.stderr.split_once(" s of pauses").expect("seconds of pauses");
+        let (_, seconds) = before.rsplit_once(", ").expect("a time");
+        seconds.parse().unwrap_or_else(|_| panic!("{seconds} s of pauses"))
+    }
+
     #[track_caller]
     pub fn expect(self, code: i32) -> Ended {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
