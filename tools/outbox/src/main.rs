@@ -48,6 +48,8 @@ const WRONG_SETTINGS: u8 = 78;
 /// How long `work` waits until it opens a queue again that it cannot reach: at first, and at most.
 const RETRY_OPEN: Duration = Duration::from_millis(100);
 const RETRY_OPEN_AT_MOST: Duration = Duration::from_secs(2);
+/// A signal so soon after the first is the same request: `timeout` and shells signal a program and then its process group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// How many errors are printed.
 const ERRORS_SHOWN: usize = 50;
 /// How far Meta's clock and this machine's may differ when an echo is compared with a send.
@@ -558,17 +560,22 @@ fn watch_signals(stop: &Arc<AtomicBool>, client: Client) -> Result<(), Failure> 
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
     let stop = Arc::clone(stop);
     let watch = move || {
-        for (count, signal) in signals.forever().enumerate() {
-            match count {
-                0 => {
+        let mut stopped: Option<Instant> = None;
+        let mut is_aborted = false;
+        for signal in signals.forever() {
+            match stopped {
+                None => {
+                    stopped = Some(Instant::now());
                     stop.store(true, Ordering::Relaxed);
                     complain("stopping: no send begins, those under way end; a second signal aborts them");
                 }
-                1 => {
+                Some(at) if at.elapsed() < SAME_SIGNAL => {}
+                Some(_) if !is_aborted => {
+                    is_aborted = true;
                     complain("aborting the sends under way");
                     client.shutdown();
                 }
-                _ => drop(signal_hook::low_level::emulate_default_handler(signal)),
+                Some(_) => drop(signal_hook::low_level::emulate_default_handler(signal)),
             }
         }
     };
