@@ -401,7 +401,7 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
         input::open(file)
             .map_err(|error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display())))?;
     }
-    let mut engine = open_as_worker(options, &account, open_queue)?;
+    let mut engine = become_worker(open_queue(options)?, &account)?;
     let mut imported = import(engine.as_mut(), file, options, true)?;
     let mut revived = 0;
     for (wanted, states) in [
@@ -465,13 +465,8 @@ fn verdict_of(end: &End, status: &Status, queue: &str) -> (u8, String) {
     }
 }
 
-/// Opens the queue and recovers what the last worker left.
-fn open_as_worker(
-    options: &Options,
-    account: &str,
-    open: fn(&Options) -> Result<Box<dyn Engine>, Failure>,
-) -> Result<Box<dyn Engine>, Failure> {
-    let mut engine = open(options)?;
+/// Recovers what the last worker left.
+fn become_worker(mut engine: Box<dyn Engine>, account: &str) -> Result<Box<dyn Engine>, Failure> {
     warn(engine.as_mut());
     let left = engine.recover(account)?;
     if left > 0 {
@@ -481,11 +476,11 @@ fn open_as_worker(
 }
 
 /// A daemon waits for a database that is away, or held by another program: it must not end because it started first.
-fn become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
+fn wait_to_become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
     let mut wait = RETRY_OPEN;
     let mut said: Option<Instant> = None;
     loop {
-        let failure = match open_as_worker(options, account, existing_queue) {
+        let failure = match existing_queue(options).and_then(|engine| become_worker(engine, account)) {
             Ok(engine) => return Ok(engine),
             Err(failure) if failure.is_passing => failure,
             Err(failure) => return Err(failure),
@@ -502,7 +497,7 @@ fn become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Fa
 fn work(options: &Options) -> Result<u8, Failure> {
     let (client, account) = client(options)?;
     let results = results(options)?;
-    let mut engine = become_worker(options, &account)?;
+    let mut engine = wait_to_become_worker(options, &account)?;
     if !options.quiet {
         let left = engine.left().map_or_else(|_| String::new(), |left| format!(", {} now", counted(left, "message")));
         complain(&format!("sending what is queued in {}{left}", without_password(&place(options))));

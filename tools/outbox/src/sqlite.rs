@@ -55,10 +55,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
-    /// The file that was opened.
-    identity: Option<(u64, u64)>,
-    /// The files beside it that SQLite holds open, once a worker has seen them.
-    companions: Vec<(PathBuf, Option<(u64, u64)>)>,
+    /// The file that was opened, and then those beside it that SQLite holds open, once a worker has seen them.
+    open_files: Vec<(PathBuf, (u64, u64))>,
     /// Held by the one worker. The kernel frees it when the process dies, so that no lease is needed.
     worker_lock: Option<File>,
     seen_version: i64,
@@ -98,9 +96,8 @@ impl Sqlite {
         connection.pragma_update(None, "cache_size", -WORKER_CACHE)?;
         let mut engine = Sqlite {
             connection,
-            identity: identity(&path),
+            open_files: identity(&path).map(|seen| (path.clone(), seen)).into_iter().collect(),
             path,
-            companions: Vec::new(),
             worker_lock: None,
             seen_version: 0,
             reserve: None,
@@ -184,15 +181,10 @@ impl Sqlite {
     /// SQLite continues to write to a file that was moved, removed or replaced. What is written there may be lost, and what
     /// applications add to a new file would never be seen.
     fn check_place(&self) -> Result<(), EngineError> {
-        let is_there = |(path, seen): &(PathBuf, Option<(u64, u64)>)| seen.is_none() || *seen == identity(path);
-        let path = if self.identity != identity(&self.path) {
-            self.path.display()
-        } else if let Some((path, _)) = self.companions.iter().find(|companion| !is_there(companion)) {
-            path.display()
-        } else {
+        let Some((path, _)) = self.open_files.iter().find(|(path, seen)| identity(path) != Some(*seen)) else {
             return Ok(());
         };
-        let message = format!("{path}: the file was moved, removed or replaced; nothing more is sent");
+        let message = format!("{}: the file was moved, removed or replaced; nothing more is sent", path.display());
         Err(EngineError::new(EngineErrorKind::NotOurs, message))
     }
 
@@ -336,10 +328,11 @@ impl Control {
     /// Takes notice of what a send says about the whole account. Messages that were claimed before it began know
     /// nothing new.
     fn notice(&mut self, answer: &Answer, claimed_at: Millis, now: Millis) {
+        let asked = answer.retry_after.filter(|_| answer.status == 22).map(|asked| asked.min(DAY));
         if claimed_at < self.paused_at {
             // But what the gateway asks for now counts.
-            if let Some(asked) = answer.retry_after.filter(|_| answer.status == 22) {
-                let until = now + asked.min(DAY).as_millis() as Millis;
+            if let Some(asked) = asked {
+                let until = now + asked.as_millis() as Millis;
                 self.changed |= until > self.paused_until;
                 self.paused_until = self.paused_until.max(until);
             }
@@ -351,7 +344,6 @@ impl Control {
             self.pause_status = None;
             self.changed = true;
         } else if pauses(answer.status) {
-            let asked = answer.retry_after.filter(|_| answer.status == 22).map(|asked| asked.min(DAY));
             let doublings = self.trouble.min(16);
             let pause = match (asked, answer.status) {
                 (Some(asked), _) => asked,
@@ -381,7 +373,8 @@ fn settle(
     let mut select = transaction.prepare_cached("SELECT state, attempts, claimed_at FROM outbox WHERE id = ?1")?;
     let row: Option<(String, u32, Option<Millis>)> =
         select.query_row([message.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let outcome = match verdict(answer.status) {
+    let verdict = verdict(answer.status);
+    let outcome = match verdict {
         Verdict::Accepted => State::Accepted,
         Verdict::Refused => State::Refused,
         Verdict::Unknown => State::Unknown,
@@ -389,13 +382,11 @@ fn settle(
         Verdict::Back | Verdict::Retry => State::Queued,
     };
     let (attempts, claimed_at) = match row {
-        Some((was, attempts, claimed_at)) if i64::from(attempts) == message.claim && was == State::Sending.name() => {
-            (attempts, claimed_at)
-        }
-        // Another program changed the row while the message was being sent. What became of the message counts all the
-        // same; if it was not sent, the change counts.
+        // Another program may have changed the row while the message was being sent. What became of the message counts
+        // all the same; if it was not sent, the change counts.
         Some((was, attempts, claimed_at))
-            if i64::from(attempts) == message.claim && outcome != State::Queued && was != outcome.name() =>
+            if i64::from(attempts) == message.claim
+                && (was == State::Sending.name() || outcome != State::Queued && was != outcome.name()) =>
         {
             (attempts, claimed_at)
         }
@@ -405,14 +396,11 @@ fn settle(
     // While the gateway cannot be reached at all, tries of single messages say nothing about them.
     let counts = control.trouble == 0 || claimed_at < control.paused_at;
     control.notice(answer, claimed_at, now);
-    let (state, back, due_at) = match verdict(answer.status) {
-        Verdict::Accepted => (State::Accepted, 0, None),
-        Verdict::Refused => (State::Refused, 0, None),
-        Verdict::Unknown => (State::Unknown, 0, None),
-        Verdict::Failed => (State::Failed, 0, None),
-        Verdict::Back => (State::Queued, 1, None),
+    let (state, back, due_at) = match verdict {
+        Verdict::Back => (outcome, 1, None),
         Verdict::Retry if counts && attempts >= MAX_ATTEMPTS => (State::Failed, 0, None),
-        Verdict::Retry => (State::Queued, i64::from(!counts), Some(now + backoff(attempts))),
+        Verdict::Retry => (outcome, i64::from(!counts), Some(now + backoff(attempts))),
+        Verdict::Accepted | Verdict::Refused | Verdict::Unknown | Verdict::Failed => (outcome, 0, None),
     };
     if answer.status == crate::queue::NOT_BEGUN {
         let mut update =
@@ -694,13 +682,11 @@ impl Engine for Sqlite {
         )?;
         transaction.commit()?;
         // The write above has made them, and they stay while this connection is open.
-        self.companions.clear();
+        self.open_files.truncate(1);
         for suffix in ["-wal", "-shm"] {
             // Of a database that is gone already, the next look at its place tells.
-            if let Ok(path) = self.beside(suffix) {
-                let seen = identity(&path);
-                self.companions.push((path, seen));
-            }
+            let Ok(path) = self.beside(suffix) else { continue };
+            self.open_files.extend(identity(&path).map(|seen| (path, seen)));
         }
         Ok(left as u64)
     }
