@@ -116,7 +116,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
             format!("{},\"body\":{body}}}", line.trim_end_matches('}'))
         }),
         Command::UnknownAccept(ids) => {
-            each(options, ids, "unknown", &mut |engine, id| Ok(engine.accept(id, None)?.then(|| "accepted".to_owned())))
+            each(options, ids, "unknown", |engine, id| Ok(engine.accept(id, None)?.then(|| "accepted".to_owned())))
         }
         Command::UnknownResend(ids) => queue_again(options, ids, "unknown", &[State::Unknown]),
         Command::Retry(ids) => {
@@ -641,7 +641,7 @@ fn each(
     options: &Options,
     ids: &[i64],
     kind: &str,
-    change: &mut dyn FnMut(&mut dyn Engine, i64) -> Result<Option<String>, EngineError>,
+    mut change: impl FnMut(&mut dyn Engine, i64) -> Result<Option<String>, EngineError>,
 ) -> Result<u8, Failure> {
     let mut engine = existing_queue(options)?;
     let mut code = 0;
@@ -658,7 +658,7 @@ fn each(
 
 /// Queues each message that was named again if it is in one of these states.
 fn queue_again(options: &Options, ids: &[i64], kind: &str, from: &[State]) -> Result<u8, Failure> {
-    each(options, ids, kind, &mut |engine, id| {
+    each(options, ids, kind, |engine, id| {
         for state in from {
             match engine.resend(id, *state, expires_at(options))? {
                 Some(same) if same == id => return Ok(Some("queued again".to_owned())),
