@@ -48,6 +48,8 @@ const WRONG_SETTINGS: u8 = 78;
 /// How long `work` waits until it opens a queue again that it cannot reach: at first, and at most.
 const RETRY_OPEN: Duration = Duration::from_millis(100);
 const RETRY_OPEN_AT_MOST: Duration = Duration::from_secs(2);
+/// A signal so soon after the first is the same request: `timeout` and shells signal a program and then its process group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// How many errors are printed.
 const ERRORS_SHOWN: usize = 50;
 /// How far Meta's clock and this machine's may differ when an echo is compared with a send.
@@ -114,7 +116,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
             format!("{},\"body\":{body}}}", line.trim_end_matches('}'))
         }),
         Command::UnknownAccept(ids) => {
-            each(options, ids, "unknown", &mut |engine, id| Ok(engine.accept(id, None)?.then(|| "accepted".to_owned())))
+            each(options, ids, "unknown", |engine, id| Ok(engine.accept(id, None)?.then(|| "accepted".to_owned())))
         }
         Command::UnknownResend(ids) => queue_again(options, ids, "unknown", &[State::Unknown]),
         Command::Retry(ids) => {
@@ -553,17 +555,22 @@ fn watch_signals(stop: &Arc<AtomicBool>, client: Client) -> Result<(), Failure> 
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
     let stop = Arc::clone(stop);
     let watch = move || {
-        for (count, signal) in signals.forever().enumerate() {
-            match count {
-                0 => {
+        let mut stopped: Option<Instant> = None;
+        let mut is_aborted = false;
+        for signal in signals.forever() {
+            match stopped {
+                None => {
+                    stopped = Some(Instant::now());
                     stop.store(true, Ordering::Relaxed);
                     complain("stopping: no send begins, those under way end; a second signal aborts them");
                 }
-                1 => {
+                Some(at) if at.elapsed() < SAME_SIGNAL => {}
+                Some(_) if !is_aborted => {
+                    is_aborted = true;
                     complain("aborting the sends under way");
                     client.shutdown();
                 }
-                _ => drop(signal_hook::low_level::emulate_default_handler(signal)),
+                Some(_) => drop(signal_hook::low_level::emulate_default_handler(signal)),
             }
         }
     };
@@ -634,7 +641,7 @@ fn each(
     options: &Options,
     ids: &[i64],
     kind: &str,
-    change: &mut dyn FnMut(&mut dyn Engine, i64) -> Result<Option<String>, EngineError>,
+    mut change: impl FnMut(&mut dyn Engine, i64) -> Result<Option<String>, EngineError>,
 ) -> Result<u8, Failure> {
     let mut engine = existing_queue(options)?;
     let mut code = 0;
@@ -651,7 +658,7 @@ fn each(
 
 /// Queues each message that was named again if it is in one of these states.
 fn queue_again(options: &Options, ids: &[i64], kind: &str, from: &[State]) -> Result<u8, Failure> {
-    each(options, ids, kind, &mut |engine, id| {
+    each(options, ids, kind, |engine, id| {
         for state in from {
             match engine.resend(id, *state, expires_at(options))? {
                 Some(same) if same == id => return Ok(Some("queued again".to_owned())),

@@ -63,8 +63,8 @@ options:
 environment: INSTAGRAM_API_URL or INSTAGRAM_GRAPH_API_URL, INSTAGRAM_ACCOUNT_ID, INSTAGRAM_ACCESS_TOKEN, HTTPS_PROXY,
 NO_PROXY as for the hookmyapp library; DATABASE_URL. The token is never an argument and never in the queue.
 
-signals: the first INT, TERM or HUP lets the sends under way end; the second aborts them, and records what is known of
-each; the third kills.
+signals: the first INT, TERM or HUP lets the sends under way end; a second one, at least a second later, aborts them, and
+records what is known of each; the third kills.
 
 exit code: 0 all accepted; 3 some possibly delivered; 2 some refused, failed or expired, or there is no message with an
 ID; 1 stopped before the end, run it again; 64 usage; 65 errors in the input, nothing was queued; 66 input unreadable;

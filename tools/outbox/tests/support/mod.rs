@@ -197,15 +197,24 @@ impl Running {
     /// Waits until it has written this to standard error.
     #[track_caller]
     pub fn wait_for_error(&self, text: &str) {
+        let said = self.says_within(text, Duration::from_secs(60));
+        assert!(said, "it does not say {text:?}: {}", self.errors());
+    }
+
+    /// Whether it writes this to standard error before this time is over.
+    pub fn says_within(&self, text: &str, time: Duration) -> bool {
         let begun = Instant::now();
-        loop {
-            let errors = String::from_utf8_lossy(&self.errors.lock().expect("a lock")).into_owned();
-            if errors.contains(text) {
-                return;
+        while !self.errors().contains(text) {
+            if begun.elapsed() >= time {
+                return false;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not say {text:?}: {errors}");
             thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+
+    fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.errors.lock().expect("a lock")).into_owned()
     }
 
     pub fn has_ended(&mut self) -> bool {
