@@ -5,6 +5,7 @@ set -eu
 
 dll=$1 library=$2
 
+. packaging/functions.sh
 . packaging/tool.sh
 dlltool=$(tool dlltool)
 
@@ -12,6 +13,6 @@ definition=${library%.lib}.def
 {
     echo "LIBRARY $dll"
     echo EXPORTS
-    sed -n 's/^[a-z].*[ *]\(hma_[a-z0-9_]*\)(.*/    \1/p' include/hookmyapp.h
+    header_functions | sed 's/^/    /'
 } >"$definition"
 "$dlltool" -d "$definition" -l "$library" -D "$dll"

@@ -118,7 +118,8 @@ man_page() {
 }
 
 # `man hma_send_text` finds the page, too.
-functions=$(sed -n 's/^[a-z].*[ *]\(hma_[a-z0-9_]*\)(.*/\1/p' include/hookmyapp.h)
+. packaging/functions.sh
+functions=$(header_functions)
 
 # ---- Every file of the package: the action, what it is made of, where it goes
 

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
+use std::str::Utf8Error;
 
 use super::owned_string::new_string;
 use super::status::{HMA_OK, hma_status};
@@ -52,7 +53,7 @@ impl<'a> StrArg<'a> {
     /// Returns the text, or `None` for NULL.
     pub(super) fn optional(self) -> Result<Option<&'a str>, String> {
         let decoded = self.text.map(CStr::to_str).transpose();
-        decoded.map_err(|error| format!("{}: not UTF-8 at byte {}", self.name, error.valid_up_to()))
+        decoded.map_err(|error| not_utf8(self.name, error))
     }
 
     /// Returns a text from an untrusted sender: NULL is empty, and U+FFFD replaces invalid UTF-8.
@@ -63,6 +64,10 @@ impl<'a> StrArg<'a> {
     pub(super) fn argument(self) -> Result<&'a str, Error> {
         self.required().map_err(Error::argument)
     }
+}
+
+pub(super) fn not_utf8(name: &str, error: Utf8Error) -> String {
+    format!("{name}: not UTF-8 at byte {}", error.valid_up_to())
 }
 
 /// Returns the bytes of an argument from C. NULL is allowed if the length is 0.

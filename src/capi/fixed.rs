@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use super::client::{hma_client, require_client};
-use super::ffi::{bytes_arg, catch_panic};
+use super::ffi::{bytes_arg, catch_panic, not_utf8};
 use super::status::{HMA_OK, hma_status};
 use crate::error::Error;
 
@@ -74,8 +74,7 @@ fn check_output(name: &str, field: *mut c_char, size: usize) -> Result<(), Error
 unsafe fn field<'a>(name: &str, pointer: *const c_char, length: usize) -> Result<&'a str, Error> {
     // SAFETY: what this function asks of its caller.
     let bytes = unsafe { bytes_arg(name, pointer.cast::<c_void>(), length) }?;
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::argument(format!("{name}: not UTF-8 at byte {}", error.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| Error::argument(not_utf8(name, error)))?;
     let text = text.trim_end_matches([' ', '\0']);
     match text.find('\0') {
         Some(at) => Err(Error::argument(format!("{name}: must not contain a NUL byte, as at byte {at}"))),

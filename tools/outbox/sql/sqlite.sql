@@ -12,7 +12,8 @@ CREATE TABLE outbox (
     recipient    TEXT NOT NULL CHECK (recipient <> ''),
     -- The request body: what Message::to_json or hma_message_json returns.
     body         TEXT NOT NULL CHECK (typeof(body) = 'text'),
-    -- Milliseconds since 1970: not before, and not after. Without expires_at: 24 hours after it was added or due.
+    -- Milliseconds since 1970: not before, and not after. Without expires_at: 24 hours after it was added or due;
+    -- 9223372036854775807 is never.
     due_at       INTEGER NOT NULL ON CONFLICT REPLACE DEFAULT 0 CHECK (typeof(due_at) = 'integer'),
     expires_at   INTEGER CHECK (typeof(expires_at) IN ('integer', 'null')),
 
@@ -45,6 +46,25 @@ CREATE TRIGGER outbox_added AFTER INSERT ON outbox
 WHEN NEW.state = 'queued' AND NEW.at_head = 0 AND instr(NEW.recipient, ' ') > 0 AND NOT EXISTS (SELECT 1 FROM outbox
     WHERE recipient = NEW.recipient AND state IN ('queued', 'sending') AND id < NEW.id)
 BEGIN UPDATE outbox SET at_head = 1 WHERE id = NEW.id; END;
+
+-- A time before 2001, or after 2100 (or 9999), can only be in another unit: seconds would be the past, and microseconds never.
+-- A trigger and not a CHECK, which INSERT OR IGNORE would skip, and which would keep a worker from writing results while the
+-- clock of its machine is not set.
+CREATE TRIGGER outbox_units AFTER INSERT ON outbox
+WHEN NEW.due_at <> 0 AND NEW.due_at NOT BETWEEN 978307200000 AND 4102444800000
+    OR NEW.expires_at <> 9223372036854775807 AND NEW.expires_at NOT BETWEEN 978307200000 AND 253402300799999
+BEGIN
+    SELECT CASE
+    WHEN NEW.due_at <> 0 AND NEW.due_at < 978307200000 THEN
+        RAISE(ABORT, 'outbox: due_at is in milliseconds since 1970, and this looks like seconds: multiply it by 1000')
+    WHEN NEW.due_at > 4102444800000 THEN
+        RAISE(ABORT, 'outbox: due_at is in milliseconds since 1970, and this looks like microseconds: it is after 2100')
+    WHEN NEW.expires_at < 978307200000 THEN
+        RAISE(ABORT, 'outbox: expires_at is in milliseconds since 1970, and this looks like seconds: multiply it by 1000')
+    ELSE
+        RAISE(ABORT, 'outbox: expires_at is in milliseconds since 1970, and this looks like microseconds: never is 9223372036854775807')
+    END;
+END;
 
 -- 'ID' and 'user ID' are one recipient.
 CREATE TRIGGER outbox_added_bare AFTER INSERT ON outbox

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use hookmyapp::{Client, ErrorKind};
 
 use crate::pace::Pace;
-use crate::queue::{Answer, Claimed, Engine, EngineError, EngineErrorKind, Millis, Next, Settled, State, now};
+use crate::queue::{
+    Answer, Claimed, Engine, EngineError, EngineErrorKind, Finished, Millis, Next, Settled, State, now,
+};
 use crate::stops::Stops;
 
 /// How often an idle dispatcher looks whether somebody added messages.
@@ -48,8 +50,8 @@ pub enum End {
 pub trait Observer {
     /// These messages are settled, durably.
     fn settled(&mut self, settled: &[Settled], states: &[State]) -> Result<(), String>;
-    /// Messages were settled without a send, durably.
-    fn closed(&mut self, states: &[State]);
+    /// These were settled without a send, durably.
+    fn closed(&mut self, closed: &[Finished]) -> Result<(), String>;
     /// Called several times a second.
     fn tick(&mut self, in_flight: usize, paused_until: Millis);
     fn say(&mut self, text: &str);
@@ -349,8 +351,7 @@ impl Run<'_> {
                     let thread = self.idle.pop_front().ok_or_else(|| EngineError::fatal("too many were claimed"))?;
                     self.hands[thread].send(Work { message, begin_by }).map_err(EngineError::fatal)?;
                 }
-                self.observer.closed(&turn.closed);
-                self.learn(&turn.states);
+                self.learn(&turn.states, &turn.closed);
                 Ok(())
             }
             Err(error) if matches!(error.kind, EngineErrorKind::Busy | EngineErrorKind::Full) => {
@@ -369,7 +370,7 @@ impl Run<'_> {
     }
 
     /// Draws the conclusions from what was just settled.
-    fn learn(&mut self, states: &[State]) {
+    fn learn(&mut self, states: &[State], closed: &[Finished]) {
         let settled = std::mem::take(&mut self.settled);
         let at = Instant::now();
         for one in &settled {
@@ -383,7 +384,8 @@ impl Run<'_> {
             let reason = stops.notice_pause(self.paused_until, now());
             self.reason = self.reason.take().or(reason);
         }
-        if let Err(error) = self.observer.settled(&settled, states) {
+        let written = self.observer.settled(&settled, states).and_then(|()| self.observer.closed(closed));
+        if let Err(error) = written {
             // The queue has them.
             let reason = format!("the results cannot be written: {error}");
             self.reason = self.reason.take().or(Some(reason));

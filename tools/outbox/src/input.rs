@@ -110,6 +110,10 @@ pub fn read<E: From<ReadError>>(
     if start.starts_with(b"\xEF\xBB\xBF") {
         input.consume(3);
     }
+    let start = input.fill_buf().map_err(ReadError::from)?;
+    if start.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(hopeless("this is a JSON array: write one object a line, as `jq -c '.[]'` does").into());
+    }
     let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
     let format = match (reading.format, extension.as_deref().and_then(|extension| extension.to_str())) {
         (Some(format), _) => format,
@@ -365,7 +369,7 @@ fn ndjson_row(bytes: &[u8], reading: &Reading, row: u64, line: u64) -> Result<En
             if reading.ignores_unknown {
                 continue;
             }
-            return Err(unknown_name(name));
+            return Err(unknown_name("member", name));
         };
         let value = value.get();
         match name {
@@ -389,8 +393,12 @@ fn ndjson_row(bytes: &[u8], reading: &Reading, row: u64, line: u64) -> Result<En
     fields.into_entry(row, line)
 }
 
-fn unknown_name(name: &str) -> String {
-    format!("{name:?} has no meaning; the names are {} (--column NAME=HEADER, --ignore-unknown)", NAMES.join(", "))
+fn unknown_name(kind: &str, name: &str) -> String {
+    let names = NAMES.join(", ");
+    format!(
+        "the {kind} {name:?} has no meaning; the names are {names}: \
+         give it one of them with --column 'NAME={name}', or use --ignore-unknown"
+    )
 }
 
 // ------------------------------------------------------------------------------------------------ CSV
@@ -529,6 +537,9 @@ fn read_csv<E: From<ReadError>>(
 /// Which name each column has; `None` is ignored.
 fn header(record: &Record, delimiter: u8, reading: &Reading) -> Result<Vec<Option<&'static str>>, String> {
     let headers = record.texts()?;
+    if headers.first().is_some_and(|header| header.len() > 4 && header.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err("this is not a header: the first line names the columns, such as recipient_id,text,key".to_owned());
+    }
     let mut columns: Vec<Option<&'static str>> = Vec::new();
     for header in &headers {
         let header = header.trim();
@@ -540,7 +551,7 @@ fn header(record: &Record, delimiter: u8, reading: &Reading) -> Result<Vec<Optio
                 return Err(format!("the header {header:?} is one column: is it --delimiter {:?}?", other as char));
             }
             if !reading.ignores_unknown {
-                return Err(unknown_name(header));
+                return Err(unknown_name("column", header));
             }
             columns.push(None);
             continue;
@@ -653,7 +664,9 @@ mod tests {
             (b"\xFF\xFEr\0".to_vec(), "line 1: this is UTF-16 or not text: save as UTF-8"),
             (b"recipient_id;text\n81;a\n".to_vec(), "is it --delimiter ';'?"),
             (b"recipient_id,text,text\n81,a,b\n".to_vec(), "line 1: the column text is in the header twice"),
-            (b"recipient_id,text,colour\n81,a,b\n".to_vec(), "line 1: \"colour\" has no meaning"),
+            (b"recipient_id,text,colour\n81,a,b\n".to_vec(), "line 1: the column \"colour\" has no meaning"),
+            (b"8123456789012345,a\n".to_vec(), "line 1: this is not a header: the first line names the columns"),
+            (b"\n [\n{}]".to_vec(), "line 1: this is a JSON array: write one object a line"),
             (b"text\na\n".to_vec(), "line 1: there is no column recipient_id or comment_id"),
             (b"recipient_id\n81\n".to_vec(), "line 1: there is no column text, message or body"),
             (b"recipient_id,text\n".to_vec(), "line 2: the input has a header and no rows"),

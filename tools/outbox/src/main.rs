@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -29,8 +30,10 @@ use dispatch::{End, Gateway, Plan, SAY_AGAIN, dispatch};
 use input::{Entry, ReadError, RowError};
 use options::{Command, Options, USAGE};
 use pace::Pace;
-use queue::{Added, Engine, EngineError, EngineErrorKind, Finished, Millis, NEVER, NewMessage, State, Status, now};
-use report::{Report, Results, complain, duration, result_line, spaced};
+use queue::{
+    Added, Engine, EngineError, EngineErrorKind, Finished, Ids, Millis, NEVER, NewMessage, State, Status, now,
+};
+use report::{FileOfRun, Report, Results, complain, counted, duration, result_line, spaced};
 use sqlite::Sqlite;
 use stops::Stops;
 
@@ -45,6 +48,8 @@ const WRONG_SETTINGS: u8 = 78;
 /// How long `work` waits until it opens a queue again that it cannot reach: at first, and at most.
 const RETRY_OPEN: Duration = Duration::from_millis(100);
 const RETRY_OPEN_AT_MOST: Duration = Duration::from_secs(2);
+/// A signal so soon after the first is the same request: `timeout` and shells signal a program and then its process group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// How many errors are printed.
 const ERRORS_SHOWN: usize = 50;
 /// How far Meta's clock and this machine's may differ when an echo is compared with a send.
@@ -110,15 +115,18 @@ fn run(options: &Options) -> Result<u8, Failure> {
             let body = serde_json::Value::from(finished.body.as_str());
             format!("{},\"body\":{body}}}", line.trim_end_matches('}'))
         }),
-        Command::UnknownAccept(ids) => each(options, ids, "accepted", &mut |engine, id| engine.accept(id, None)),
-        Command::UnknownResend(ids) => {
-            each(options, ids, "queued again", &mut |engine, id| engine.resend(id, State::Unknown))
+        Command::UnknownAccept(ids) => {
+            each(options, ids, "unknown", |engine, id| Ok(engine.accept(id, None)?.then(|| "accepted".to_owned())))
+        }
+        Command::UnknownResend(ids) => queue_again(options, ids, "unknown", &[State::Unknown]),
+        Command::Retry(ids) => {
+            queue_again(options, ids, "refused, failed or expired", &[State::Refused, State::Failed, State::Expired])
         }
         Command::UnknownEcho(file) => unknown_echo(file, options),
         Command::Prune => {
             let age = options.older_than.unwrap_or(Duration::MAX);
             let removed = existing_queue(options)?.prune(age)?;
-            print(&format!("{} messages removed\n", spaced(removed)))
+            print(&format!("{} removed\n", counted(removed, "message")))
         }
     }
 }
@@ -147,6 +155,32 @@ fn place(options: &Options) -> String {
 
 fn is_postgres(place: &str) -> bool {
     place.starts_with("postgres://") || place.starts_with("postgresql://")
+}
+
+/// For messages and logs: a password belongs neither in a URL nor there.
+fn without_password(place: &str) -> String {
+    let Some((scheme, rest)) = place.split_once("://").filter(|_| is_postgres(place)) else { return place.to_owned() };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let authority = match authority.rsplit_once('@') {
+        Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
+        None => authority.to_owned(),
+    };
+    let query: Vec<&str> = query.split('&').filter(|word| !word.is_empty() && !word.starts_with("password=")).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{scheme}://{authority}/{path}{mark}{}", query.join("&"))
+}
+
+/// ` --queue QUEUE` for another command about the queue of this one, where it needs that.
+fn queue_option(options: &Options) -> String {
+    let is_needed = options.queue.is_some() || matches!(options.command, Command::Send(_));
+    if is_needed { format!(" --queue {}", quoted(&without_password(&place(options)))) } else { String::new() }
+}
+
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = word.chars().all(|one| one.is_alphanumeric() || "_-./:@=,+%".contains(one));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn open_queue(options: &Options) -> Result<Box<dyn Engine>, Failure> {
@@ -197,15 +231,19 @@ fn settings(options: &Options) -> Config {
 /// The client, and the account that it sends for.
 fn client(options: &Options) -> Result<(Client, String), Failure> {
     let config = settings(options);
-    let client = Client::new(&config).map_err(|error| Failure::new(WRONG_SETTINGS, error.to_string()))?;
+    let client = Client::new(&config).map_err(wrong_settings)?;
     Ok((client, account_of(&config)?))
+}
+
+fn wrong_settings(error: hookmyapp::Error) -> Failure {
+    Failure::new(WRONG_SETTINGS, format!("the settings (environment variables, or --env-file FILE): {error}"))
 }
 
 /// The part of `.../ACCOUNT/messages` before the last.
 fn account_of(config: &Config) -> Result<String, Failure> {
     let account = config.url().and_then(|url| url.rsplit('/').nth(1)).map(str::to_owned);
     account.ok_or_else(|| match Client::new(config) {
-        Err(error) => Failure::new(WRONG_SETTINGS, error.to_string()),
+        Err(error) => wrong_settings(error),
         Ok(_) => Failure::new(WRONG_SETTINGS, "the settings name no account"),
     })
 }
@@ -219,6 +257,8 @@ struct Imported {
     new: u64,
     errors: u64,
     first_body: Option<String>,
+    /// The messages of its rows, added now or before.
+    ids: Ids,
 }
 
 enum Unread {
@@ -236,11 +276,7 @@ impl From<ReadError> for Unread {
 fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool) -> Result<Imported, Failure> {
     let unreadable = |error: io::Error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display()));
     let mut input = Some(input::open(file).map_err(unreadable)?);
-    let expires_at = match options.expires {
-        None => None,
-        Some(None) => Some(NEVER),
-        Some(Some(time)) => Some(now().saturating_add(time.as_millis() as Millis)),
-    };
+    let expires_at = expires_at(options);
     let mut imported = Imported::default();
     let mut failed_read = None;
     engine.import(&file.display().to_string(), &mut |queue| {
@@ -279,12 +315,19 @@ fn import(engine: &mut dyn Engine, file: &Path, options: &Options, is_kept: bool
         return Err(unreadable(error));
     }
     if imported.errors > 0 {
-        let count = imported.errors;
-        let word = if count == 1 { "error" } else { "errors" };
-        let message = format!("{} {word} in {}; nothing was queued or sent", spaced(count), file.display());
+        let name = if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() };
+        let message = format!("{} in {name}; nothing was queued or sent", counted(imported.errors, "error"));
         return Err(Failure::new(WRONG_INPUT, message));
     }
     Ok(imported)
+}
+
+/// When messages that are queued now expire, if `--expires` says so.
+fn expires_at(options: &Options) -> Option<Millis> {
+    options.expires.map(|after| match after {
+        None => NEVER,
+        Some(time) => now().saturating_add(time.as_millis() as Millis),
+    })
 }
 
 fn tell(error: &RowError, imported: &mut Imported) {
@@ -300,12 +343,14 @@ fn tell(error: &RowError, imported: &mut Imported) {
 fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
     let NewMessage { key, row, line, .. } = message;
     let reason = match added {
-        Added::New => {
+        Added::New(id) => {
             imported.new += 1;
-            return;
+            return imported.ids.add(id);
         }
-        Added::Already => return,
-        Added::Differs => format!("key {key} is in the queue with another text or recipient"),
+        Added::Already(id) => return imported.ids.add(id),
+        Added::Differs => {
+            format!("key {key} is in the queue with another text or recipient: a changed message needs a new key")
+        }
         Added::Twice { line: first } if input::is_automatic(key) => {
             format!("lines {first} and {line} say the same to the same person: give both a `key` if both are intended")
         }
@@ -318,7 +363,7 @@ fn learn(message: &NewMessage<'_>, added: Added, imported: &mut Imported) {
 
 fn check(file: &Path, options: &Options) -> Result<u8, Failure> {
     let imported = import(&mut Sqlite::temporary()?, file, options, false)?;
-    complain(&format!("{} rows, all right. The first request body:", spaced(imported.rows)));
+    complain(&format!("{}, all right. The first request body:", counted(imported.rows, "row")));
     print(&format!("{}\n", imported.first_body.unwrap_or_default()))
 }
 
@@ -326,6 +371,7 @@ fn init(options: &Options) -> Result<u8, Failure> {
     let mut engine = open_queue(options)?;
     engine.create(options.has_rate.then(|| options.rate.unwrap_or(f64::INFINITY)))?;
     warn(engine.as_mut());
+    complain(&format!("the queue {} is ready", without_password(&place(options))));
     Ok(0)
 }
 
@@ -339,8 +385,8 @@ fn add(file: &Path, options: &Options) -> Result<u8, Failure> {
     let mut engine = open_queue(options)?;
     let imported = import(engine.as_mut(), file, options, true)?;
     complain(&format!(
-        "{} rows: {} queued, {} were in the queue already",
-        spaced(imported.rows),
+        "{}: {} queued, {} were in the queue already",
+        counted(imported.rows, "row"),
         spaced(imported.new),
         spaced(imported.rows - imported.new)
     ));
@@ -355,29 +401,33 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
         input::open(file)
             .map_err(|error| Failure::new(NO_INPUT, format!("cannot read {}: {error}", file.display())))?;
     }
-    let mut engine = open_as_worker(options, &account, open_queue)?;
-    let imported = import(engine.as_mut(), file, options, true)?;
+    let mut engine = become_worker(open_queue(options)?, &account)?;
+    let mut imported = import(engine.as_mut(), file, options, true)?;
     let mut revived = 0;
-    for (wanted, states) in
-        [(options.resend_unknown, &[State::Unknown][..]), (options.retry_refused, &[State::Refused, State::Failed][..])]
-    {
+    for (wanted, states) in [
+        (options.resend_unknown, &[State::Unknown][..]),
+        (options.retry_refused, &[State::Refused, State::Failed][..]),
+        (options.retry_expired, &[State::Expired][..]),
+    ] {
         for state in states.iter().filter(|_| wanted) {
-            revived += revive(engine.as_mut(), *state)?;
+            revived += revive(engine.as_mut(), options, &mut imported.ids, *state)?;
         }
     }
     if revived > 0 {
-        complain(&format!("{} messages are queued again", spaced(revived)));
+        complain(&format!("queued again: {}", counted(revived, "message")));
     }
-    let before = engine.imported()?;
+    let ids = Rc::new(imported.ids);
+    let before = engine.counts_of(&ids)?;
     let open = before.count(State::Queued) + before.count(State::Sending);
-    let mut report = Report::new(results, options.quiet, Some(imported.rows), imported.rows.saturating_sub(open));
+    let file = FileOfRun { rows: imported.rows, before: imported.rows.saturating_sub(open), ids: Rc::clone(&ids) };
+    let mut report = Report::new(results, options.quiet, Some(file));
     let stops = Some(Stops::new(options.max_pause));
     let end = send_all(engine.as_mut(), client, options, false, stops, &mut report)?;
-    let after = engine.imported()?;
-    let queue = place(options);
-    let (code, sentence) = verdict_of(&end, &after, &queue);
+    let after = engine.counts_of(&ids)?;
+    let (code, sentence) = verdict_of(&end, &after, &queue_option(options));
     if !options.quiet {
-        complain(report.summary(&after, &sentence).trim_end());
+        let left = after.count(State::Queued) + after.count(State::Sending);
+        complain(report.summary(&after, Some(left), &sentence).trim_end());
     } else if code != 0 {
         complain(&sentence);
     }
@@ -385,10 +435,13 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
 }
 
 /// Queues the messages of this file again that are in this state, and nobody else's.
-fn revive(engine: &mut dyn Engine, state: State) -> Result<u64, EngineError> {
+fn revive(engine: &mut dyn Engine, options: &Options, ids: &mut Ids, state: State) -> Result<u64, EngineError> {
     let mut revived = 0;
-    for id in engine.imported_ids(state)? {
-        revived += u64::from(engine.resend(id, state)?);
+    for id in engine.ids_of(ids, state)? {
+        if let Some(id) = engine.resend(id, state, expires_at(options))? {
+            ids.add(id);
+            revived += 1;
+        }
     }
     Ok(revived)
 }
@@ -401,20 +454,19 @@ fn verdict_of(end: &End, status: &Status, queue: &str) -> (u8, String) {
         End::Stopped(reason) => (STOPPED, format!("stopped: {reason}; run it again to go on")),
         End::Asked => (STOPPED, "stopped by a signal; run it again to go on".to_owned()),
         End::Empty if unknown > 0 => {
-            (SOME_UNKNOWN, format!("{unknown} may have been delivered: see `unknown list --queue {queue}`"))
+            (SOME_UNKNOWN, format!("{unknown} may have been delivered: see `unknown list{queue}`"))
         }
-        End::Empty if bad > 0 => (SOME_REFUSED, format!("{bad} were not delivered: see `results --queue {queue}`")),
+        End::Empty if bad > 0 => {
+            let sentence =
+                format!("{bad} were not delivered: see `results{queue}`; `retry ID...{queue}` queues them again");
+            (SOME_REFUSED, sentence)
+        }
         End::Empty => (0, "all accepted".to_owned()),
     }
 }
 
-/// Opens the queue and recovers what the last worker left.
-fn open_as_worker(
-    options: &Options,
-    account: &str,
-    open: fn(&Options) -> Result<Box<dyn Engine>, Failure>,
-) -> Result<Box<dyn Engine>, Failure> {
-    let mut engine = open(options)?;
+/// Recovers what the last worker left.
+fn become_worker(mut engine: Box<dyn Engine>, account: &str) -> Result<Box<dyn Engine>, Failure> {
     warn(engine.as_mut());
     let left = engine.recover(account)?;
     if left > 0 {
@@ -424,11 +476,11 @@ fn open_as_worker(
 }
 
 /// A daemon waits for a database that is away, or held by another program: it must not end because it started first.
-fn become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
+fn wait_to_become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Failure> {
     let mut wait = RETRY_OPEN;
     let mut said: Option<Instant> = None;
     loop {
-        let failure = match open_as_worker(options, account, existing_queue) {
+        let failure = match existing_queue(options).and_then(|engine| become_worker(engine, account)) {
             Ok(engine) => return Ok(engine),
             Err(failure) if failure.is_passing => failure,
             Err(failure) => return Err(failure),
@@ -445,16 +497,22 @@ fn become_worker(options: &Options, account: &str) -> Result<Box<dyn Engine>, Fa
 fn work(options: &Options) -> Result<u8, Failure> {
     let (client, account) = client(options)?;
     let results = results(options)?;
-    let mut engine = become_worker(options, &account)?;
-    let mut report = Report::new(results, options.quiet, None, 0);
+    let mut engine = wait_to_become_worker(options, &account)?;
+    if !options.quiet {
+        let left = engine.left().map_or_else(|_| String::new(), |left| format!(", {} now", counted(left, "message")));
+        complain(&format!("sending what is queued in {}{left}", without_password(&place(options))));
+    }
+    let mut report = Report::new(results, options.quiet, None);
     let end = send_all(engine.as_mut(), client, options, !options.until_empty, None, &mut report)?;
     let mut run = Status::default();
     for state in State::ALL {
         run.counts[state as usize] = report.count(state);
     }
-    let (code, sentence) = verdict_of(&end, &run, &place(options));
+    let (code, sentence) = verdict_of(&end, &run, &queue_option(options));
     if !options.quiet {
-        complain(report.summary(&run, &sentence).trim_end());
+        // A database that is away now changes nothing.
+        let left = engine.left().ok();
+        complain(report.summary(&run, left, &sentence).trim_end());
     }
     Ok(if end == End::Asked && !options.until_empty { 0 } else { code })
 }
@@ -497,17 +555,22 @@ fn watch_signals(stop: &Arc<AtomicBool>, client: Client) -> Result<(), Failure> 
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
     let stop = Arc::clone(stop);
     let watch = move || {
-        for (count, signal) in signals.forever().enumerate() {
-            match count {
-                0 => {
+        let mut stopped: Option<Instant> = None;
+        let mut is_aborted = false;
+        for signal in signals.forever() {
+            match stopped {
+                None => {
+                    stopped = Some(Instant::now());
                     stop.store(true, Ordering::Relaxed);
                     complain("stopping: no send begins, those under way end; a second signal aborts them");
                 }
-                1 => {
+                Some(at) if at.elapsed() < SAME_SIGNAL => {}
+                Some(_) if !is_aborted => {
+                    is_aborted = true;
                     complain("aborting the sends under way");
                     client.shutdown();
                 }
-                _ => drop(signal_hook::low_level::emulate_default_handler(signal)),
+                Some(_) => drop(signal_hook::low_level::emulate_default_handler(signal)),
             }
         }
     };
@@ -531,11 +594,11 @@ fn status(options: &Options) -> Result<u8, Failure> {
         return print(&format!("{}\n", serde_json::Value::Object(members)));
     }
     let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<20}{value}\n"));
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<23}{value}\n"));
     for state in State::ALL {
         line(state.name(), spaced(status.count(state)));
     }
-    line("accepted, last minute", format!(" {}", spaced(status.accepted_last_minute)));
+    line("accepted, last minute", spaced(status.accepted_last_minute));
     if let Some(seconds) = oldest {
         line("oldest queued", duration(Duration::from_secs(seconds as u64)));
     }
@@ -572,24 +635,39 @@ fn list(options: &Options, only: Option<State>, line: &mut dyn FnMut(&Finished) 
     }
 }
 
-/// Does something to each message that was named; all that exist are changed, and each that does not is named.
+/// Does something to each message that was named; all that exist are changed, and each that does not is named. `change`
+/// returns what was done.
 fn each(
     options: &Options,
     ids: &[i64],
-    done: &str,
-    change: &mut dyn FnMut(&mut dyn Engine, i64) -> Result<bool, EngineError>,
+    kind: &str,
+    mut change: impl FnMut(&mut dyn Engine, i64) -> Result<Option<String>, EngineError>,
 ) -> Result<u8, Failure> {
     let mut engine = existing_queue(options)?;
     let mut code = 0;
     for id in ids {
-        if change(engine.as_mut(), *id)? {
+        if let Some(done) = change(engine.as_mut(), *id)? {
             complain(&format!("message {id}: {done}"));
         } else {
-            complain(&format!("message {id}: there is no unknown message with this id"));
+            complain(&format!("message {id}: there is no {kind} message with this id"));
             code = SOME_REFUSED;
         }
     }
     Ok(code)
+}
+
+/// Queues each message that was named again if it is in one of these states.
+fn queue_again(options: &Options, ids: &[i64], kind: &str, from: &[State]) -> Result<u8, Failure> {
+    each(options, ids, kind, |engine, id| {
+        for state in from {
+            match engine.resend(id, *state, expires_at(options))? {
+                Some(same) if same == id => return Ok(Some("queued again".to_owned())),
+                Some(new) => return Ok(Some(format!("queued again as message {new}"))),
+                None => {}
+            }
+        }
+        Ok(None)
+    })
 }
 
 /// Accepts each unknown message whose echo came. Each echo proves one message, and none that is accepted already.
@@ -632,4 +710,32 @@ fn unknown_echo(file: &Path, options: &Options) -> Result<u8, Failure> {
     }
     complain(&format!("{accepted} of {all} unknown messages were delivered; the others remain unknown"));
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_shell_would_split_are_quoted() {
+        let shown = [("a.csv.outbox", "a.csv.outbox"), ("my file", "'my file'"), ("it's", "'it'\\''s'")];
+        for (name, expected) in shown {
+            assert_eq!(quoted(name), expected);
+        }
+        assert_eq!(quoted("postgres:///shop?host=a&user=b"), "'postgres:///shop?host=a&user=b'");
+    }
+
+    #[test]
+    fn a_password_of_a_url_is_not_shown() {
+        let shown = [
+            ("a.csv.outbox", "a.csv.outbox"),
+            ("postgres://host/shop", "postgres://host/shop"),
+            ("postgres://u:p@ss@host:5/shop?sslmode=require", "postgres://u@host:5/shop?sslmode=require"),
+            ("postgresql:///shop?host=/run/a&password=b&user=u", "postgresql:///shop?host=/run/a&user=u"),
+            ("postgres://u:secret@host", "postgres://u@host/"),
+        ];
+        for (url, expected) in shown {
+            assert_eq!(without_password(url), expected);
+        }
+    }
 }

@@ -27,6 +27,7 @@ example: hookmyapp-outbox check customers.csv && hookmyapp-outbox send customers
   unknown accept ID... these did arrive
   unknown resend ID... queue these again, although they may have arrived
   unknown echo FILE    accept the messages whose echo webhooks are in FILE (NDJSON of deliveries, already verified)
+  retry ID...          queue these refused, failed or expired messages again
   prune --older-than D remove messages settled before that time; never unknown ones; forgets their keys
 
 FILE is CSV (with a header) or NDJSON; - is standard input. Its columns or members:
@@ -44,9 +45,11 @@ options:
                        share, and `send` and `work` add none of their own unless it is given
   --media-rate N       of these, audio and video a second; 0 is no limit (10)
   --max-pause SECONDS  send: stop if pauses without an accepted message add up to more (3600)
-  --expires D          send, add: not sent after this time: 90s, 10m, 24h, 7d or never (24h)
-  --resend-unknown     send: queue the unknown messages of the queue again: they may arrive twice
-  --retry-refused      send: queue the refused and failed messages of the queue again
+  --expires D          not sent after this time from now: 90s, 10m, 24h, 7d or never (24h). For new messages, and
+                       for those that are queued again
+  --resend-unknown     send: queue the unknown messages of this file again: they may arrive twice
+  --retry-refused      send: queue the refused and failed messages of this file again
+  --retry-expired      send: queue the expired messages of this file again
   --results FILE|-     send, work: append one line of NDJSON per settled message
   --format csv|ndjson  (default: by the name or the first character)
   --delimiter C        of CSV (default: comma; tab for .tsv)
@@ -60,12 +63,13 @@ options:
 environment: INSTAGRAM_API_URL or INSTAGRAM_GRAPH_API_URL, INSTAGRAM_ACCOUNT_ID, INSTAGRAM_ACCESS_TOKEN, HTTPS_PROXY,
 NO_PROXY as for the hookmyapp library; DATABASE_URL. The token is never an argument and never in the queue.
 
-signals: the first INT, TERM or HUP lets the sends under way end; the second aborts them, and records what is known of
-each; the third kills.
+signals: the first INT, TERM or HUP lets the sends under way end; a second one, at least a second later, aborts them, and
+records what is known of each; the third kills.
 
-exit code: 0 all accepted; 3 some possibly delivered; 2 some refused, failed or expired; 1 stopped before the end, run it
-again; 64 usage; 65 errors in the input, nothing was queued; 66 input unreadable; 73 the queue cannot be opened, locked
-or made durable, or was replaced; 78 configuration invalid. `work` without --until-empty exits with 0 after a signal.
+exit code: 0 all accepted; 3 some possibly delivered; 2 some refused, failed or expired, or there is no message with an
+ID; 1 stopped before the end, run it again; 64 usage; 65 errors in the input, nothing was queued; 66 input unreadable;
+73 the queue cannot be opened, locked or made durable, or was replaced; 78 configuration invalid. `send` speaks of the
+messages of its file, and `work` of those of its run; without --until-empty it exits with 0 after a signal.
 ";
 
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +85,7 @@ pub enum Command {
     UnknownAccept(Vec<i64>),
     UnknownResend(Vec<i64>),
     UnknownEcho(PathBuf),
+    Retry(Vec<i64>),
     Prune,
     Help,
     Version,
@@ -101,6 +106,7 @@ pub struct Options {
     pub expires: Option<Option<Duration>>,
     pub resend_unknown: bool,
     pub retry_refused: bool,
+    pub retry_expired: bool,
     pub results: Option<PathBuf>,
     pub reading: Reading,
     pub env_file: Option<PathBuf>,
@@ -126,6 +132,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, l
         expires: None,
         resend_unknown: false,
         retry_refused: false,
+        retry_expired: false,
         results: None,
         reading: Reading::default(),
         env_file: None,
@@ -169,6 +176,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, l
             }
             "resend-unknown" => options.resend_unknown = true,
             "retry-refused" => options.retry_refused = true,
+            "retry-expired" => options.retry_expired = true,
             "results" => options.results = Some(PathBuf::from(value()?)),
             "format" => {
                 options.reading.format = Some(match value()?.string()?.as_str() {
@@ -226,13 +234,17 @@ fn command(words: Vec<OsString>) -> Result<Command, lexopt::Error> {
             _ => Err(format!("one FILE at a time, not {:?}", texts[place + 1]).into()),
         }
     };
-    let ids = || -> Result<Vec<i64>, lexopt::Error> {
-        let ids = words[2..].iter().map(|word| id("ID", word)).collect::<Result<Vec<i64>, _>>()?;
-        if ids.is_empty() { Err("name the IDs of the messages; `unknown list` lists them".into()) } else { Ok(ids) }
+    let ids = |place: usize, lister: &str| -> Result<Vec<i64>, lexopt::Error> {
+        let ids = words[place..].iter().map(|word| id("ID", word)).collect::<Result<Vec<i64>, _>>()?;
+        if ids.is_empty() {
+            Err(format!("name the IDs of the messages; `{lister}` lists them").into())
+        } else {
+            Ok(ids)
+        }
     };
     let alone = |command: Command, place: usize| match texts.get(place) {
         None => Ok(command),
-        Some(more) => Err(format!("unexpected argument {more:?}").into()),
+        Some(more) => Err(format!("unexpected argument {more:?}: a queue is named with --queue").into()),
     };
     match texts[..] {
         ["send", ..] => Ok(Command::Send(file(1)?)),
@@ -243,9 +255,10 @@ fn command(words: Vec<OsString>) -> Result<Command, lexopt::Error> {
         ["status", ..] => alone(Command::Status, 1),
         ["results", ..] => alone(Command::Results, 1),
         ["prune", ..] => alone(Command::Prune, 1),
+        ["retry", ..] => Ok(Command::Retry(ids(1, "results")?)),
         ["unknown", "list", ..] => alone(Command::UnknownList, 2),
-        ["unknown", "accept", ..] => Ok(Command::UnknownAccept(ids()?)),
-        ["unknown", "resend", ..] => Ok(Command::UnknownResend(ids()?)),
+        ["unknown", "accept", ..] => Ok(Command::UnknownAccept(ids(2, "unknown list")?)),
+        ["unknown", "resend", ..] => Ok(Command::UnknownResend(ids(2, "unknown list")?)),
         ["unknown", "echo", ..] => Ok(Command::UnknownEcho(file(2)?)),
         ["unknown", ..] => Err("unknown is followed by list, accept, resend or echo".into()),
         [] => Err("a command is missing".into()),
@@ -255,7 +268,7 @@ fn command(words: Vec<OsString>) -> Result<Command, lexopt::Error> {
 
 /// An option that its command ignores is an error of the caller.
 fn check(options: &Options, given: &[String]) -> Result<(), lexopt::Error> {
-    use Command::{Add, Check, Init, Prune, Results, Send, Status, Work};
+    use Command::{Add, Check, Init, Prune, Results, Retry, Send, Status, UnknownResend, Work};
     let command = &options.command;
     let (sends, reads) = (matches!(command, Send(_) | Work), matches!(command, Send(_) | Add(_) | Check(_)));
     for name in given {
@@ -263,8 +276,8 @@ fn check(options: &Options, given: &[String]) -> Result<(), lexopt::Error> {
             "threads" | "media-rate" | "results" | "timeout" => sends,
             "rate" => sends || *command == Init,
             "env-file" | "ca-file" => sends || matches!(command, Init | Add(_)),
-            "max-pause" | "resend-unknown" | "retry-refused" => matches!(command, Send(_)),
-            "expires" => matches!(command, Send(_) | Add(_)),
+            "max-pause" | "resend-unknown" | "retry-refused" | "retry-expired" => matches!(command, Send(_)),
+            "expires" => matches!(command, Send(_) | Add(_) | UnknownResend(_) | Retry(_)),
             "format" | "delimiter" | "column" | "ignore-unknown" => reads,
             "until-empty" => *command == Work,
             "json" => matches!(command, Status),
@@ -350,6 +363,7 @@ mod tests {
             ("sent a", "there is no command \"sent\""),
             ("send", "send needs a FILE"),
             ("send a b", "one FILE at a time"),
+            ("status a.csv", "a queue is named with --queue"),
             ("send a --threads 0", "--threads is a whole number from 1 to 256"),
             ("send a --rate x", "--rate is a number"),
             ("send a --rate -1", "--rate is a number"),
@@ -361,7 +375,9 @@ mod tests {
             ("prune", "at least 24h"),
             ("prune --older-than 5m", "at least 24h"),
             ("unknown", "list, accept, resend or echo"),
-            ("unknown accept", "name the IDs"),
+            ("unknown accept", "name the IDs of the messages; `unknown list`"),
+            ("retry", "name the IDs of the messages; `results`"),
+            ("unknown accept 1 --expires 1h", "--expires has no meaning for this command"),
             ("unknown accept x", "ID is the id of a message"),
             ("send a --token t", "invalid option '--token'"),
         ];

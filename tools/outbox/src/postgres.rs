@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use serde_json::Value;
 
 use crate::dispatch::recipient_of;
 use crate::queue::{
-    Added, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Import, Millis, NewMessage, Next, Settled,
-    State, Status, Tell, Turn, Verdict, now, verdict,
+    Added, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Ids, Import, Millis, NewMessage, Next,
+    Settled, State, Status, Tell, Turn, Verdict, now, verdict,
 };
 
 /// Every version of the schema, each from the one before.
@@ -63,7 +64,6 @@ pub struct Postgres {
     turn_took: Duration,
     /// Turns in a row that the server refused with the same report.
     refusals: u32,
-    import: Option<String>,
 }
 
 #[derive(QueryableByName)]
@@ -112,6 +112,8 @@ struct ImportRow {
     result: String,
     #[diesel(sql_type = Nullable<BigInt>)]
     first_line: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    id: i64,
 }
 
 #[derive(QueryableByName)]
@@ -179,6 +181,18 @@ macro_rules! millis {
     };
 }
 
+macro_rules! time {
+    ($millis:literal) => {
+        concat!(
+            "CASE WHEN ",
+            $millis,
+            " = 9223372036854775807 THEN 'infinity' ELSE to_timestamp(",
+            $millis,
+            " / 1000.0) END"
+        )
+    };
+}
+
 impl Postgres {
     /// Connects, to see whether the database can be reached.
     pub fn open(url: &str, account: Option<String>) -> Result<Postgres, EngineError> {
@@ -198,7 +212,6 @@ impl Postgres {
             turned_at: Instant::now(),
             turn_took: Duration::ZERO,
             refusals: 0,
-            import: None,
         };
         engine.connected()?;
         Ok(engine)
@@ -369,8 +382,8 @@ impl Postgres {
                 _ => {
                     let failed = row.failed.unwrap_or_default();
                     turn.states = settled.iter().map(|one| state_of(one, &failed)).collect();
-                    turn.closed =
-                        row.closed.unwrap_or_default().iter().filter_map(|name| State::of_name(name)).collect();
+                    let closed = row.closed.unwrap_or_default();
+                    turn.closed = closed.iter().map(|text| closed_message(text)).collect::<Result<_, _>>()?;
                     if let Some(pause) = row.paused_ms.filter(|pause| *pause > 0) {
                         turn.paused_until = now + i64::from(pause);
                     }
@@ -454,6 +467,37 @@ fn state_of(settled: &Settled, failed: &[i64]) -> State {
     }
 }
 
+/// A message that a turn has settled without a send: a row of the view `results` as JSON.
+fn closed_message(text: &str) -> Result<Finished, EngineError> {
+    let row: Value = serde_json::from_str(text).map_err(EngineError::fatal)?;
+    let string = |name: &str| row[name].as_str().map(str::to_owned);
+    let number = |name: &str| row[name].as_i64();
+    let state = string("outcome").and_then(|name| State::of_name(&name));
+    let (Some(id), Some(state)) = (number("id"), state) else {
+        return Err(EngineError::fatal(format!("outbox.turn returned {text}")));
+    };
+    Ok(Finished {
+        id,
+        key: string("key"),
+        row: None,
+        line: None,
+        recipient: string("recipient").unwrap_or_default(),
+        body: String::new(),
+        state,
+        status: number("status").and_then(|status| i32::try_from(status).ok()),
+        message_id: None,
+        error: string("error"),
+        http_status: None,
+        meta_code: None,
+        meta_subcode: None,
+        gateway_code: None,
+        attempts: number("attempts").and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0),
+        milliseconds: None,
+        begun_at: number("begun_at"),
+        settled_at: number("settled_at"),
+    })
+}
+
 fn busy(message: impl Into<String>) -> EngineError {
     EngineError::new(EngineErrorKind::Busy, message)
 }
@@ -492,10 +536,11 @@ impl PostgresImport<'_> {
         if self.keys.is_empty() {
             return Ok(());
         }
-        let query = sql_query(
-            "SELECT place, result, first_line FROM outbox.import($1, CAST($2 AS uuid), $3, $4, $5, $6,
-                 CASE WHEN $7 = 9223372036854775807 THEN 'infinity' ELSE to_timestamp($7 / 1000.0) END)",
-        )
+        let query = sql_query(concat!(
+            "SELECT place, result, first_line, id FROM outbox.import($1, CAST($2 AS uuid), $3, $4, $5, $6, ",
+            time!("$7"),
+            ")"
+        ))
         .bind::<Text, _>(self.account)
         .bind::<Text, _>(self.import)
         .bind::<Array<Text>, _>(&self.keys)
@@ -512,8 +557,8 @@ impl PostgresImport<'_> {
                 return Err(EngineError::fatal("outbox.import returned a row that was not given"));
             };
             let added = match row.result.as_str() {
-                "new" => Added::New,
-                "already" => Added::Already,
+                "new" => Added::New(row.id),
+                "already" => Added::Already(row.id),
                 "twice" => Added::Twice { line: row.first_line.unwrap_or(0) as u64 },
                 _ => Added::Differs,
             };
@@ -566,7 +611,6 @@ impl Engine for Postgres {
         match fed {
             Ok(true) => {
                 connection.batch_execute("COMMIT")?;
-                self.import = Some(import.text);
                 Ok(())
             }
             Ok(false) => Ok(connection.batch_execute("ROLLBACK")?),
@@ -667,12 +711,24 @@ impl Engine for Postgres {
         Ok(status)
     }
 
-    fn imported(&mut self) -> Result<Status, EngineError> {
-        let import = self.import.clone();
+    fn left(&mut self) -> Result<u64, EngineError> {
+        let account = self.account()?.to_owned();
+        let connection = self.connected()?;
+        let row: NumberRow = sql_query(
+            "SELECT (ready + waiting + scheduled + retry + sending)::bigint AS number FROM outbox.status WHERE account = $1",
+        )
+        .bind::<Text, _>(account)
+        .get_result(connection)?;
+        Ok(row.number as u64)
+    }
+
+    fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError> {
+        let (firsts, lasts): (Vec<i64>, Vec<i64>) = ids.ranges().unzip();
         let connection = self.connected()?;
         let counts: Vec<CountRow> =
-            sql_query("SELECT state, messages, 0::bigint AS last_minute FROM outbox.imported(CAST($1 AS uuid))")
-                .bind::<Nullable<Text>, _>(import)
+            sql_query("SELECT state, messages, 0::bigint AS last_minute FROM outbox.counts_of($1, $2)")
+                .bind::<Array<BigInt>, _>(firsts)
+                .bind::<Array<BigInt>, _>(lasts)
                 .load(connection)?;
         let mut status = Status::default();
         for row in counts {
@@ -681,12 +737,13 @@ impl Engine for Postgres {
         Ok(status)
     }
 
-    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError> {
-        let import = self.import.clone();
+    fn ids_of(&mut self, ids: &Ids, state: State) -> Result<Vec<i64>, EngineError> {
+        let (firsts, lasts): (Vec<i64>, Vec<i64>) = ids.ranges().unzip();
         let connection = self.connected()?;
         let ids: Vec<NumberRow> =
-            sql_query("SELECT number FROM outbox.imported_ids(CAST($1 AS uuid), CAST($2 AS outbox.outcome)) AS number")
-                .bind::<Nullable<Text>, _>(import)
+            sql_query("SELECT number FROM outbox.ids_of($1, $2, CAST($3 AS outbox.outcome)) AS number")
+                .bind::<Array<BigInt>, _>(firsts)
+                .bind::<Array<BigInt>, _>(lasts)
                 .bind::<Text, _>(state.name())
                 .load(connection)?;
         Ok(ids.into_iter().map(|row| row.number).collect())
@@ -753,14 +810,19 @@ impl Engine for Postgres {
         Ok(row.number == 1)
     }
 
-    fn resend(&mut self, id: i64, from: State) -> Result<bool, EngineError> {
+    fn resend(&mut self, id: i64, from: State, expires_at: Option<Millis>) -> Result<Option<i64>, EngineError> {
         let connection = self.connected()?;
-        let row: NumberRow =
-            sql_query("SELECT coalesce(outbox.send_again($1, CAST($2 AS outbox.outcome)), 0) AS number")
-                .bind::<BigInt, _>(id)
-                .bind::<Text, _>(from.name())
-                .get_result(connection)?;
-        Ok(row.number > 0)
+        let query = sql_query(concat!(
+            "SELECT coalesce(outbox.send_again($1, CAST($2 AS outbox.outcome), ",
+            time!("$3"),
+            "), 0) AS number"
+        ));
+        let row: NumberRow = query
+            .bind::<BigInt, _>(id)
+            .bind::<Text, _>(from.name())
+            .bind::<Nullable<BigInt>, _>(expires_at)
+            .get_result(connection)?;
+        Ok(Some(row.number).filter(|id| *id > 0))
     }
 
     fn prune(&mut self, older_than: Duration) -> Result<u64, EngineError> {

@@ -1,5 +1,6 @@
 //! The queue as the rest of the program sees it: messages, states, verdicts, and the trait of an engine.
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
@@ -38,15 +39,14 @@ pub struct NewMessage<'a> {
 /// What adding a message found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
-    New,
-    /// The key is in the queue with the same message.
-    Already,
+    /// With the id of the message.
+    New(i64),
+    /// The key is in the queue with the same message, under this id.
+    Already(i64),
     /// The key is in the queue with another message.
     Differs,
     /// The key is in this input already, at this line.
-    Twice {
-        line: u64,
-    },
+    Twice { line: u64 },
 }
 
 /// Receives what adding each message found.
@@ -59,6 +59,32 @@ pub trait Import {
 
     /// Reports all that were added.
     fn finish(&mut self, tell: &mut Tell<'_>) -> Result<(), EngineError>;
+}
+
+/// A set of ids. They are stored as ranges, because the messages of a file mostly follow each other.
+#[derive(Clone, Debug, Default)]
+pub struct Ids(BTreeMap<i64, i64>);
+
+impl Ids {
+    pub fn add(&mut self, id: i64) {
+        if self.contains(id) {
+            return;
+        }
+        let last = self.0.remove(&(id + 1)).unwrap_or(id);
+        match self.0.range_mut(..id).next_back() {
+            Some((_, before)) if *before == id - 1 => *before = last,
+            _ => drop(self.0.insert(id, last)),
+        }
+    }
+
+    pub fn contains(&self, id: i64) -> bool {
+        self.0.range(..=id).next_back().is_some_and(|(_, last)| id <= *last)
+    }
+
+    /// The first and the last id of each range, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.0.iter().map(|(first, last)| (*first, *last))
+    }
 }
 
 /// A message that is this worker's to send: the queue has durably recorded that it is being sent.
@@ -220,8 +246,8 @@ pub struct Turn {
     pub next: Next,
     /// The states of the settled messages, in the order in which they were given.
     pub states: Vec<State>,
-    /// The states of messages that were settled without a send, such as expired ones.
-    pub closed: Vec<State>,
+    /// Messages that were settled without a send, such as expired ones.
+    pub closed: Vec<Finished>,
     /// Nobody sends before this time; 0 if there is no pause.
     pub paused_until: Millis,
     /// A send that has not begun after this time must not begin, counted from the start of the turn.
@@ -344,11 +370,14 @@ pub trait Engine: Send {
 
     fn status(&mut self) -> Result<Status, EngineError>;
 
-    /// The counts of the messages that the last import of this engine added or found.
-    fn imported(&mut self) -> Result<Status, EngineError>;
+    /// How many messages wait to be sent or are being sent.
+    fn left(&mut self) -> Result<u64, EngineError>;
+
+    /// How many of these messages are in each state. Whatever other programs add, these are the same messages.
+    fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError>;
 
     /// The ids of those of them that are settled in this state.
-    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError>;
+    fn ids_of(&mut self, ids: &Ids, state: State) -> Result<Vec<i64>, EngineError>;
 
     /// Visits the settled messages whose id is greater than `after`, in the order of ids.
     fn finished(
@@ -361,8 +390,9 @@ pub trait Engine: Send {
     /// Settles an unknown message as accepted. Returns false if there is no such unknown message.
     fn accept(&mut self, id: i64, message_id: Option<&str>) -> Result<bool, EngineError>;
 
-    /// Queues a settled message again: a person's decision. Returns false unless its state is `from`.
-    fn resend(&mut self, id: i64, from: State) -> Result<bool, EngineError>;
+    /// Queues a settled message again: a person's decision. It expires at this time, or 24 hours from now. Returns its id
+    /// from then on, or nothing unless its state is `from`.
+    fn resend(&mut self, id: i64, from: State, expires_at: Option<Millis>) -> Result<Option<i64>, EngineError>;
 
     /// Removes messages that were settled before this age, never unknown ones; returns how many.
     fn prune(&mut self, older_than: Duration) -> Result<u64, EngineError>;
@@ -459,6 +489,17 @@ mod tests {
             assert_eq!(verdict(status), Verdict::Unknown, "status {status}");
             assert!(!pauses(status) && !proves_health(status));
         }
+    }
+
+    #[test]
+    fn ids_in_any_order_are_contained_and_become_ranges() {
+        let mut ids = Ids::default();
+        for id in [5, 3, 9, 4, 4, 1, 10] {
+            ids.add(id);
+        }
+        assert_eq!(ids.ranges().collect::<Vec<_>>(), [(1, 1), (3, 5), (9, 10)]);
+        let contained: Vec<i64> = (0..12).filter(|id| ids.contains(*id)).collect();
+        assert_eq!(contained, [1, 3, 4, 5, 9, 10]);
     }
 
     #[test]

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::dispatch::Observer;
-use crate::queue::{Finished, Millis, Settled, State, Status, now};
+use crate::queue::{Finished, Ids, Millis, Settled, State, Status, now};
 
 /// How often progress is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How far two answers of a database about the end of one pause may differ, in milliseconds.
+const SAME_PAUSE: Millis = 1000;
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// How many keys of unknown messages the summary names.
 const UNKNOWNS_SHOWN: usize = 20;
@@ -70,57 +73,99 @@ impl Results {
 
 enum Display {
     Quiet,
-    /// A line every ten seconds.
-    Lines(Instant),
+    Lines(Log),
     Bar(ProgressBar, Instant),
+}
+
+/// Which lines are printed where there is no terminal: at most one every ten seconds, and one for a pause.
+struct Log {
+    /// A daemon's log says only what changes.
+    only_changes: bool,
+    printed: Instant,
+    done: u64,
+    /// Of the line about a pause that was printed last: the reason, and the milliseconds.
+    pause: (String, Millis),
+}
+
+impl Log {
+    /// Whether to print a line now. `pause` is one that begins: its reason, and its length in milliseconds.
+    fn is_due(&mut self, at: Instant, done: u64, pause: Option<(&str, Millis)>) -> bool {
+        let is_change = done != self.done;
+        let is_time = at.saturating_duration_since(self.printed) >= LINE_EVERY;
+        // In an outage the pauses follow each other; they are news while they become longer.
+        let is_news =
+            pause.is_some_and(|(reason, length)| is_change || reason != self.pause.0 || length > self.pause.1 * 3 / 2);
+        let is_due = is_news || is_time && (is_change || !self.only_changes);
+        if is_due {
+            (self.printed, self.done) = (at, done);
+        }
+        if let Some((reason, length)) = pause.filter(|_| is_due) {
+            self.pause = (reason.to_owned(), length);
+        }
+        is_due
+    }
+}
+
+/// The file that a run is about.
+pub struct FileOfRun {
+    pub rows: u64,
+    /// Of these, settled before the run.
+    pub before: u64,
+    /// The messages of its rows.
+    pub ids: Rc<Ids>,
 }
 
 /// Shows a run.
 pub struct Report {
     results: Results,
     display: Display,
-    /// Messages of this run's input; `None` where that is not known.
-    total: Option<u64>,
-    /// Of these, settled before the run.
-    before: u64,
+    /// `None`: the run is about all messages.
+    file: Option<FileOfRun>,
     begun: Instant,
     counts: BTreeMap<State, u64>,
-    /// By reason: how many, and the first message.
-    refused: BTreeMap<String, (u64, String)>,
+    /// Of messages that the queue has from elsewhere.
+    others: BTreeMap<State, u64>,
+    /// Refused or failed, by reason: how many, and the first message.
+    reasons: BTreeMap<(State, String), (u64, String)>,
     unknown: Vec<String>,
     times: Vec<u32>,
+    /// How long nothing was sent because of pauses.
     paused: Duration,
+    /// When it was looked at last, while nothing may be sent.
+    pausing_since: Option<Instant>,
     paused_until: Millis,
     pause_reason: String,
     recent: (Instant, u64, f64),
 }
 
 impl Report {
-    pub fn new(results: Results, quiet: bool, total: Option<u64>, before: u64) -> Report {
+    pub fn new(results: Results, quiet: bool, file: Option<FileOfRun>) -> Report {
         let begun = Instant::now();
         let display = if quiet {
             Display::Quiet
         } else if io::stderr().is_terminal() {
-            let bar = ProgressBar::new(total.unwrap_or(0));
-            let template = if total.is_some() { "[{bar:10}] {msg}" } else { "{msg}" };
+            let bar = ProgressBar::new(file.as_ref().map_or(0, |file| file.rows));
+            let template = if file.is_some() { "[{bar:10}] {msg}" } else { "{msg}" };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("#>-"));
             }
             Display::Bar(bar, begun)
         } else {
-            Display::Lines(begun)
+            let pause = (String::new(), 0);
+            Display::Lines(Log { only_changes: file.is_none(), printed: begun, done: 0, pause })
         };
         Report {
             results,
             display,
-            total,
-            before,
+            file,
             begun,
             counts: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            others: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             unknown: Vec::new(),
             times: Vec::new(),
             paused: Duration::ZERO,
+            pausing_since: None,
             paused_until: 0,
             pause_reason: String::new(),
             recent: (begun, 0, 0.0),
@@ -136,6 +181,28 @@ impl Report {
         self.counts.values().sum()
     }
 
+    /// The counts to which a message belongs.
+    fn counts_with(&mut self, id: i64) -> &mut BTreeMap<State, u64> {
+        if self.is_of_file(id) { &mut self.counts } else { &mut self.others }
+    }
+
+    fn is_of_file(&self, id: i64) -> bool {
+        self.file.as_ref().is_none_or(|file| file.ids.contains(id))
+    }
+
+    /// Counts the time since the last look, not the time that was announced: a signal or a person can end a pause.
+    fn count_pause(&mut self) {
+        let at = Instant::now();
+        if let Some(since) = self.pausing_since {
+            self.paused += at - since;
+        }
+        self.pausing_since = (self.paused_until > now()).then_some(at);
+    }
+
+    fn write(&mut self, lines: &str) -> Result<(), String> {
+        if lines.is_empty() { Ok(()) } else { self.results.write(lines).map_err(|error| error.to_string()) }
+    }
+
     fn line(&mut self, in_flight: usize) -> String {
         let done = self.done();
         let since = self.recent.0.elapsed();
@@ -143,39 +210,42 @@ impl Report {
             self.recent = (Instant::now(), done, (done - self.recent.1) as f64 / since.as_secs_f64());
         }
         let rate = self.recent.2;
-        let mut line = match self.total {
-            Some(total) => format!("{}/{}  {rate:.0}/s", spaced(self.before + done), spaced(total)),
+        let mut line = match &self.file {
+            Some(file) => format!("{}/{}  {rate:.0}/s", spaced(file.before + done), spaced(file.rows)),
             None => format!("{} settled  {rate:.0}/s  {in_flight} under way", spaced(done)),
         };
-        if let Some(left) = self.total.map(|total| total.saturating_sub(self.before + done)).filter(|_| rate > 0.0) {
+        let left = self.file.as_ref().map(|file| file.rows.saturating_sub(file.before + done));
+        if let Some(left) = left.filter(|_| rate > 0.0) {
             line.push_str(&format!("  {} left", duration(Duration::from_secs_f64(left as f64 / rate))));
         }
-        for (state, name) in [(State::Refused, "refused"), (State::Failed, "failed"), (State::Unknown, "unknown")] {
+        for state in [State::Refused, State::Failed, State::Unknown, State::Expired] {
             if self.count(state) > 0 {
-                line.push_str(&format!("  {name} {}", self.count(state)));
+                line.push_str(&format!("  {} {}", state.name(), self.count(state)));
             }
+        }
+        let others: u64 = self.others.values().sum();
+        if others > 0 {
+            line.push_str(&format!("  others {}", spaced(others)));
         }
         let pause = self.paused_until - now();
         if pause > 0 {
-            line.push_str(&format!(
-                "  pausing {} ({})",
-                duration(Duration::from_millis(pause as u64)),
-                self.pause_reason
-            ));
+            let reason = if self.pause_reason.is_empty() { "`status` says why" } else { &self.pause_reason };
+            line.push_str(&format!("  pausing {} ({reason})", duration(Duration::from_millis(pause as u64))));
         }
         line
     }
 
-    /// Ends the display; returns the summary.
-    pub fn summary(&mut self, status: &Status, end: &str) -> String {
+    /// Ends the display; returns the summary. `left` is how many messages are left to send.
+    pub fn summary(&mut self, status: &Status, left: Option<u64>, end: &str) -> String {
         if let Display::Bar(bar, _) = &self.display {
             bar.finish_and_clear();
         }
+        self.count_pause();
         let took = self.begun.elapsed();
         let mut lines = Vec::new();
         let mut line = |name: &str, value: String| lines.push(format!("{name:<20}{value}"));
-        if let Some(total) = self.total {
-            line("rows", spaced(total));
+        if let Some(file) = &self.file {
+            line("rows", spaced(file.rows));
         }
         line("accepted now", spaced(self.count(State::Accepted)));
         let before = status.count(State::Accepted).saturating_sub(self.count(State::Accepted));
@@ -186,9 +256,9 @@ impl Report {
             if status.count(state) > 0 {
                 line(state.name(), spaced(status.count(state)));
             }
-        }
-        for (reason, (count, first)) in &self.refused {
-            line("", format!("{count} x {reason}, first: {first}"));
+            for ((_, reason), (count, first)) in self.reasons.iter().filter(|((of, _), _)| *of == state) {
+                line("", format!("{count} x {reason}, first: {first}"));
+            }
         }
         if !self.unknown.is_empty() {
             let shown = self.unknown.len().min(UNKNOWNS_SHOWN);
@@ -198,9 +268,15 @@ impl Report {
             }
             line("unknown now", keys);
         }
-        let left = status.count(State::Queued) + status.count(State::Sending);
-        line("left to send", spaced(left));
-        let rate = self.done() as f64 / took.as_secs_f64().max(0.001);
+        if let Some(left) = left {
+            line("left to send", spaced(left));
+        }
+        if !self.others.is_empty() {
+            let others = self.others.iter().map(|(state, count)| format!("{} {}", spaced(*count), state.name()));
+            line("other messages", others.collect::<Vec<_>>().join(", "));
+        }
+        let all = self.done() + self.others.values().sum::<u64>();
+        let rate = all as f64 / took.as_secs_f64().max(0.001);
         line("time", format!("{}, {rate:.1} a second, {} of pauses", duration(took), duration(self.paused)));
         if !self.times.is_empty() {
             self.times.sort_unstable();
@@ -223,7 +299,8 @@ impl Observer for Report {
                 }
                 continue;
             }
-            *self.counts.entry(*state).or_default() += 1;
+            *self.counts_with(one.message.id).entry(*state).or_default() += 1;
+            let is_of_file = self.is_of_file(one.message.id);
             let answer = &one.answer;
             if answer.status != 10 && self.times.len() < 1_000_000 {
                 self.times.push(u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX));
@@ -234,14 +311,14 @@ impl Observer for Report {
                 key.map(str::to_owned).or(row).unwrap_or_else(|| format!("message {}", one.message.id))
             };
             match state {
-                State::Refused | State::Failed => {
+                State::Refused | State::Failed if is_of_file => {
                     let codes = [answer.meta_code, answer.meta_subcode].into_iter().flatten();
                     let codes: Vec<String> = codes.map(|code| code.to_string()).collect();
                     let reason = format!("status {} {}", answer.status, codes.join("/")).trim_end().to_owned();
                     let error = answer.error.as_deref().unwrap_or_default();
-                    self.refused.entry(reason).or_insert_with(|| (0, format!("{}: {error}", name()))).0 += 1;
+                    self.reasons.entry((*state, reason)).or_insert_with(|| (0, format!("{}: {error}", name()))).0 += 1;
                 }
-                State::Unknown => self.unknown.push(name()),
+                State::Unknown if is_of_file => self.unknown.push(name()),
                 _ => {}
             }
             if !matches!(self.results, Results::None) {
@@ -249,44 +326,45 @@ impl Observer for Report {
                 lines.push('\n');
             }
         }
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.results.write(&lines).map_err(|error| error.to_string())
+        self.write(&lines)
     }
 
-    fn closed(&mut self, states: &[State]) {
-        for state in states {
-            *self.counts.entry(*state).or_default() += 1;
+    fn closed(&mut self, closed: &[Finished]) -> Result<(), String> {
+        let mut lines = String::new();
+        for finished in closed {
+            *self.counts_with(finished.id).entry(finished.state).or_default() += 1;
+            lines.push_str(&result_line(finished));
+            lines.push('\n');
         }
+        self.write(&lines)
     }
 
     fn tick(&mut self, in_flight: usize, paused_until: Millis) {
-        let pause_begins = paused_until > self.paused_until;
-        if pause_begins {
-            let more = paused_until - now().max(self.paused_until);
-            self.paused += Duration::from_millis(u64::try_from(more).unwrap_or(0));
+        let at = now();
+        let is_longer = self.paused_until <= at || paused_until > self.paused_until + SAME_PAUSE;
+        let pause_begins = paused_until > at && is_longer;
+        self.paused_until = paused_until;
+        self.count_pause();
+        let done = self.done() + self.others.values().sum::<u64>();
+        let pause = pause_begins.then_some((self.pause_reason.as_str(), paused_until - at));
+        let is_due = match &mut self.display {
+            Display::Quiet => false,
+            Display::Bar(_, drawn) => drawn.elapsed() >= DRAW_EVERY,
+            Display::Lines(log) => log.is_due(Instant::now(), done, pause),
+        };
+        if !is_due {
+            return;
         }
-        self.paused_until = paused_until.max(self.paused_until);
-        match &self.display {
+        let line = self.line(in_flight);
+        let position = self.file.as_ref().map_or(0, |file| file.before) + self.done();
+        match &mut self.display {
             Display::Quiet => {}
-            Display::Bar(_, drawn) if drawn.elapsed() < DRAW_EVERY => {}
-            Display::Lines(printed) if printed.elapsed() < LINE_EVERY && !pause_begins => {}
-            _ => {
-                let line = self.line(in_flight);
-                match &mut self.display {
-                    Display::Bar(bar, drawn) => {
-                        *drawn = Instant::now();
-                        bar.set_position(self.before + self.counts.values().sum::<u64>());
-                        bar.set_message(line);
-                    }
-                    Display::Lines(printed) => {
-                        *printed = Instant::now();
-                        complain(&line);
-                    }
-                    Display::Quiet => {}
-                }
+            Display::Bar(bar, drawn) => {
+                *drawn = Instant::now();
+                bar.set_position(position);
+                bar.set_message(line);
             }
+            Display::Lines(_) => complain(&line),
         }
     }
 
@@ -316,6 +394,11 @@ pub fn spaced(number: u64) -> String {
     text
 }
 
+/// `1 row`, `2 000 rows`.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", spaced(number), if number == 1 { "" } else { "s" })
+}
+
 /// `4.2 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -334,8 +417,50 @@ mod tests {
     #[test]
     fn numbers_and_times_are_readable() {
         assert_eq!([0, 999, 1000, 1_234_567].map(spaced), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!([0, 1, 2000].map(|number| counted(number, "row")), ["0 rows", "1 row", "2 000 rows"]);
         let times = [0.25, 12.0, 200.0, 7500.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["0.2 s", "12 s", "3 min 20 s", "2 h 5 min"]);
+    }
+
+    fn log(only_changes: bool, begun: Instant) -> Log {
+        Log { only_changes, printed: begun, done: 0, pause: (String::new(), 0) }
+    }
+
+    #[test]
+    fn a_log_of_a_run_has_a_line_every_ten_seconds() {
+        let begun = Instant::now();
+        let mut log = log(false, begun);
+        let lines = (1..=60).filter(|second| log.is_due(begun + Duration::from_secs(*second), 0, None)).count();
+        assert_eq!(lines, 6);
+    }
+
+    #[test]
+    fn a_log_of_a_daemon_has_a_line_only_when_something_was_settled() {
+        let begun = Instant::now();
+        let mut log = log(true, begun);
+        let mut lines = Vec::new();
+        for second in 1..=3600 {
+            // Idle, then five messages within 25 seconds, then idle again.
+            let done = if second < 1000 { 0 } else { ((second - 995) / 5).min(5) };
+            if log.is_due(begun + Duration::from_secs(second), done, None) {
+                lines.push((second, done));
+            }
+        }
+        assert_eq!(lines, [(1000, 1), (1010, 3), (1020, 5)]);
+    }
+
+    #[test]
+    fn an_outage_has_a_line_while_its_pauses_become_longer() {
+        let at = Instant::now();
+        for only_changes in [true, false] {
+            let mut log = log(only_changes, at);
+            let pauses = [500, 1050, 2000, 4200, 8100, 16_900, 16_100, 17_500, 16_000];
+            let lines: Vec<i64> =
+                pauses.into_iter().filter(|length| log.is_due(at, 0, Some(("down", *length)))).collect();
+            assert_eq!(lines, [500, 1050, 2000, 4200, 8100, 16_900]);
+            assert!(log.is_due(at, 0, Some(("rate limit", 500))), "another reason");
+            assert!(log.is_due(at, 1, Some(("rate limit", 500))), "something was settled meanwhile");
+        }
     }
 
     #[test]

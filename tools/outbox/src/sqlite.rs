@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Statement, TransactionBehavior, params};
 
 use crate::queue::{
-    Added, Answer, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Import, MAX_ATTEMPTS, Millis, NEVER,
-    NewMessage, Next, Settled, State, Status, Tell, Turn, Verdict, WINDOW, needs_a_person, now, pauses, proves_health,
-    verdict,
+    Added, Answer, Claimed, Engine, EngineError, EngineErrorKind, Feed, Finished, Ids, Import, MAX_ATTEMPTS, Millis,
+    NEVER, NewMessage, Next, Settled, State, Status, Tell, Turn, Verdict, WINDOW, needs_a_person, now, pauses,
+    proves_health, verdict,
 };
 
 const SCHEMA: &str = include_str!("../sql/sqlite.sql");
@@ -55,14 +55,11 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
-    /// The file that was opened.
-    identity: Option<(u64, u64)>,
-    /// The files beside it that SQLite holds open, once a worker has seen them.
-    companions: Vec<(PathBuf, Option<(u64, u64)>)>,
+    /// The file that was opened, and then those beside it that SQLite holds open, once a worker has seen them.
+    open_files: Vec<(PathBuf, (u64, u64))>,
     /// Held by the one worker. The kernel frees it when the process dies, so that no lease is needed.
     worker_lock: Option<File>,
     seen_version: i64,
-    import: Option<i64>,
     reserve: Option<PathBuf>,
     reserve_tried: Option<Instant>,
     /// Since the disk was full, until there is room for a new reserve.
@@ -99,12 +96,10 @@ impl Sqlite {
         connection.pragma_update(None, "cache_size", -WORKER_CACHE)?;
         let mut engine = Sqlite {
             connection,
-            identity: identity(&path),
+            open_files: identity(&path).map(|seen| (path.clone(), seen)).into_iter().collect(),
             path,
-            companions: Vec::new(),
             worker_lock: None,
             seen_version: 0,
-            import: None,
             reserve: None,
             reserve_tried: None,
             is_reserve_spent: false,
@@ -186,15 +181,10 @@ impl Sqlite {
     /// SQLite continues to write to a file that was moved, removed or replaced. What is written there may be lost, and what
     /// applications add to a new file would never be seen.
     fn check_place(&self) -> Result<(), EngineError> {
-        let is_there = |(path, seen): &(PathBuf, Option<(u64, u64)>)| seen.is_none() || *seen == identity(path);
-        let path = if self.identity != identity(&self.path) {
-            self.path.display()
-        } else if let Some((path, _)) = self.companions.iter().find(|companion| !is_there(companion)) {
-            path.display()
-        } else {
+        let Some((path, _)) = self.open_files.iter().find(|(path, seen)| identity(path) != Some(*seen)) else {
             return Ok(());
         };
-        let message = format!("{path}: the file was moved, removed or replaced; nothing more is sent");
+        let message = format!("{}: the file was moved, removed or replaced; nothing more is sent", path.display());
         Err(EngineError::new(EngineErrorKind::NotOurs, message))
     }
 
@@ -215,6 +205,12 @@ impl Sqlite {
         }
     }
 
+    fn remove_reserve(&mut self) {
+        if let Some(reserve) = self.reserve.take() {
+            let _ = fs::remove_file(reserve);
+        }
+    }
+
     fn try_turn(&mut self, settled: &[Settled], want: usize) -> Result<Turn, EngineError> {
         let now = now();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -232,18 +228,15 @@ impl Sqlite {
         Ok(Turn { claimed, next, states, closed, paused_until, begin_within: None })
     }
 
-    fn counts_where(&mut self, condition: &str) -> Result<Status, EngineError> {
+    fn counts(&mut self) -> Result<Status, EngineError> {
         let mut status = Status::default();
-        let sql = format!(
-            "SELECT state, count(*), min(created_at), sum(settled_at > {}) FROM outbox {condition} GROUP BY state",
-            now() - 60_000
-        );
-        let mut groups = self.connection.prepare(&sql)?;
-        let mut rows = groups.query([])?;
+        let mut groups = self
+            .connection
+            .prepare("SELECT state, count(*), min(created_at), sum(settled_at > ?1) FROM outbox GROUP BY state")?;
+        let mut rows = groups.query([now() - 60_000])?;
         while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let state = State::of_name(&name).ok_or_else(|| EngineError::fatal(format!("a state {name:?}")))?;
-            status.counts[state as usize] = row.get::<_, i64>(1)? as u64;
+            let (state, count) = state_and_count(row)?;
+            status.counts[state as usize] = count;
             match state {
                 State::Queued => status.oldest_queued_at = row.get(2)?,
                 State::Accepted => status.accepted_last_minute = row.get::<_, Option<i64>>(3)?.unwrap_or(0) as u64,
@@ -335,10 +328,11 @@ impl Control {
     /// Takes notice of what a send says about the whole account. Messages that were claimed before it began know
     /// nothing new.
     fn notice(&mut self, answer: &Answer, claimed_at: Millis, now: Millis) {
+        let asked = answer.retry_after.filter(|_| answer.status == 22).map(|asked| asked.min(DAY));
         if claimed_at < self.paused_at {
             // But what the gateway asks for now counts.
-            if let Some(asked) = answer.retry_after.filter(|_| answer.status == 22) {
-                let until = now + asked.min(DAY).as_millis() as Millis;
+            if let Some(asked) = asked {
+                let until = now + asked.as_millis() as Millis;
                 self.changed |= until > self.paused_until;
                 self.paused_until = self.paused_until.max(until);
             }
@@ -350,7 +344,6 @@ impl Control {
             self.pause_status = None;
             self.changed = true;
         } else if pauses(answer.status) {
-            let asked = answer.retry_after.filter(|_| answer.status == 22).map(|asked| asked.min(DAY));
             let doublings = self.trouble.min(16);
             let pause = match (asked, answer.status) {
                 (Some(asked), _) => asked,
@@ -380,7 +373,8 @@ fn settle(
     let mut select = transaction.prepare_cached("SELECT state, attempts, claimed_at FROM outbox WHERE id = ?1")?;
     let row: Option<(String, u32, Option<Millis>)> =
         select.query_row([message.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let outcome = match verdict(answer.status) {
+    let verdict = verdict(answer.status);
+    let outcome = match verdict {
         Verdict::Accepted => State::Accepted,
         Verdict::Refused => State::Refused,
         Verdict::Unknown => State::Unknown,
@@ -388,13 +382,11 @@ fn settle(
         Verdict::Back | Verdict::Retry => State::Queued,
     };
     let (attempts, claimed_at) = match row {
-        Some((was, attempts, claimed_at)) if i64::from(attempts) == message.claim && was == State::Sending.name() => {
-            (attempts, claimed_at)
-        }
-        // Another program changed the row while the message was being sent. What became of the message counts all the
-        // same; if it was not sent, the change counts.
+        // Another program may have changed the row while the message was being sent. What became of the message counts
+        // all the same; if it was not sent, the change counts.
         Some((was, attempts, claimed_at))
-            if i64::from(attempts) == message.claim && outcome != State::Queued && was != outcome.name() =>
+            if i64::from(attempts) == message.claim
+                && (was == State::Sending.name() || outcome != State::Queued && was != outcome.name()) =>
         {
             (attempts, claimed_at)
         }
@@ -404,14 +396,11 @@ fn settle(
     // While the gateway cannot be reached at all, tries of single messages say nothing about them.
     let counts = control.trouble == 0 || claimed_at < control.paused_at;
     control.notice(answer, claimed_at, now);
-    let (state, back, due_at) = match verdict(answer.status) {
-        Verdict::Accepted => (State::Accepted, 0, None),
-        Verdict::Refused => (State::Refused, 0, None),
-        Verdict::Unknown => (State::Unknown, 0, None),
-        Verdict::Failed => (State::Failed, 0, None),
-        Verdict::Back => (State::Queued, 1, None),
+    let (state, back, due_at) = match verdict {
+        Verdict::Back => (outcome, 1, None),
         Verdict::Retry if counts && attempts >= MAX_ATTEMPTS => (State::Failed, 0, None),
-        Verdict::Retry => (State::Queued, i64::from(!counts), Some(now + backoff(attempts))),
+        Verdict::Retry => (outcome, i64::from(!counts), Some(now + backoff(attempts))),
+        Verdict::Accepted | Verdict::Refused | Verdict::Unknown | Verdict::Failed => (outcome, 0, None),
     };
     if answer.status == crate::queue::NOT_BEGUN {
         let mut update =
@@ -457,7 +446,7 @@ fn claim(
     control: &Control,
     want: usize,
     now: Millis,
-    closed: &mut Vec<State>,
+    closed: &mut Vec<Finished>,
 ) -> Result<(Vec<Claimed>, Next), EngineError> {
     let mut claimed = Vec::new();
     if want == 0 {
@@ -502,16 +491,16 @@ fn claim(
             "UPDATE outbox SET state = 'failed', settled_at = ?2, status = 10, error = 'the row is not UTF-8'
              WHERE id = ?1",
         )?;
+        let mut close = |update: &mut Statement<'_>, id: i64| {
+            update.execute(params![id, now])?;
+            let mut select = transaction.prepare_cached(&format!("SELECT {FINISHED} FROM outbox WHERE id = ?1"))?;
+            closed.push(select.query_row([id], finished_row)?);
+            Ok::<(), EngineError>(())
+        };
         for (message, expires_at) in rows {
             match message {
-                Err(id) => {
-                    fail.execute(params![id, now])?;
-                    closed.push(State::Failed);
-                }
-                Ok(message) if expires_at <= now => {
-                    expire.execute(params![message.id, now])?;
-                    closed.push(State::Expired);
-                }
+                Err(id) => close(&mut fail, id)?,
+                Ok(message) if expires_at <= now => close(&mut expire, message.id)?,
                 Ok(message) => {
                     begin.execute(params![message.id, now])?;
                     claimed.push(message);
@@ -539,6 +528,36 @@ fn claimed_row(row: &Row<'_>) -> rusqlite::Result<Result<Claimed, i64>> {
     Ok(Ok(Claimed { id, claim, attempt, recipient, body, key: text(4)?, row: row.get(5)?, line: row.get(6)? }))
 }
 
+const FINISHED: &str = "id, key, row, line, recipient, body, state, status, message_id, error, http_status, meta_code,
+    meta_subcode, gateway_code, attempts, milliseconds, claimed_at, settled_at";
+
+/// Of the columns that `FINISHED` names.
+fn finished_row(row: &Row<'_>) -> rusqlite::Result<Finished> {
+    let text = |column| {
+        row.get_ref(column).map(|value| String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned())
+    };
+    Ok(Finished {
+        id: row.get(0)?,
+        key: row.get(1)?,
+        row: row.get(2)?,
+        line: row.get(3)?,
+        recipient: text(4)?,
+        body: text(5)?,
+        state: State::of_name(&text(6)?).unwrap_or(State::Unknown),
+        status: row.get(7)?,
+        message_id: row.get(8)?,
+        error: row.get(9)?,
+        http_status: row.get(10)?,
+        meta_code: row.get(11)?,
+        meta_subcode: row.get(12)?,
+        gateway_code: row.get(13)?,
+        attempts: row.get(14)?,
+        milliseconds: row.get(15)?,
+        begun_at: row.get(16)?,
+        settled_at: row.get(17)?,
+    })
+}
+
 fn next_due(transaction: &Connection) -> Result<Next, EngineError> {
     let mut due =
         transaction.prepare_cached("SELECT min(due_at) FROM outbox WHERE state = 'queued' AND at_head = 1")?;
@@ -549,6 +568,12 @@ fn next_due(transaction: &Connection) -> Result<Next, EngineError> {
         None if pending.query_row([], |row| row.get(0))? => Next::Settle,
         None => Next::Empty,
     })
+}
+
+fn state_and_count(row: &Row<'_>) -> Result<(State, u64), EngineError> {
+    let name: String = row.get(0)?;
+    let state = State::of_name(&name).ok_or_else(|| EngineError::fatal(format!("a state {name:?}")))?;
+    Ok((state, row.get::<_, i64>(1)? as u64))
 }
 
 struct SqliteImport<'a> {
@@ -578,13 +603,13 @@ impl SqliteImport<'_> {
         let (row, line) = (message.row as i64, message.line as i64);
         let NewMessage { key, recipient, body, expires_at, .. } = message;
         if insert.execute(params![key, recipient, body, expires_at, self.import, row, line])? == 1 {
-            return Ok(Added::New);
+            return Ok(Added::New(self.connection.last_insert_rowid()));
         }
         let mut select = self
             .connection
-            .prepare_cached("SELECT import, line, body = ?2 AND recipient = ?3 FROM outbox WHERE key = ?1")?;
-        let (import, first_line, is_same): (Option<i64>, Option<i64>, bool) =
-            select.query_row(params![key, body, recipient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            .prepare_cached("SELECT id, import, line, body = ?2 AND recipient = ?3 FROM outbox WHERE key = ?1")?;
+        let (id, import, first_line, is_same): (i64, Option<i64>, Option<i64>, bool) = select
+            .query_row(params![key, body, recipient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         if import == Some(self.import) {
             return Ok(Added::Twice { line: first_line.unwrap_or(0) as u64 });
         }
@@ -592,9 +617,16 @@ impl SqliteImport<'_> {
             return Ok(Added::Differs);
         }
         let mut update =
-            self.connection.prepare_cached("UPDATE outbox SET import = ?2, row = ?3, line = ?4 WHERE key = ?1")?;
-        update.execute(params![key, self.import, row, line])?;
-        Ok(Added::Already)
+            self.connection.prepare_cached("UPDATE outbox SET import = ?2, row = ?3, line = ?4 WHERE id = ?1")?;
+        update.execute(params![id, self.import, row, line])?;
+        Ok(Added::Already(id))
+    }
+}
+
+/// Also of a run that ends before it sends.
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.remove_reserve();
     }
 }
 
@@ -606,10 +638,7 @@ impl Engine for Sqlite {
         let import = transaction.last_insert_rowid();
         let is_kept = feed(&mut SqliteImport { connection: &transaction, import });
         match is_kept {
-            Ok(true) => {
-                transaction.commit()?;
-                self.import = Some(import);
-            }
+            Ok(true) => transaction.commit()?,
             Ok(false) => transaction.rollback()?,
             Err(error) => return Err(error),
         }
@@ -653,13 +682,11 @@ impl Engine for Sqlite {
         )?;
         transaction.commit()?;
         // The write above has made them, and they stay while this connection is open.
-        self.companions.clear();
+        self.open_files.truncate(1);
         for suffix in ["-wal", "-shm"] {
             // Of a database that is gone already, the next look at its place tells.
-            if let Ok(path) = self.beside(suffix) {
-                let seen = identity(&path);
-                self.companions.push((path, seen));
-            }
+            let Ok(path) = self.beside(suffix) else { continue };
+            self.open_files.extend(identity(&path).map(|seen| (path, seen)));
         }
         Ok(left as u64)
     }
@@ -684,9 +711,9 @@ impl Engine for Sqlite {
         let result = self.try_turn(settled, want);
         match &result {
             Err(error) if error.kind == EngineErrorKind::Full => {
-                if let Some(reserve) = self.reserve.take() {
+                if self.reserve.is_some() {
                     // Results of finished sends are more urgent than the next sends.
-                    let _ = fs::remove_file(reserve);
+                    self.remove_reserve();
                     self.reserve_tried = Some(Instant::now());
                     self.is_reserve_spent = true;
                     return self.try_turn(settled, 0);
@@ -709,15 +736,13 @@ impl Engine for Sqlite {
     }
 
     fn leave(&mut self) -> Result<(), EngineError> {
-        if let Some(reserve) = self.reserve.take() {
-            let _ = fs::remove_file(reserve);
-        }
+        self.remove_reserve();
         self.worker_lock = None;
         Ok(())
     }
 
     fn status(&mut self) -> Result<Status, EngineError> {
-        let mut status = self.counts_where("")?;
+        let mut status = self.counts()?;
         let control = Control::read(&self.connection)?;
         status.paused_until = if control.paused_until > now() { control.paused_until } else { 0 };
         status.pause_reason = control.pause_reason;
@@ -731,16 +756,35 @@ impl Engine for Sqlite {
         Ok(status)
     }
 
-    fn imported(&mut self) -> Result<Status, EngineError> {
-        let import = self.import.unwrap_or(-1);
-        self.counts_where(&format!("WHERE import = {import}"))
+    fn left(&mut self) -> Result<u64, EngineError> {
+        let sql = "SELECT count(*) FROM outbox WHERE state IN ('queued', 'sending')";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64)
     }
 
-    fn imported_ids(&mut self, state: State) -> Result<Vec<i64>, EngineError> {
+    fn counts_of(&mut self, ids: &Ids) -> Result<Status, EngineError> {
+        let mut status = Status::default();
+        let mut groups =
+            self.connection.prepare("SELECT state, count(*) FROM outbox WHERE id BETWEEN ?1 AND ?2 GROUP BY state")?;
+        for (first, last) in ids.ranges() {
+            let mut rows = groups.query([first, last])?;
+            while let Some(row) = rows.next()? {
+                let (state, count) = state_and_count(row)?;
+                status.counts[state as usize] += count;
+            }
+        }
+        Ok(status)
+    }
+
+    fn ids_of(&mut self, ids: &Ids, state: State) -> Result<Vec<i64>, EngineError> {
         let mut select =
-            self.connection.prepare("SELECT id FROM outbox WHERE import = ?1 AND state = ?2 ORDER BY id")?;
-        let ids = select.query_map(params![self.import, state.name()], |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
+            self.connection.prepare("SELECT id FROM outbox WHERE id BETWEEN ?1 AND ?2 AND state = ?3 ORDER BY id")?;
+        let mut found = Vec::new();
+        for (first, last) in ids.ranges() {
+            for id in select.query_map(params![first, last, state.name()], |row| row.get(0))? {
+                found.push(id?);
+            }
+        }
+        Ok(found)
     }
 
     fn finished(
@@ -754,34 +798,11 @@ impl Engine for Sqlite {
             Some(state) => format!("state = '{}'", state.name()),
             None => "state NOT IN ('queued', 'sending')".to_owned(),
         };
-        let mut select = self.connection.prepare(&format!(
-            "SELECT id, key, row, line, recipient, body, state, status, message_id, error, http_status, meta_code,
-                 meta_subcode, gateway_code, attempts, milliseconds, claimed_at, settled_at
-             FROM outbox WHERE {condition} AND id > ?1 ORDER BY id"
-        ))?;
+        let sql = format!("SELECT {FINISHED} FROM outbox WHERE {condition} AND id > ?1 ORDER BY id");
+        let mut select = self.connection.prepare(&sql)?;
         let mut rows = select.query([after])?;
         while let Some(row) = rows.next()? {
-            let text = |column| row.get_ref(column).map(|value| String::from_utf8_lossy(bytes(value)).into_owned());
-            let finished = Finished {
-                id: row.get(0)?,
-                key: row.get(1)?,
-                row: row.get(2)?,
-                line: row.get(3)?,
-                recipient: text(4)?,
-                body: text(5)?,
-                state: State::of_name(&text(6)?).unwrap_or(State::Unknown),
-                status: row.get(7)?,
-                message_id: row.get(8)?,
-                error: row.get(9)?,
-                http_status: row.get(10)?,
-                meta_code: row.get(11)?,
-                meta_subcode: row.get(12)?,
-                gateway_code: row.get(13)?,
-                attempts: row.get(14)?,
-                milliseconds: row.get(15)?,
-                begun_at: row.get(16)?,
-                settled_at: row.get(17)?,
-            };
+            let finished = finished_row(row)?;
             if !visit(finished) {
                 break;
             }
@@ -798,14 +819,14 @@ impl Engine for Sqlite {
         Ok(changed == 1)
     }
 
-    fn resend(&mut self, id: i64, from: State) -> Result<bool, EngineError> {
+    fn resend(&mut self, id: i64, from: State, expires_at: Option<Millis>) -> Result<Option<i64>, EngineError> {
         let changed = self.connection.execute(
             "UPDATE outbox SET state = 'queued', attempts = 0, due_at = ?3, claimed_at = NULL, settled_at = NULL,
-                 expires_at = CASE WHEN expires_at = ?4 THEN expires_at END
+                 expires_at = coalesce(?5, CASE WHEN expires_at = ?4 THEN expires_at END)
              WHERE id = ?1 AND state = ?2",
-            params![id, from.name(), now(), NEVER],
+            params![id, from.name(), now(), NEVER, expires_at],
         )?;
-        Ok(changed == 1)
+        Ok((changed == 1).then_some(id))
     }
 
     fn prune(&mut self, older_than: Duration) -> Result<u64, EngineError> {
@@ -852,10 +873,6 @@ impl Engine for Sqlite {
         // Opening has created it, and the one worker's own `--rate` is the rate of the account.
         Ok(())
     }
-}
-
-fn bytes(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
-    value.as_bytes().unwrap_or_default()
 }
 
 /// The kind of the file system that `path` is on, of the lines of `/proc/self/mounts`.

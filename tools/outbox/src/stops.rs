@@ -70,7 +70,7 @@ impl Stops {
         }
         (self.paused > self.max_pause).then(|| {
             let seconds = self.paused.as_secs();
-            format!("the pauses without an accepted message add up to {seconds} s, more than --max-pause")
+            format!("the pauses without an accepted message would add up to {seconds} s, more than --max-pause")
         })
     }
 }

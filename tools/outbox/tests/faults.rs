@@ -9,40 +9,22 @@ use std::time::{Duration, Instant};
 
 use support::*;
 
-/// A file system of 3 MiB in a mount namespace of its own, and a program that runs in it.
-struct SmallDisk {
+/// A program on a small disk.
+struct OnSmallDisk {
     place: Place,
-    shell: std::process::Child,
+    disk: SmallDisk,
 }
 
-impl SmallDisk {
+impl OnSmallDisk {
     /// `None` where the system allows no such mount.
-    fn new(gateway: &Simulator, size: &str) -> Option<SmallDisk> {
+    fn new(gateway: &Simulator, size: &str) -> Option<OnSmallDisk> {
         let place = Place::new(gateway);
-        fs::create_dir(place.path("disk")).expect("a folder");
-        let script = format!("mount -t tmpfs -o size={size} tmpfs disk && echo ready && exec sleep 600");
-        let mut shell = place
-            .command_of("unshare", "--mount --map-root-user sh -c")
-            .arg(script)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(shell.stdout.take()?), &mut line).ok()?;
-        let disk = SmallDisk { place, shell };
-        if line == "ready\n" {
-            return Some(disk);
-        }
-        assert!(std::env::var_os("HMA_REQUIRE_TOOLS").is_none(), "unshare cannot mount a file system");
-        println!("not run: unshare cannot mount a file system here");
-        None
+        let disk = SmallDisk::mount(&place.path("disk"), size)?;
+        Some(OnSmallDisk { place, disk })
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root", self.shell.id()))
-            .join(self.place.path("disk").strip_prefix("/").expect("an absolute path"))
-            .join(name)
+        self.disk.path().join(name)
     }
 
     /// Fills the disk to the last block.
@@ -56,9 +38,7 @@ impl SmallDisk {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let user_and_mount = format!("--target {} --user --mount --preserve-credentials", self.shell.id());
-        let mut command = self.place.command_of("nsenter", &user_and_mount);
-        command.arg("sh").arg("-c");
+        let mut command = self.place.command_of("nsenter", &format!("{} sh -c", self.disk.enter()));
         let folder = self.place.path("disk").display().to_string();
         let program = env!("CARGO_BIN_EXE_hookmyapp-outbox");
         command.arg(format!("cd {folder} && exec {program} {arguments}"));
@@ -71,17 +51,10 @@ impl SmallDisk {
     }
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = self.shell.kill();
-        let _ = self.shell.wait();
-    }
-}
-
 #[test]
 fn a_full_disk_sends_nothing_and_loses_nothing() {
     let gateway = gateway_with(Settings { delay: Duration::from_millis(20), ..Settings::default() });
-    let Some(disk) = SmallDisk::new(&gateway, "24m") else { return };
+    let Some(disk) = OnSmallDisk::new(&gateway, "24m") else { return };
     let rows: String = (0..4000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
     fs::write(disk.path("rows.ndjson"), rows).expect("the rows are written");
     disk.run("add rows.ndjson --queue q.db").expect(0);
@@ -113,7 +86,7 @@ fn a_full_disk_sends_nothing_and_loses_nothing() {
 #[test]
 fn the_reserve_of_a_full_disk_is_spent_on_results_and_not_on_new_sends() {
     let gateway = gateway_with(Settings { delay: Duration::from_millis(20), ..Settings::default() });
-    let Some(disk) = SmallDisk::new(&gateway, "24m") else { return };
+    let Some(disk) = OnSmallDisk::new(&gateway, "24m") else { return };
     let rows: String = (0..4000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
     fs::write(disk.path("rows.ndjson"), rows).expect("the rows are written");
     disk.run("add rows.ndjson --queue q.db").expect(0);
@@ -138,7 +111,7 @@ fn the_reserve_of_a_full_disk_is_spent_on_results_and_not_on_new_sends() {
 #[test]
 fn an_import_that_does_not_fit_leaves_nothing() {
     let gateway = gateway();
-    let Some(disk) = SmallDisk::new(&gateway, "3m") else { return };
+    let Some(disk) = OnSmallDisk::new(&gateway, "3m") else { return };
     let rows: String =
         (0..20_000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
     fs::write(disk.path("rows.ndjson"), rows).expect("the rows are written");
@@ -196,13 +169,15 @@ fn an_application_that_holds_the_lock_delays_and_repeats_nothing() {
     let place = Place::new(&gateway);
     place.write("a.csv", csv(400, 400));
     place.run("add a.csv").expect(0);
-    let mut other = application(&place.path("outbox.db"));
+    let other = application(&place.path("outbox.db"));
+    other.busy_timeout(Duration::ZERO).expect("no timeout");
     let worker = place.start("work --until-empty --rate 400 --threads 16");
     assert!(gateway.wait_for_messages(20, Duration::from_secs(30)));
-    let transaction = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("the lock");
+    // Between two turns of the worker, which are many while the disk is slow.
+    while other.execute_batch("BEGIN IMMEDIATE").is_err() {}
     // That is when it has waited for as long as it waits for a lock.
     worker.wait_for_error("database is locked; trying again");
-    transaction.rollback().expect("the lock is given back");
+    other.execute_batch("ROLLBACK").expect("the lock is given back");
     let ended = worker.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_each_once(&gateway, 400);

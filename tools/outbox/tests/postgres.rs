@@ -64,6 +64,30 @@ fn a_file_is_sent_once_however_often_it_is_run() {
 }
 
 #[test]
+fn a_run_counts_the_messages_of_its_file_whatever_others_add_or_send_again() {
+    setting!(gateway, place, database, Settings { delay: Duration::from_millis(200), ..Settings::default() });
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: Some(1), user: Some(user(1)) });
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: None, user: Some(user(2)) });
+    enqueue(&database, 2, 1);
+    place.write("a.csv", csv(12, 12).replace("text ", "row "));
+    let url = database.url();
+    let running = place.start(&format!("send a.csv --threads 1 --queue {url}"));
+    assert!(gateway.wait_for_messages(5, Duration::from_secs(30)));
+    place.run(&format!("add a.csv --queue {url}")).expect(0);
+    database.psql("SELECT outbox.send_again(id, 'refused') FROM outbox.settled WHERE key = 'key-1'");
+    let ended = running.wait();
+    for expected in ["rows                12\n", "refused             1\n", "left to send        0\n"] {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    // The message that was sent again has an id of its own, and was not of the file when the run began.
+    assert!(ended.stderr.contains("other messages      3 accepted\n"), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let again = place.run(&format!("send a.csv --retry-refused --queue {url}")).expect(2);
+    assert!(again.stderr.contains("accepted before     11\n"), "{}", again.stderr);
+    assert_eq!(gateway.received().iter().filter(|received| received.got_it).count(), 13);
+}
+
+#[test]
 fn mistakes_are_listed_and_nothing_is_queued() {
     setting!(gateway, place, database);
     place.write("a.csv", csv(700, 700));
@@ -137,7 +161,7 @@ fn each_role_may_do_exactly_its_part() {
         (enqueue.as_str(), "app"),
         ("SELECT outbox.cancel(0)", "app"),
         ("SELECT outbox.look(0)", "app"),
-        ("SELECT * FROM outbox.imported(gen_random_uuid())", "app"),
+        ("SELECT * FROM outbox.counts_of('{1}', '{1}')", "app"),
         (hello.as_str(), "worker"),
         ("SELECT outbox.bye(gen_random_uuid())", "worker"),
         (pause.as_str(), "admin"),
@@ -146,7 +170,7 @@ fn each_role_may_do_exactly_its_part() {
         ("SELECT outbox.purge('1 day')", "admin"),
         ("SELECT * FROM outbox.unknown", "admin"),
         ("SELECT * FROM outbox.results", "admin"),
-        ("SELECT * FROM outbox.status", "admin monitor"),
+        ("SELECT * FROM outbox.status", "worker admin monitor"),
         ("SELECT * FROM outbox.health", "admin monitor"),
         ("SELECT * FROM outbox.metrics", "admin monitor"),
         ("SELECT * FROM outbox.message", ""),
@@ -163,7 +187,9 @@ fn each_role_may_do_exactly_its_part() {
     // The roles suffice for the program.
     place.write("a.csv", csv(3, 3));
     place.run(&format!("add a.csv --queue {}", database.url_of(&format!("{name}_app")))).expect(0);
-    place.run(&format!("work --until-empty --queue {}", database.url_of(&format!("{name}_worker")))).expect(0);
+    let ended =
+        place.run(&format!("work --until-empty --queue {}", database.url_of(&format!("{name}_worker")))).expect(0);
+    assert!(ended.stderr.contains("left to send        0\n"), "{}", ended.stderr);
     place.run(&format!("status --queue {}", database.url_of(&format!("{name}_monitor")))).expect(0);
     place.run(&format!("status --queue {}", database.url_of(&format!("{name}_nobody")))).expect(78);
 }
@@ -588,6 +614,23 @@ fn a_gateway_that_is_down_fails_no_message() {
 }
 
 #[test]
+fn a_pause_is_announced_once_and_counts_until_somebody_ends_it() {
+    setting!(gateway, place, database);
+    enqueue(&database, 3, 3);
+    database.psql(&format!("SELECT outbox.pause('{ACCOUNT}', now() + interval '10 min', 'maintenance')"));
+    let worker = place.start(&format!("work --until-empty --queue {}", database.url()));
+    worker.wait_for_error("pausing 9 min 59 s");
+    // Meanwhile the worker asks the database several times.
+    let seen = "SELECT count(*) FROM outbox.worker WHERE seen_at > started_at + interval '3 s'";
+    database.wait_for(seen, "1");
+    database.psql(&format!("SELECT outbox.resume('{ACCOUNT}')"));
+    let ended = worker.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("pausing").count(), 1, "{}", ended.stderr);
+    assert!(ended.pauses() >= 3.0, "{}", ended.stderr);
+}
+
+#[test]
 fn late_messages_expire_and_scheduled_ones_wait() {
     setting!(gateway, place, database);
     database
@@ -595,9 +638,41 @@ fn late_messages_expire_and_scheduled_ones_wait() {
     database
         .psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '82', 'soon', not_before => now() + interval '1 s')"));
     database.psql("SELECT pg_sleep(0.01)");
-    place.run(&format!("work --until-empty --queue {}", database.url())).expect(2);
+    let cancelled =
+        format!("SELECT outbox.cancel(outbox.enqueue_text('{ACCOUNT}', '83', 'cancelled', key => 'taken-back'))");
+    assert_eq!(database.psql(&cancelled), "t");
+    let ended = place.run(&format!("work --until-empty --results - --queue {}", database.url())).expect(2);
     assert_eq!(book(&gateway).into_keys().collect::<Vec<_>>(), ["soon"]);
-    assert_eq!(outcomes(&database), "accepted 1, expired 1");
+    assert_eq!(outcomes(&database), "accepted 1, cancelled 1, expired 1");
+    // What is settled without a send has its line, too, and it is the line that the queue lists.
+    let unsent = |lines: Vec<serde_json::Value>| -> Vec<serde_json::Value> {
+        lines.into_iter().filter(|line| line["outcome"] != "accepted").collect()
+    };
+    let lines = unsent(ended.lines());
+    assert_eq!(lines, unsent(place.run(&format!("results --queue {}", database.url())).lines()));
+    assert_eq!((lines[0]["outcome"].as_str(), lines[0]["recipient_id"].as_str()), (Some("expired"), Some("81")));
+    assert_eq!((lines[1]["outcome"].as_str(), lines[1]["key"].as_str()), (Some("cancelled"), Some("taken-back")));
+    let id = lines[0]["id"].as_i64().unwrap();
+    let ended = place.run(&format!("retry {id} --expires 1h --queue {}", database.url())).expect(0);
+    assert!(ended.stderr.contains(&format!("message {id}: queued again as message ")), "{}", ended.stderr);
+    place.run(&format!("retry {id} --queue {}", database.url())).expect(2);
+    place.run(&format!("work --until-empty --queue {}", database.url())).expect(0);
+    assert_eq!(book(&gateway)["late"], 1);
+}
+
+#[test]
+fn a_time_in_the_wrong_unit_is_refused() {
+    setting!(_gateway, place, database);
+    for (argument, expected) in [
+        ("not_before => to_timestamp(1795525332108)", "to_timestamp() takes seconds, not milliseconds"),
+        ("expires_at => to_timestamp(1795525)", "which looks like another unit"),
+    ] {
+        let error = database
+            .try_psql(&format!("SELECT outbox.enqueue_text('{ACCOUNT}', '81', 'never', {argument})"))
+            .expect_err(argument);
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(place.counts(&database.url())["queued"], 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::*;
 
@@ -179,12 +179,28 @@ fn a_rate_limit_pauses_everybody_for_the_time_it_states() {
             .with_header("Retry-After", "2"),
     );
     place.write("a.csv", csv(20, 20));
-    place.run("send a.csv --threads 1 --rate 0").expect(0);
+    let ended = place.run("send a.csv --threads 1 --rate 0").expect(0);
     assert_each_once(&gateway, 20);
     assert_eq!(gateway.counts().requests, 21);
     let received = gateway.received();
     let waited = received[1].at_ms - received[0].at_ms;
     assert!(waited >= 2000, "the second request came after {waited} ms");
+    let pauses = ended.pauses();
+    assert!((2.0..4.0).contains(&pauses), "{pauses} s of pauses: {}", ended.stderr);
+}
+
+#[test]
+fn a_pause_that_nobody_waited_for_does_not_count() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    gateway.answer_next(Answer::new(429, "application/json", "{}").with_header("Retry-After", "600"));
+    place.write("a.csv", csv(5, 5));
+    let running = place.start("send a.csv --threads 1");
+    running.wait_for_error("pausing");
+    running.signal("TERM");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.pauses() < 30.0, "{}", ended.stderr);
 }
 
 #[test]
@@ -195,6 +211,7 @@ fn a_pause_longer_than_allowed_stops_the_run() {
     place.write("a.csv", csv(5, 5));
     let ended = place.run("send a.csv --threads 1").expect(1);
     assert!(ended.stderr.contains("more than --max-pause"), "{}", ended.stderr);
+    assert!(ended.pauses() < 1.0, "{}", ended.stderr);
     assert_eq!(place.counts("a.csv.outbox")["queued"], 5);
 }
 
@@ -255,6 +272,44 @@ fn only_the_unknown_messages_of_the_file_are_sent_again() {
     place.run("send a.csv --resend-unknown --queue shared.db").expect(0);
     assert_each_once(&gateway, 6);
     assert_eq!(place.counts("shared.db")["unknown"], 1);
+}
+
+#[test]
+fn a_file_that_is_added_during_its_run_does_not_change_the_counts_of_the_run() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(100), ..Settings::default() });
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: None, user: Some(user(1)) });
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(2, 2));
+    place.run("send a.csv").expect(2);
+    place.write("a.csv", csv(8, 8));
+    let running = place.start("send a.csv --threads 1");
+    assert!(gateway.wait_for_messages(2, Duration::from_secs(30)));
+    place.run("add a.csv --queue a.csv.outbox").expect(0);
+    let ended = running.wait();
+    for expected in
+        ["rows                8\n", "accepted now        6\n", "accepted before     1\n", "refused             1\n"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+}
+
+#[test]
+fn a_run_counts_its_own_file_and_names_the_rest_apart() {
+    let gateway = gateway();
+    gateway.plan_fault(PlannedFault { fault: Fault::NoSuchUser, count: None, user: Some(user(1)) });
+    let place = Place::new(&gateway);
+    place.write("others.csv", csv(5, 5).replace("key-", "other-").replace("text ", "other "));
+    place.run("add others.csv --queue shared.db").expect(0);
+    place.write("a.csv", csv(1, 1));
+    let ended = place.run("send a.csv --queue shared.db").expect(0);
+    for expected in
+        ["rows                1\n", "accepted now        1\n", "other messages      4 accepted, 1 refused\n"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("accepted before"), "{}", ended.stderr);
+    assert_each_once(&gateway, 5);
 }
 
 #[test]
@@ -351,6 +406,23 @@ fn a_signal_lets_the_sends_under_way_end() {
 }
 
 #[test]
+fn a_worker_that_is_stopped_says_how_many_are_left() {
+    let gateway = gateway_with(Settings { delay: Duration::from_millis(400), ..Settings::default() });
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(40, 40));
+    place.run("add a.csv").expect(0);
+    let running = place.start("work --threads 4 --rate 0");
+    assert!(gateway.wait_for_messages(4, Duration::from_secs(30)));
+    running.signal("TERM");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("sending what is queued in outbox.db, 40 messages now\n"), "{}", ended.stderr);
+    let left = place.counts("outbox.db")["queued"];
+    assert!(left > 0);
+    assert!(ended.stderr.contains(&format!("left to send        {left}\n")), "{left}: {}", ended.stderr);
+}
+
+#[test]
 fn a_second_signal_ends_the_sends_with_their_true_verdicts() {
     let gateway = gateway_with(Settings { delay: Duration::from_secs(60), ..Settings::default() });
     let place = Place::new(&gateway);
@@ -358,7 +430,13 @@ fn a_second_signal_ends_the_sends_with_their_true_verdicts() {
     let running = place.start("send a.csv --threads 2 --rate 0");
     assert!(gateway.wait_for_messages(2, Duration::from_secs(30)));
     running.signal("INT");
+    let begun = Instant::now();
+    // What comes within a second of the first signal is the same request.
     running.signal("TERM");
+    while !running.says_within("aborting", Duration::from_millis(300)) {
+        running.signal("TERM");
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
     let ended = running.wait();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let counts = place.counts("a.csv.outbox");
@@ -462,7 +540,7 @@ fn late_and_cancelled_messages_are_not_sent() {
     let place = Place::new(&gateway);
     place.run("init").expect(0);
     let application = application(&place.path("outbox.db"));
-    for (user, expires_at) in [("81", Some(1)), ("82", None)] {
+    for (user, expires_at) in [("81", Some(1_000_000_000_000_i64)), ("82", None)] {
         application
             .execute(
                 "INSERT INTO outbox (recipient, body, expires_at) VALUES (?1, ?2, ?3)",
@@ -476,10 +554,69 @@ fn late_and_cancelled_messages_are_not_sent() {
         application.execute("INSERT INTO outbox (recipient, body) VALUES ('83', ?1)", [text_body("83", text)]).unwrap();
     }
     application.execute("UPDATE outbox SET state = 'cancelled' WHERE id = 3 AND state = 'queued'", []).unwrap();
-    place.run("work --until-empty").expect(2);
+    let ended = place.run("work --until-empty --results -").expect(2);
     assert_eq!(book(&gateway).into_keys().collect::<Vec<_>>(), ["sent"]);
     let counts = place.counts("outbox.db");
     assert_eq!((counts["expired"], counts["cancelled"], counts["accepted"]), (2, 1, 1));
+    // What is settled without a send has its line, too, and it is the line that the queue lists.
+    let expired = |lines: Vec<serde_json::Value>| -> Vec<serde_json::Value> {
+        lines.into_iter().filter(|line| line["outcome"] == "expired").collect()
+    };
+    let lines = expired(ended.lines());
+    assert_eq!(lines.iter().map(|line| line["id"].as_i64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert_eq!(lines, expired(place.run("results").lines()));
+    // A cancelled one stays cancelled, and an accepted one accepted.
+    let ended = place.run("retry 1 2 3 4 --expires 1h").expect(2);
+    for expected in
+        ["message 2: queued again", "message 3: there is no refused, failed or expired message", "message 4: there is"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+    place.run("work --until-empty").expect(0);
+    assert_eq!(book(&gateway)["late"], 2);
+}
+
+#[test]
+fn expired_messages_of_a_file_are_sent_when_a_person_says_so() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.write("a.csv", csv(3, 3));
+    place.run("add a.csv --queue a.csv.outbox").expect(0);
+    application(&place.path("a.csv.outbox")).execute("UPDATE outbox SET expires_at = 1000000000000", []).unwrap();
+    let ended = place.run("send a.csv --results -").expect(2);
+    assert_eq!(ended.lines().len(), 3);
+    assert!(ended.stderr.contains("expired             3\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("left to send        0\n"), "{}", ended.stderr);
+    place.run("send a.csv --retry-refused").expect(2);
+    assert_eq!(gateway.counts().requests, 0);
+    place.run("send a.csv --retry-expired").expect(0);
+    assert_each_once(&gateway, 3);
+}
+
+#[test]
+fn a_time_in_the_wrong_unit_is_refused_with_the_right_one() {
+    let place = Place::without_gateway();
+    place.run("init").expect(0);
+    let application = application(&place.path("outbox.db"));
+    let insert = |column: &str, value: i64| {
+        let statement = format!("INSERT OR IGNORE INTO outbox (recipient, body, {column}) VALUES ('81', '{{}}', ?1)");
+        application.execute(&statement, [value]).map_err(|error| error.to_string())
+    };
+    let seconds = 1_795_525_332;
+    for column in ["due_at", "expires_at"] {
+        for (value, unit) in
+            [(seconds, "seconds"), (1, "seconds"), (-1, "seconds"), (seconds * 1_000_000, "microseconds")]
+        {
+            let error = insert(column, value).expect_err("it is refused");
+            for expected in [&format!("{column} is in milliseconds since 1970"), &format!("looks like {unit}")] {
+                assert!(error.contains(expected), "{expected}: {error}");
+            }
+        }
+        assert_eq!(insert(column, seconds * 1000), Ok(1));
+    }
+    assert_eq!(insert("due_at", 0), Ok(1));
+    assert_eq!(insert("expires_at", i64::MAX), Ok(1));
+    assert_eq!(place.counts("outbox.db")["queued"], 4);
 }
 
 #[test]
@@ -542,6 +679,7 @@ fn every_kind_of_failure_has_its_exit_code() {
     let mut place = Place::new(&gateway);
     place.write("a.csv", csv(1, 1));
     place.run("send").expect(64);
+    assert!(place.run("init").expect(0).stderr.contains("the queue outbox.db is ready"));
     place.run("send none.csv").expect(66);
     place.run("check none.csv").expect(66);
     assert!(!place.path("none.csv.outbox").exists());
@@ -557,6 +695,7 @@ fn every_kind_of_failure_has_its_exit_code() {
     place.set("INSTAGRAM_ACCESS_TOKEN", "");
     let ended = place.run("send a.csv").expect(78);
     assert!(ended.stderr.contains("INSTAGRAM_ACCESS_TOKEN"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("environment variables, or --env-file FILE"), "{}", ended.stderr);
     assert_eq!(gateway.counts().requests, 0);
 }
 
@@ -576,6 +715,16 @@ fn the_token_is_in_no_file_and_in_no_output() {
         let token = gateway.token().as_bytes();
         assert!(!bytes.windows(token.len()).any(|window| window == token), "{file:?}");
     }
+}
+
+#[test]
+fn a_run_that_ends_before_it_sends_leaves_no_reserve_behind() {
+    let gateway = gateway();
+    let place = Place::new(&gateway);
+    place.write("a.csv", "recipient_id,text\n,x\n");
+    place.run("send a.csv").expect(65);
+    assert!(place.path("a.csv.outbox").exists());
+    assert!(!place.path("a.csv.outbox-reserve").exists());
 }
 
 #[test]

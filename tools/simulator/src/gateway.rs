@@ -350,14 +350,14 @@ impl Gateway {
         if let (None, Some(user)) = (hash, &received.user) {
             received.body_hash = body_hash(user, &received.body);
         }
-        let (received, forgotten) = state.record.push(received);
-        if let Some(user) = received.user.as_ref().filter(|_| !received.got_it) {
-            state.people.show_lost(user, received.seq);
-        }
-        for gone in &forgotten {
+        let State { record, people, .. } = &mut *state;
+        let (received, forgotten) = record.push(received, |gone| {
             if let Some(user) = &gone.user {
-                state.people.forget(user, gone.seq);
+                people.forget(user, gone.seq);
             }
+        });
+        if let Some(user) = received.user.as_ref().filter(|_| !received.got_it) {
+            people.show_lost(user, received.seq);
         }
         self.signal(state);
         // Their memory is freed without the lock.

@@ -82,6 +82,24 @@ impl Received {
         self.got_it && self.kind == Some(Kind::Message)
     }
 
+    /// Moves this one into the memory of a forgotten one. Each connection has a thread, and what one thread frees is kept
+    /// for that thread by the allocator of many systems: new memory for each request would be held once for each connection.
+    fn take_place_of(mut self, old: &mut Received) {
+        reuse_text(&mut old.method, &mut self.method);
+        reuse_text(&mut old.path, &mut self.path);
+        reuse_text(&mut old.head, &mut self.head);
+        reuse(&mut old.body, &mut self.body);
+        for (old, new) in [(&mut old.user, &mut self.user), (&mut old.message_id, &mut self.message_id)] {
+            if let (Some(old), Some(new)) = (old, new) {
+                reuse_text(old, new);
+            }
+        }
+        if let (Some(old), Some(new)) = (&mut old.answer, &mut self.answer) {
+            reuse(&mut old.body, &mut new.body);
+        }
+        *old = self;
+    }
+
     fn size(&self) -> usize {
         let answer = self.answer.as_ref().map_or(0, |answer| {
             let headers =
@@ -91,6 +109,20 @@ impl Received {
         let ids = [&self.user, &self.message_id].into_iter().flatten().map(String::len).sum::<usize>();
         OVERHEAD + self.head.len() + self.path.len() + self.body.len() + answer + ids
     }
+}
+
+/// Gives `new` the memory of `old`, with its own content.
+fn reuse(old: &mut Vec<u8>, new: &mut Vec<u8>) {
+    old.clone_from(new);
+    // The bound on bytes counts what is in it.
+    old.shrink_to(new.len() + new.len() / 8);
+    mem::swap(old, new);
+}
+
+fn reuse_text(old: &mut String, new: &mut String) {
+    old.clone_from(new);
+    old.shrink_to(new.len() + new.len() / 8);
+    mem::swap(old, new);
 }
 
 /// How many of each there were since the start. Forgetting requests does not change them.
@@ -145,8 +177,13 @@ impl Record {
         self.last_seq + 1 - self.ring.len() as u64
     }
 
-    /// Keeps a request under the next number, and returns it with those that are forgotten for it.
-    pub(crate) fn push(&mut self, mut received: Received) -> (Arc<Received>, Vec<Arc<Received>>) {
+    /// Keeps a request under the next number, and calls `forget` with each one that is forgotten for it. Returns the
+    /// request, and what is to be freed.
+    pub(crate) fn push(
+        &mut self,
+        mut received: Received,
+        mut forget: impl FnMut(&Received),
+    ) -> (Arc<Received>, Vec<Arc<Received>>) {
         self.last_seq += 1;
         self.counts.requests += 1;
         if received.is_delivered_message() {
@@ -159,12 +196,23 @@ impl Record {
         received.seq = self.last_seq;
         received.messages_so_far = self.counts.messages;
         self.bytes += received.size();
-        let received = Arc::new(received);
-        self.ring.push_back(Arc::clone(&received));
         let mut forgotten = Vec::new();
-        while self.ring.len() > self.most || (self.bytes > self.most_bytes && self.ring.len() > 1) {
+        while self.ring.len() >= self.most || (self.bytes > self.most_bytes && !self.ring.is_empty()) {
             forgotten.extend(self.forget_oldest());
         }
+        forgotten.iter().for_each(|gone| forget(gone));
+        let received = match forgotten.pop() {
+            None => Arc::new(received),
+            Some(mut place) => match Arc::get_mut(&mut place) {
+                Some(old) => {
+                    received.take_place_of(old);
+                    place
+                }
+                // Somebody still looks at it.
+                None => Arc::new(received),
+            },
+        };
+        self.ring.push_back(Arc::clone(&received));
         (received, forgotten)
     }
 
@@ -262,15 +310,15 @@ mod tests {
     fn both_bounds_apply_and_the_newest_stays() {
         let mut record = Record::new(10, 100_000);
         for number in 0..100 {
-            record.push(message("1", &number.to_string()));
+            record.push(message("1", &number.to_string()), |_| {});
         }
         assert_eq!((record.kept().0, record.first_seq(), record.counts.forgotten), (10, 91, 90));
         for _ in 0..5 {
-            record.push(message("1", &"x".repeat(40_000)));
+            record.push(message("1", &"x".repeat(40_000)), |_| {});
         }
         assert_eq!(record.kept().0, 2);
         assert!(record.kept().1 <= 100_000);
-        record.push(message("1", &"x".repeat(400_000)));
+        record.push(message("1", &"x".repeat(400_000)), |_| {});
         assert_eq!(record.kept().0, 1);
         record.clear();
         assert_eq!((record.kept(), record.next_seq(), record.counts.forgotten), ((0, 0), 107, 106));
@@ -278,10 +326,44 @@ mod tests {
     }
 
     #[test]
+    fn a_new_request_takes_the_memory_of_the_forgotten_one_and_nothing_else_of_it() {
+        let answer = |body: &str| Answer::new(200, "text/plain", body).with_header("X-Of", body);
+        let full = |body: &str| Received {
+            head: format!("head of {body}"),
+            message_id: Some(format!("id of {body}")),
+            answer: Some(answer(body)),
+            fault: Some("drip"),
+            ..message("1", body)
+        };
+        let bare = || Received { got_it: false, user: None, ..message("2", "short") };
+        let mut record = Record::new(1, 1 << 20);
+        let mut gone = Vec::new();
+        let memory = record.push(full("a long first body"), |_| {}).0.body.as_ptr();
+        for new in [full("the second"), bare(), full("x"), full(&"large".repeat(100)), bare()] {
+            let wanted = format!("{:?}", Received { seq: record.next_seq(), ..new.clone() });
+            let (kept, _) = record.push(new, |old| gone.push(old.seq));
+            let shown = Received { messages_so_far: 0, came_twice: false, ..(*kept).clone() };
+            assert_eq!(format!("{shown:?}"), wanted);
+            assert_eq!(record.kept(), (1, kept.size()));
+            if kept.seq == 2 {
+                assert_eq!(kept.body.as_ptr(), memory);
+            }
+        }
+        assert_eq!(gone, [1, 2, 3, 4, 5]);
+        // One that somebody still looks at stays as it is.
+        let held = record.push(full("held"), |_| {}).0;
+        record.push(full("next"), |_| {});
+        assert_eq!(held.body, b"held");
+        // Nor does a small one keep the memory of a large one.
+        record.push(message("1", &"x".repeat(100_000)), |_| {});
+        assert!(record.push(message("1", "y"), |_| {}).0.body.capacity() < 100);
+    }
+
+    #[test]
     fn a_number_finds_its_request_until_it_is_forgotten() {
         let mut record = Record::new(3, 1 << 20);
         for number in 1..=5 {
-            record.push(message("1", &number.to_string()));
+            record.push(message("1", &number.to_string()), |_| {});
         }
         assert!(record.get(2).is_none() && record.get(6).is_none());
         assert_eq!(record.get(3).unwrap().body, b"3");
@@ -296,7 +378,7 @@ mod tests {
     #[test]
     fn the_same_body_for_the_same_user_came_twice() {
         let mut record = Record::new(3, 1 << 20);
-        let mut push = |user, body| record.push(message(user, body)).0.came_twice;
+        let mut push = |user, body| record.push(message(user, body), |_| {}).0.came_twice;
         assert!(!push("1", "a"));
         assert!(!push("2", "a"));
         assert!(push("1", "a"));
@@ -313,7 +395,7 @@ mod tests {
         for number in 0..6 {
             let mut received = message("1", "");
             received.got_it = number % 2 == 0;
-            record.push(received);
+            record.push(received, |_| {});
         }
         // Messages came with 1, 3 and 5; from 4 on all is kept.
         let after = [0, 3, 4, 5, 6, 99].map(|seq| record.messages_after(seq));

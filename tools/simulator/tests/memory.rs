@@ -3,40 +3,18 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
-use std::process::{Child, Stdio};
+use std::io::Write;
 use std::thread;
 
 use serde_json::json;
 
-use support::{Line, MESSAGES, TEXT, api, post, program};
+use support::{Line, MESSAGES, Running, TEXT, api, post};
 
 const MIB: u64 = 1024 * 1024;
 
-fn start() -> (Child, SocketAddr) {
-    let mut child = program().args(["--print-env", "--headless"]).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let url = lines.take_while(|line| !line.is_empty()).find(|line| line.starts_with("HOOKMYAPP_SIMULATOR_URL="));
-    let address = url.unwrap().split("http://").nth(1).unwrap().parse().unwrap();
-    (child, address)
-}
-
-fn end(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-fn resident(child: &Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
 /// Sends that many small messages over one connection, many at once.
-fn flood(address: SocketAddr, count: usize) {
+fn flood(line: &mut Line, count: usize) {
     const AT_ONCE: usize = 200;
-    let mut line = Line::to(address);
     let mut writing = line.stream.try_clone().unwrap();
     let requests = post(MESSAGES, TEXT).repeat(AT_ONCE);
     let writer = thread::spawn(move || {
@@ -52,11 +30,12 @@ fn flood(address: SocketAddr, count: usize) {
 
 #[test]
 fn memory_after_300_000_requests_is_that_of_the_newest_ones() {
-    let (child, address) = start();
-    flood(address, 100_000);
-    let early = resident(&child);
-    flood(address, 200_000);
-    let late = resident(&child);
+    let running = Running::start(&["--headless"]);
+    let address = running.address();
+    flood(&mut Line::to(address), 100_000);
+    let early = running.resident_bytes();
+    flood(&mut Line::to(address), 200_000);
+    let late = running.resident_bytes();
     assert!(late < 64 * MIB, "{} MiB", late / MIB);
     // Twice as many more would take 250 MiB if nothing were forgotten.
     assert!(late < early + 24 * MIB, "from {} to {} MiB", early / MIB, late / MIB);
@@ -65,20 +44,31 @@ fn memory_after_300_000_requests_is_that_of_the_newest_ones() {
         "requests": 300_000, "messages": 300_000, "duplicates": 299_999, "refused": 0, "forgotten": 290_000
     });
     assert_eq!(counts, expected);
-    end(child);
 }
 
 #[test]
 fn memory_after_200_requests_of_1_mib_is_bounded_by_bytes() {
-    let (child, address) = start();
+    let running = Running::start(&["--headless"]);
+    let address = running.address();
     let body = TEXT.to_owned() + &" ".repeat(1024 * 1024 - TEXT.len());
     let request = post(MESSAGES, &body);
     let mut line = Line::to(address);
     for _ in 0..200 {
         assert_eq!(line.ask(&request).status, 200);
     }
-    assert!(resident(&child) < 96 * MIB, "{} MiB", resident(&child) / MIB);
+    assert!(running.resident_bytes() < 96 * MIB, "{} MiB", running.resident_bytes() / MIB);
     let counts = api(address, "GET", "", None).json()["counts"].clone();
     assert_eq!((&counts["requests"], &counts["forgotten"]), (&json!(200), &json!(137)));
-    end(child);
+}
+
+#[test]
+fn memory_is_that_of_the_newest_ones_whatever_connections_they_came_over() {
+    let running = Running::start(&["--headless"]);
+    let address = running.address();
+    // All are open at once: the allocator has memory for each of their threads, and gives none of it back.
+    let mut lines: Vec<Line> = (0..16).map(|_| Line::to(address)).collect();
+    for line in &mut lines {
+        flood(line, 12_000);
+    }
+    assert!(running.resident_bytes() < 48 * MIB, "{} MiB", running.resident_bytes() / MIB);
 }

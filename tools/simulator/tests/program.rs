@@ -5,60 +5,26 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use hookmyapp::{Client, Config};
 use hookmyapp_simulator::{Fault, table_text};
 use serde_json::json;
 
-use support::{Line, Receiver, TEXT, USER, api, post, program, request, shown, text_to, wait_until};
+use support::{Line, Receiver, Running, TEXT, USER, api, post, program, request, shown, text_to, wait_until};
 
-/// The program while it runs, with the variables that it printed.
-struct Running {
-    child: Child,
-    lines: Vec<String>,
-    _out: BufReader<ChildStdout>,
+fn client(running: &Running) -> Client {
+    let config = Config::from_vars(|name| {
+        running.lines.iter().find_map(|line| line.strip_prefix(&format!("{name}=")).map(str::to_owned))
+    });
+    Client::new(&config.proxy(None)).unwrap()
 }
 
-impl Running {
-    fn start(arguments: &[&str]) -> Running {
-        let mut command = program();
-        command.arg("--print-env").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            assert!(out.read_line(&mut line).unwrap() > 0, "it ended after {lines:?}");
-            match line.trim_end() {
-                "" => return Running { child, lines, _out: out },
-                line => lines.push(line.to_owned()),
-            }
-        }
-    }
-
-    fn variable(&self, name: &str) -> &str {
-        let line = self.lines.iter().find_map(|line| line.strip_prefix(&format!("{name}=")));
-        line.unwrap_or_else(|| panic!("{name} is not in {:?}", self.lines))
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.variable("HOOKMYAPP_SIMULATOR_URL").strip_prefix("http://").unwrap().parse().unwrap()
-    }
-
-    fn client(&self) -> Client {
-        let config = Config::from_vars(|name| {
-            self.lines.iter().find_map(|line| line.strip_prefix(&format!("{name}=")).map(str::to_owned))
-        });
-        Client::new(&config.proxy(None)).unwrap()
-    }
-
-    /// Sends a signal and returns the exit code.
-    fn stop(mut self, signal: &str) -> Option<i32> {
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();
-        assert!(sent.success());
-        self.child.wait().unwrap().code()
-    }
+/// Sends a signal and returns the exit code.
+fn stop(mut running: Running, signal: &str) -> Option<i32> {
+    let sent = Command::new("kill").arg(format!("-{signal}")).arg(running.child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+    running.child.wait().unwrap().code()
 }
 
 /// A script that the simulator runs; `$1` and so on are further arguments.
@@ -167,7 +133,7 @@ fn printed_variables_lead_the_library_here_and_nothing_else_is_printed() {
     let mut rest = String::new();
     let sent = Command::new("kill").arg("-TERM").arg(running.child.id().to_string()).status().unwrap();
     assert!(sent.success());
-    running._out.read_to_string(&mut rest).unwrap();
+    running.out.read_to_string(&mut rest).unwrap();
     assert_eq!((running.child.wait().unwrap().code(), rest.as_str()), (Some(0), ""));
 }
 
@@ -211,7 +177,7 @@ fn signals_stop_it_with_0_also_during_sends() {
         line.say(post(support::MESSAGES, TEXT));
         let address = running.address();
         wait_until("it is received", || api(address, "GET", "", None).json()["counts"]["messages"] == 1);
-        assert_eq!(running.stop(signal), Some(0), "{signal}");
+        assert_eq!(stop(running, signal), Some(0), "{signal}");
     }
 }
 
@@ -222,7 +188,7 @@ fn a_busy_port_is_1_and_free_ones_are_taken_twice_at_once() {
     let output = program().arg(one.address().port().to_string()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot listen"));
-    assert_eq!((one.stop("TERM"), other.stop("TERM")), (Some(0), Some(0)));
+    assert_eq!((stop(one, "TERM"), stop(other, "TERM")), (Some(0), Some(0)));
 }
 
 #[test]
@@ -314,22 +280,22 @@ fn out_of_time_is_124_with_and_without_a_command() {
 fn the_sandbox_takes_a_user_or_its_own_and_leaves_ports_alone() {
     let running = Running::start(&["--sandbox", "--headless"]);
     assert_eq!(running.variable("INSTAGRAM_API_URL"), format!("http://{}/v25.0", running.address()));
-    running.client().send_text(USER, "hi").unwrap();
+    client(&running).send_text(USER, "hi").unwrap();
     let other = Running::start(&["--sandbox", "8100000000000001"]);
-    other.client().send_text("8100000000000001", "hi").unwrap();
-    assert!(other.client().send_text(USER, "hi").is_err());
+    client(&other).send_text("8100000000000001", "hi").unwrap();
+    assert!(client(&other).send_text(USER, "hi").is_err());
     let port = running.address().port().to_string();
     let busy = program().args(["--sandbox", &port]).output().unwrap();
     assert_eq!(busy.status.code(), Some(1), "{}", shown(&busy));
-    running.stop("TERM");
-    other.stop("TERM");
+    stop(running, "TERM");
+    stop(other, "TERM");
 }
 
 #[test]
 fn options_reach_the_simulator() {
     let options = ["--strict", "--clock", "-2h", "--keep", "2", "--account", "17841450000000077", "--token", "secret"];
     let running = Running::start(&options);
-    let client = running.client();
+    let client = client(&running);
     assert_eq!(client.send_text(USER, "hi").unwrap_err().kind() as i32, 24);
     let address = running.address();
     let overview = || api(address, "GET", "", None).json();
@@ -342,16 +308,16 @@ fn options_reach_the_simulator() {
         (&overview()["counts"]["forgotten"], &overview()["variables"]["INSTAGRAM_ACCOUNT_ID"]),
         (&json!(3), &json!("17841450000000077"))
     );
-    running.stop("TERM");
+    stop(running, "TERM");
 }
 
 #[test]
 fn faults_from_the_command_line_are_played_as_often_as_they_say() {
     let running = Running::start(&["--fault", "rate-limited:1", "--fault", "window-closed@81", "--limit", "100000"]);
-    let client = running.client();
+    let client = client(&running);
     let status = |user: &str| client.send_text(user, "x").err().map_or(0, |error| error.kind() as i32);
     assert_eq!([status(USER), status(USER), status("81"), status("81"), status(USER)], [22, 0, 23, 23, 0]);
-    running.stop("TERM");
+    stop(running, "TERM");
 }
 
 #[test]
@@ -365,7 +331,7 @@ fn tls_writes_its_authority_and_serves_it() {
         Config::new(base, running.variable("INSTAGRAM_ACCOUNT_ID"), running.variable("INSTAGRAM_ACCESS_TOKEN"));
     let client = Client::new(&config.proxy(None).ca_file(ca)).unwrap();
     client.send_text(USER, "hi").unwrap();
-    running.stop("TERM");
+    stop(running, "TERM");
     let output = program().args(["--tls", "/proc/no/such"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
 }
@@ -377,13 +343,13 @@ fn webhooks_from_the_command_line_are_signed_with_the_given_secret() {
     }));
     let url = receiver.url();
     let running = Running::start(&["--webhook", &url, "--webhook-secret", "sec", "--verify-token", "tok", "--echo"]);
-    running.client().send_text(USER, "hi").unwrap();
+    client(&running).send_text(USER, "hi").unwrap();
     wait_until("the echo arrives", || !receiver.posts().is_empty());
     let got = &receiver.posts()[0];
     let signature = got.header("X-HookMyApp-Signature-256");
     hookmyapp::webhook::verify("sec", signature.as_deref(), &got.body).unwrap();
     wait_until("the verification is asked for", || receiver.got().iter().any(|got| got.method == "GET"));
-    running.stop("TERM");
+    stop(running, "TERM");
 }
 
 #[test]

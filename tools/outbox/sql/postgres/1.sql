@@ -160,7 +160,6 @@ CREATE TABLE outbox.key (
     line bigint,
     PRIMARY KEY (account_id, key)
 );
-CREATE INDEX key_import ON outbox.key (import) WHERE import IS NOT NULL;
 CREATE INDEX key_time ON outbox.key USING brin (created_at);
 
 -- Recipients whose next message was held by an open transaction of an application when it was its turn.
@@ -192,6 +191,12 @@ BEGIN
         RAISE EXCEPTION 'outbox: a key has 1 to 200 bytes' USING ERRCODE = 'invalid_parameter_value';
     ELSIF coalesce(priority NOT BETWEEN 0 AND 3, true) THEN
         RAISE EXCEPTION 'outbox: the priority is 0 (first) to 3 (last), not %', priority USING ERRCODE = 'invalid_parameter_value';
+    ELSIF not_before > '2100-01-01' THEN
+        RAISE EXCEPTION 'outbox: not_before is %: to_timestamp() takes seconds, not milliseconds', not_before
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF expires_at < '2001-01-01' THEN
+        RAISE EXCEPTION 'outbox: expires_at is %, which looks like another unit', expires_at
+            USING ERRCODE = 'invalid_parameter_value';
     ELSIF deadline <= coalesce(not_before, '-infinity') THEN
         RAISE EXCEPTION 'outbox: expires_at must be after not_before' USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -228,22 +233,21 @@ $$;
 
 -- Adds the rows of a file, in their order, for a run that is named by `import`; to be called in one transaction for all of
 -- them. Returns a row for each: 'new', 'already' (the key is there with the same body), 'differs' (with another one), or
--- 'twice' with the line of this file that has the key, too.
+-- 'twice' with the line of this file that has the key, too; and the message's id.
 CREATE FUNCTION outbox.import(
     account text, import uuid, keys text[], bodies text[], rows bigint[], lines bigint[], expires_at timestamptz DEFAULT NULL
-) RETURNS TABLE (place int, result text, first_line bigint) LANGUAGE plpgsql SECURITY DEFINER
+) RETURNS TABLE (place int, result text, first_line bigint, id bigint) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     a int := (SELECT t.id FROM outbox.account t WHERE t.name = account);
     old record;
     before bigint;
-    now_id bigint;
 BEGIN
     FOR n IN 1 .. coalesce(cardinality(keys), 0) LOOP
         place := n;
         before := (SELECT k.message_id FROM outbox.key k WHERE k.account_id = a AND k.key = keys[place]);
-        now_id := coalesce(before, outbox.enqueue(account, bodies[place]::json, keys[place], expires_at => import.expires_at));
+        id := coalesce(before, outbox.enqueue(account, bodies[place]::json, keys[place], expires_at => import.expires_at));
         SELECT k.import, k.line, k.message_id INTO old FROM outbox.key k WHERE k.account_id = a AND k.key = keys[place];
         first_line := NULL;
         IF old.import = import.import THEN
@@ -253,9 +257,9 @@ BEGIN
             -- Another transaction may have had the key first.
             result := CASE
                 WHEN before IS NULL AND EXISTS (SELECT FROM outbox.message m
-                    WHERE m.id = now_id AND m.body = bodies[place] AND m.created_at = now()) THEN 'new'
-                WHEN coalesce((SELECT m.body FROM outbox.message m WHERE m.id = now_id),
-                    (SELECT s.body FROM outbox.settled s WHERE s.id = now_id), bodies[place]) = bodies[place] THEN 'already'
+                    WHERE m.id = import.id AND m.body = bodies[place] AND m.created_at = now()) THEN 'new'
+                WHEN coalesce((SELECT m.body FROM outbox.message m WHERE m.id = import.id),
+                    (SELECT s.body FROM outbox.settled s WHERE s.id = import.id), bodies[place]) = bodies[place] THEN 'already'
                 ELSE 'differs' END;
             UPDATE outbox.key k SET import = import.import, row = rows[place], line = lines[place]
             WHERE k.account_id = a AND k.key = keys[place];
@@ -265,19 +269,28 @@ BEGIN
 END
 $$;
 
--- How many messages of a file are in each state.
-CREATE FUNCTION outbox.imported(import uuid) RETURNS TABLE (state text, messages bigint) LANGUAGE sql STABLE SECURITY DEFINER
+-- The messages of these ranges of ids; instead of one that a person has sent again, the later one.
+CREATE FUNCTION outbox.latest(firsts bigint[], lasts bigint[]) RETURNS SETOF bigint LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(s.outcome::text, CASE m.state WHEN 'sending' THEN 'sending' ELSE 'queued' END), count(*)
-    FROM outbox.key k LEFT JOIN outbox.message m ON m.id = k.message_id LEFT JOIN outbox.settled s ON s.id = k.message_id
-    WHERE k.import = imported.import AND (m.id IS NOT NULL OR s.id IS NOT NULL) GROUP BY 1
+    SELECT DISTINCT coalesce(k.message_id, g.id)
+    FROM unnest(firsts, lasts) r (first, last) CROSS JOIN LATERAL generate_series(r.first, r.last) g (id)
+    LEFT JOIN outbox.settled s ON s.id = g.id LEFT JOIN outbox.key k ON k.account_id = s.account_id AND k.key = s.key
 $$;
 
--- Which messages of a file have this outcome.
-CREATE FUNCTION outbox.imported_ids(import uuid, outcome outbox.outcome) RETURNS SETOF bigint LANGUAGE sql STABLE
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.id FROM outbox.key k JOIN outbox.settled s ON s.id = k.message_id
-    WHERE k.import = imported_ids.import AND s.outcome = imported_ids.outcome ORDER BY s.id
+-- How many of the messages of these ranges of ids are in each state.
+CREATE FUNCTION outbox.counts_of(firsts bigint[], lasts bigint[]) RETURNS TABLE (state text, messages bigint) LANGUAGE sql
+STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(s.outcome::text, CASE m.state WHEN 'sending' THEN 'sending' ELSE 'queued' END), count(*)
+    FROM outbox.latest(firsts, lasts) l (id) LEFT JOIN outbox.message m ON m.id = l.id
+        LEFT JOIN outbox.settled s ON s.id = l.id
+    WHERE m.id IS NOT NULL OR s.id IS NOT NULL GROUP BY 1
+$$;
+
+-- Which of the messages of these ranges of ids have this outcome.
+CREATE FUNCTION outbox.ids_of(firsts bigint[], lasts bigint[], outcome outbox.outcome) RETURNS SETOF bigint LANGUAGE sql
+STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.id FROM outbox.latest(firsts, lasts) l (id) JOIN outbox.settled s ON s.id = l.id
+    WHERE s.outcome = ids_of.outcome ORDER BY s.id
 $$;
 
 -- Takes a message back. True: it will not be sent (once this transaction commits). False: too late, or no such message.
@@ -640,9 +653,9 @@ $$;
 --
 -- Returns one row per message, and a last row without an id. There `wait_ms` is when there may be more (0: ask at once;
 -- NULL: at any time), `paused_ms` how long nobody sends, `pending` whether anything is queued or being sent (if nothing was
--- claimed), `failed` the reported messages whose attempts are used up, `closed` the outcomes of messages that were settled
--- without a send, and `unsettled` the reported messages that are not in the queue with this token and claim: a failover has
--- forgotten them, or another worker has sent them, too.
+-- claimed), `failed` the reported messages whose attempts are used up, `closed` the messages that were settled without a send,
+-- as JSON (its times are milliseconds since 1970), and `unsettled` the reported messages that are not in the queue with this
+-- token and claim: a failover has forgotten them, or another worker has sent them, too.
 CREATE FUNCTION outbox.turn(
     worker uuid, session int, number bigint, want int, ids bigint[] DEFAULT '{}', tokens uuid[] DEFAULT '{}',
     claims bigint[] DEFAULT '{}', statuses int[] DEFAULT '{}', retry_afters int[] DEFAULT '{}',
@@ -749,7 +762,11 @@ BEGIN
             got := got || seen.claimed;
             IF seen.dead IS NOT NULL THEN
                 PERFORM outbox.close(a.id, seen.dead, seen.how, '{}', '{}', '{}', false);
-                closed := closed || seen.how::text[];
+                closed := closed || (SELECT array_agg(json_build_object('id', s.id, 'key', s.key, 'recipient', s.recipient,
+                    'outcome', s.outcome, 'error', s.error, 'attempts', s.attempts,
+                    'begun_at', (extract(epoch FROM s.claimed_at) * 1000)::bigint,
+                    'settled_at', (extract(epoch FROM s.settled_at) * 1000)::bigint)::text)
+                    FROM outbox.settled s WHERE s.id = ANY (seen.dead));
             END IF;
             after := seen.last;
             IF look = 50 THEN
@@ -833,8 +850,8 @@ BEGIN
 END
 $$;
 
--- A person's decision: a new message with the body and the key of one that is unknown, refused or failed. Returns its id, or
--- NULL if there is no such message. An unknown one counts as failed from then on.
+-- A person's decision: a new message with the body and the key of one that is unknown, refused, failed or expired. Returns
+-- its id, or NULL if there is no such message. An unknown one counts as failed from then on.
 CREATE FUNCTION outbox.send_again(id bigint, outcome outbox.outcome DEFAULT 'unknown', expires_at timestamptz DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -842,7 +859,7 @@ DECLARE
     again bigint;
 BEGIN
     SELECT s.*, a.name INTO old FROM outbox.settled s JOIN outbox.account a ON a.id = s.account_id
-    WHERE s.id = send_again.id AND s.outcome = send_again.outcome AND s.outcome IN ('unknown', 'refused', 'failed')
+    WHERE s.id = send_again.id AND s.outcome = send_again.outcome AND s.outcome IN ('unknown', 'refused', 'failed', 'expired')
     FOR UPDATE OF s;
     IF NOT FOUND OR old.error LIKE 'sent again as message %' THEN
         RETURN NULL;
@@ -942,11 +959,13 @@ REVOKE ALL ON SCHEMA outbox FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA outbox FROM PUBLIC;
 GRANT USAGE ON SCHEMA outbox TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
 GRANT EXECUTE ON FUNCTION outbox.version() TO outbox_app, outbox_worker, outbox_admin, outbox_monitor;
-GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, outbox.look, outbox.import, outbox.imported,
-    outbox.imported_ids TO outbox_app;
+GRANT EXECUTE ON FUNCTION outbox.enqueue, outbox.enqueue_text, outbox.cancel, outbox.look, outbox.import, outbox.counts_of,
+    outbox.ids_of TO outbox_app;
 GRANT EXECUTE ON FUNCTION outbox.hello, outbox.turn, outbox.bye TO outbox_worker;
 GRANT EXECUTE ON FUNCTION outbox.set_account, outbox.pause, outbox.resume, outbox.resolve, outbox.send_again, outbox.purge
     TO outbox_admin;
+-- A worker that stops says how many messages are left.
+GRANT SELECT ON outbox.status TO outbox_worker;
 GRANT SELECT ON outbox.status, outbox.workers, outbox.health, outbox.outcomes, outbox.metrics TO outbox_monitor, outbox_admin;
 -- With what was said to whom.
 GRANT SELECT ON outbox.unknown, outbox.results TO outbox_admin;

@@ -6,7 +6,7 @@ pub mod postgres;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -123,6 +123,14 @@ impl Ended {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// The seconds of pauses that the summary names, which must be less than a minute.
+    #[track_caller]
+    pub fn pauses(&self) -> f64 {
+        let (before, _) = self.stderr.split_once(" s of pauses").expect("seconds of pauses");
+        let (_, seconds) = before.rsplit_once(", ").expect("a time");
+        seconds.parse().unwrap_or_else(|_| panic!("{seconds} s of pauses"))
+    }
+
     #[track_caller]
     pub fn expect(self, code: i32) -> Ended {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
@@ -189,15 +197,24 @@ impl Running {
     /// Waits until it has written this to standard error.
     #[track_caller]
     pub fn wait_for_error(&self, text: &str) {
+        let said = self.says_within(text, Duration::from_secs(60));
+        assert!(said, "it does not say {text:?}: {}", self.errors());
+    }
+
+    /// Whether it writes this to standard error before this time is over.
+    pub fn says_within(&self, text: &str, time: Duration) -> bool {
         let begun = Instant::now();
-        loop {
-            let errors = String::from_utf8_lossy(&self.errors.lock().expect("a lock")).into_owned();
-            if errors.contains(text) {
-                return;
+        while !self.errors().contains(text) {
+            if begun.elapsed() >= time {
+                return false;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not say {text:?}: {errors}");
             thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+
+    fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.errors.lock().expect("a lock")).into_owned()
     }
 
     pub fn has_ended(&mut self) -> bool {
@@ -240,6 +257,54 @@ pub fn assert_each_once(gateway: &Simulator, count: usize) {
     assert_eq!(book.len(), count, "so many different texts arrived");
     let twice: Vec<_> = book.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "arrived twice: {twice:?}");
+}
+
+/// A file system of few megabytes, in a namespace of its own that ends with it.
+pub struct SmallDisk {
+    at: PathBuf,
+    holder: Child,
+}
+
+impl SmallDisk {
+    /// `None` where the system allows no such mount.
+    pub fn mount(at: &Path, size: &str) -> Option<SmallDisk> {
+        fs::create_dir(at).expect("a folder");
+        let script = format!("mount -t tmpfs -o size={size} tmpfs {} && echo ready && cat >/dev/null", at.display());
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "--map-root-user", "sh", "-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take()?).read_line(&mut line).ok()?;
+        let disk = SmallDisk { at: at.to_owned(), holder };
+        if line == "ready\n" {
+            return Some(disk);
+        }
+        assert!(std::env::var_os("HMA_REQUIRE_TOOLS").is_none(), "unshare cannot mount a file system");
+        println!("not run: unshare cannot mount a file system here");
+        None
+    }
+
+    /// What nsenter needs to run a program that sees it.
+    pub fn enter(&self) -> String {
+        format!("--target {} --user --mount --preserve-credentials", self.holder.id())
+    }
+
+    /// Where a program that does not see it finds it.
+    pub fn path(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(self.at.strip_prefix("/").expect("an absolute path"))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
 }
 
 /// Inserts as an application does, with its own SQLite.

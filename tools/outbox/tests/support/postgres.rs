@@ -1,20 +1,19 @@
 //! A PostgreSQL server in a temporary folder, on a Unix socket, that goes away with the test program.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::Place;
+use super::{Place, SmallDisk};
 
 pub struct Server {
     folder: PathBuf,
     programs: PathBuf,
     /// Holds the file system that its tables are on, where that is not the folder's.
-    disk: Option<Child>,
+    disk: Option<SmallDisk>,
     /// Its standard input keeps the server alive.
     keeper: Mutex<Option<Child>>,
     databases: AtomicU32,
@@ -57,28 +56,16 @@ impl Server {
             println!("not run: PostgreSQL is not installed");
             return None;
         };
-        let folder = tempfile::tempdir().expect("a folder").keep();
-        let mut disk = None;
-        if !size.is_empty() {
-            disk = small_disk(&folder.join("data"), size);
-            if disk.is_none() {
-                fs::remove_dir_all(&folder).expect("the folder goes");
-                assert!(std::env::var_os("HMA_REQUIRE_TOOLS").is_none(), "unshare cannot mount a file system");
-                println!("not run: unshare cannot mount a file system here");
+        let mut server = Server::in_a_new_folder(programs);
+        if size.is_empty() {
+            server.give_folder_away();
+        } else {
+            server.disk = SmallDisk::mount(&server.folder.join("data"), size);
+            if server.disk.is_none() {
+                fs::remove_dir_all(&server.folder).expect("the folder goes");
                 return None;
             }
-        } else {
-            // As root, for the user that the server will run as.
-            let _ = Command::new("chown").arg("postgres").arg(&folder).stderr(Stdio::null()).status();
         }
-        let server = Server {
-            folder,
-            programs,
-            disk,
-            keeper: Mutex::new(None),
-            databases: AtomicU32::new(0),
-            creating: Mutex::new(()),
-        };
         let init = format!(
             "{}/initdb -D {folder}/data {log} -U postgres -A trust -E UTF8 --locale=C --no-sync",
             server.programs.display(),
@@ -91,18 +78,26 @@ impl Server {
         Some(server)
     }
 
-    /// A standby that receives this server's changes, on a socket of its own.
-    pub fn standby(&self) -> Server {
-        let folder = tempfile::tempdir().expect("a folder").keep();
-        let _ = Command::new("chown").arg("postgres").arg(&folder).stderr(Stdio::null()).status();
-        let standby = Server {
-            folder,
-            programs: self.programs.clone(),
+    fn in_a_new_folder(programs: PathBuf) -> Server {
+        Server {
+            folder: tempfile::tempdir().expect("a folder").keep(),
+            programs,
             disk: None,
             keeper: Mutex::new(None),
             databases: AtomicU32::new(0),
             creating: Mutex::new(()),
-        };
+        }
+    }
+
+    /// As root, to the user that the server will run as.
+    fn give_folder_away(&self) {
+        let _ = Command::new("chown").arg("postgres").arg(&self.folder).stderr(Stdio::null()).status();
+    }
+
+    /// A standby that receives this server's changes, on a socket of its own.
+    pub fn standby(&self) -> Server {
+        let standby = Server::in_a_new_folder(self.programs.clone());
+        standby.give_folder_away();
         let copy = format!(
             "{}/pg_basebackup -h {} -U postgres -D {}/data --write-recovery-conf --checkpoint=fast --no-sync",
             self.programs.display(),
@@ -212,11 +207,7 @@ impl Server {
     fn unprivileged(&self, script: &str) -> Command {
         let words = match &self.disk {
             // Another user inside of the namespace, and the same one outside.
-            Some(disk) => format!(
-                "nsenter --target {} --user --mount --preserve-credentials unshare --user --map-user=65534 \
-                 --map-group=65534 sh",
-                disk.id()
-            ),
+            Some(disk) => format!("nsenter {} unshare --user --map-user=65534 --map-group=65534 sh", disk.enter()),
             None if is_root() => "runuser -u postgres -- sh".to_owned(),
             None => "sh".to_owned(),
         };
@@ -240,22 +231,6 @@ impl Server {
 
 pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().expect("id runs").stdout == b"0\n"
-}
-
-/// Mounts a file system of this size, in a namespace that ends with the returned process.
-fn small_disk(at: &Path, size: &str) -> Option<Child> {
-    fs::create_dir(at).expect("a folder");
-    let script = format!("mount -t tmpfs -o size={size} tmpfs {} && echo ready && cat >/dev/null", at.display());
-    let mut disk = Command::new("unshare")
-        .args(["--mount", "--map-root-user", "sh", "-c", &script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut line = String::new();
-    BufReader::new(disk.stdout.take()?).read_line(&mut line).ok()?;
-    (line == "ready\n").then_some(disk)
 }
 
 pub struct Database<'a> {

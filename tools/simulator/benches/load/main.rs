@@ -6,15 +6,16 @@ mod page;
 mod support;
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hookmyapp_simulator::{Settings, Simulator};
+use hookmyapp_simulator::Simulator;
+
+use support::{MESSAGES, Running, post};
 
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(700);
@@ -48,21 +49,21 @@ fn main() {
             holds(watched / alone >= 0.85, "0.85")
         );
     }
-    let (child, address) = program(&["--headless"]);
-    println!("resident memory at start  {:>9.1} MiB", resident_mib(&child));
+    let running = Running::start(&["--headless"]);
+    println!("resident memory at start  {:>9.1} MiB", resident_mib(&running));
     let mut sent = 0;
-    for until in [100_000, 300_000, 600_000, 1_000_000] {
-        flood(address, until - sent);
+    for until in [100_000, 1_000_000, 3_000_000] {
+        flood(running.address(), until - sent);
         sent = until;
-        let resident = resident_mib(&child);
+        let resident = resident_mib(&running);
         println!("after {until:>9} requests  {resident:>9.1} MiB   {}", holds(resident <= 48.0, "48 MiB"));
     }
-    end(child);
-    let (child, address) = program(&["--headless"]);
-    large(address, 200);
-    let resident = resident_mib(&child);
+    drop(running);
+    let running = Running::start(&["--headless"]);
+    large(running.address(), 200);
+    let resident = resident_mib(&running);
     println!("after 200 of 1 MiB        {resident:>9.1} MiB   {}", holds(resident <= 80.0, "80 MiB"));
-    end(child);
+    drop(running);
     page::print();
 }
 
@@ -78,18 +79,6 @@ fn median(mut run: impl FnMut() -> f64) -> f64 {
 fn middle(all: &mut [f64]) -> f64 {
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]
-}
-
-fn request(body: &str) -> Vec<u8> {
-    let settings = Settings::default();
-    format!(
-        "POST /meta/v25.0/{}/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        settings.account_id,
-        settings.token,
-        body.len()
-    )
-    .into_bytes()
 }
 
 /// Reads responses until that many have come.
@@ -131,9 +120,9 @@ fn rate(connections: usize, with_stream: bool) -> f64 {
             thread::spawn(move || {
                 let mut stream = TcpStream::connect(address).unwrap();
                 stream.set_nodelay(true).unwrap();
-                let (request, mut buffer) = (request(BODY), Vec::new());
+                let (request, mut buffer) = (post(MESSAGES, BODY), Vec::new());
                 while !stop.load(Ordering::Relaxed) {
-                    stream.write_all(&request).unwrap();
+                    stream.write_all(request.as_bytes()).unwrap();
                     read_responses(&mut stream, &mut buffer, 1);
                     count.fetch_add(1, Ordering::Relaxed);
                 }
@@ -169,9 +158,9 @@ fn flood(address: SocketAddr, count: usize) {
     const AT_ONCE: usize = 100;
     let run = move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        let (requests, mut buffer) = (request(BODY).repeat(AT_ONCE), Vec::new());
+        let (requests, mut buffer) = (post(MESSAGES, BODY).repeat(AT_ONCE), Vec::new());
         for _ in 0..count / CONNECTIONS / AT_ONCE {
-            stream.write_all(&requests).unwrap();
+            stream.write_all(requests.as_bytes()).unwrap();
             read_responses(&mut stream, &mut buffer, AT_ONCE);
         }
     };
@@ -181,44 +170,20 @@ fn flood(address: SocketAddr, count: usize) {
 
 fn large(address: SocketAddr, count: usize) {
     let body = BODY.to_owned() + &" ".repeat(1024 * 1024 - BODY.len());
-    let (request, mut buffer) = (request(&body), Vec::new());
+    let (request, mut buffer) = (post(MESSAGES, &body), Vec::new());
     let mut stream = TcpStream::connect(address).unwrap();
     for _ in 0..count {
-        stream.write_all(&request).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         read_responses(&mut stream, &mut buffer, 1);
     }
 }
 
-/// The program, once it takes connections, and its address.
-fn program(options: &[&str]) -> (Child, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookmyapp-simulator"));
-    let mut child = command.arg("--print-env").args(options).stdout(Stdio::piped()).spawn().unwrap();
-    let out = BufReader::new(child.stdout.take().unwrap());
-    let mut address = None;
-    for line in out.lines().map(Result::unwrap).take_while(|line| !line.is_empty()) {
-        if let Some(url) = line.strip_prefix("HOOKMYAPP_SIMULATOR_URL=http://") {
-            address = url.parse().ok();
-        }
-    }
-    (child, address.unwrap())
-}
-
-fn end(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
 fn ready_ms(options: &[&str]) -> f64 {
     let started = Instant::now();
-    let (child, _) = program(options);
-    let took = started.elapsed();
-    end(child);
-    took.as_secs_f64() * 1000.0
+    let _running = Running::start(options);
+    started.elapsed().as_secs_f64() * 1000.0
 }
 
-/// What Linux says; 0 elsewhere.
-fn resident_mib(child: &Child) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+fn resident_mib(running: &Running) -> f64 {
+    running.resident_bytes() as f64 / 1024.0 / 1024.0
 }

@@ -1,6 +1,7 @@
 //! What the page takes: how soon a message is a bubble, and how soon a click is answered while all processors are busy.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -10,7 +11,8 @@ use hookmyapp_simulator::Simulator;
 use serde_json::{Value, json};
 
 use super::support::browser::Browser;
-use super::{holds, read_responses, request};
+use super::support::{MESSAGES, USER, post, text_to};
+use super::{BODY, holds, read_responses};
 
 const CALM: Duration = Duration::from_secs(10);
 const CALM_A_SECOND: u32 = 50;
@@ -50,23 +52,23 @@ const CLICK: &str = r##"
 
 /// Prints the figures of the page, or that there is no browser.
 pub fn print() {
-    let simulator = Simulator::start().unwrap();
-    let Some(browser) = Browser::open(&format!("http://{}/", simulator.address())) else { return };
-    bubbles(simulator.address(), &browser);
-    drop(browser);
-    drop(simulator);
-
-    let simulator = Simulator::start().unwrap();
-    let Some(browser) = Browser::open(&format!("http://{}/", simulator.address())) else { return };
-    full_load(simulator.address(), &browser);
+    for measure in [bubbles, full_load] {
+        let simulator = Simulator::start().unwrap();
+        let Some(browser) = Browser::open(&format!("{}/", simulator.url())) else {
+            println!("the page                    skipped: chromium or chromedriver is missing");
+            return;
+        };
+        browser.wait_text("#status", "connected");
+        measure(simulator.address(), &browser);
+    }
 }
 
 fn bubbles(address: SocketAddr, browser: &Browser) {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut buffer = Vec::new();
     let mut send = |number: u32| {
-        let body = format!(r#"{{"recipient":{{"id":"8123456789012345"}},"message":{{"text":"number {number}."}}}}"#);
-        std::io::Write::write_all(&mut stream, &request(&body)).unwrap();
+        let body = text_to(USER, &format!("number {number}.")).to_string();
+        stream.write_all(post(MESSAGES, &body).as_bytes()).unwrap();
         read_responses(&mut stream, &mut buffer, 1);
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0
     };
@@ -100,9 +102,9 @@ fn full_load(address: SocketAddr, browser: &Browser) {
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {
                 let mut stream = TcpStream::connect(address).unwrap();
-                let (request, mut buffer) = (request(super::BODY), Vec::new());
+                let (request, mut buffer) = (post(MESSAGES, BODY), Vec::new());
                 while !stop.load(Ordering::Relaxed) {
-                    std::io::Write::write_all(&mut stream, &request).unwrap();
+                    stream.write_all(request.as_bytes()).unwrap();
                     read_responses(&mut stream, &mut buffer, 1);
                     count.fetch_add(1, Ordering::Relaxed);
                 }

@@ -6,10 +6,10 @@
 pub mod browser;
 
 use std::env;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -334,4 +334,54 @@ pub fn program() -> Command {
         command.env_remove(name);
     });
     command
+}
+
+/// The program while it runs, with the variables that it printed. It ends with this value, also when a test fails.
+pub struct Running {
+    pub child: Child,
+    pub lines: Vec<String>,
+    /// Open, so that the program never writes into a closed pipe.
+    pub out: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Returns once the program takes connections.
+    pub fn start(arguments: &[&str]) -> Running {
+        let mut command = program();
+        command.arg("--print-env").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(out.read_line(&mut line).unwrap() > 0, "it ended after {lines:?}");
+            match line.trim_end() {
+                "" => return Running { child, lines, out },
+                line => lines.push(line.to_owned()),
+            }
+        }
+    }
+
+    pub fn variable(&self, name: &str) -> &str {
+        let line = self.lines.iter().find_map(|line| line.strip_prefix(&format!("{name}=")));
+        line.unwrap_or_else(|| panic!("{name} is not in {:?}", self.lines))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.variable("HOOKMYAPP_SIMULATOR_URL").strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// The resident memory in bytes as Linux states it; 0 elsewhere.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
