@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Statement, TransactionBehavior, params};
 
 use crate::queue::{
@@ -226,6 +227,18 @@ impl Sqlite {
         transaction.commit()?;
         let paused_until = if control.paused_until > now { control.paused_until } else { 0 };
         Ok(Turn { claimed, next, states, closed, paused_until, begin_within: None })
+    }
+
+    fn import_rows(&mut self, source: &str, feed: &mut Feed<'_>) -> Result<(), EngineError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("INSERT INTO outbox_import (source, begun_at) VALUES (?1, ?2)", params![source, now()])?;
+        let import = transaction.last_insert_rowid();
+        if feed(&mut SqliteImport::new(&transaction, import)?)? {
+            transaction.commit()?;
+        } else {
+            transaction.rollback()?;
+        }
+        Ok(())
     }
 
     fn counts(&mut self) -> Result<Status, EngineError> {
@@ -578,6 +591,7 @@ fn state_and_count(row: &Row<'_>) -> Result<(State, u64), EngineError> {
 
 struct SqliteImport<'a> {
     connection: &'a Connection,
+    insert: Statement<'a>,
     import: i64,
 }
 
@@ -592,17 +606,20 @@ impl Import for SqliteImport<'_> {
     }
 }
 
-impl SqliteImport<'_> {
-    fn add_one(&mut self, message: &NewMessage<'_>) -> Result<Added, EngineError> {
-        let mut insert = self.connection.prepare_cached(
-            // At its place at once: the trigger would write the row a second time.
+impl<'a> SqliteImport<'a> {
+    fn new(connection: &'a Connection, import: i64) -> Result<SqliteImport<'a>, EngineError> {
+        let insert = connection.prepare(
             "INSERT OR ROLLBACK INTO outbox (key, recipient, body, expires_at, import, row, line, at_head)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NOT EXISTS (SELECT 1 FROM outbox
                  WHERE recipient = ?2 AND state IN ('queued', 'sending'))) ON CONFLICT (key) DO NOTHING",
         )?;
+        Ok(SqliteImport { connection, insert, import })
+    }
+
+    fn add_one(&mut self, message: &NewMessage<'_>) -> Result<Added, EngineError> {
         let (row, line) = (message.row as i64, message.line as i64);
         let NewMessage { key, recipient, body, expires_at, .. } = message;
-        if insert.execute(params![key, recipient, body, expires_at, self.import, row, line])? == 1 {
+        if self.insert.execute(params![key, recipient, body, expires_at, self.import, row, line])? == 1 {
             return Ok(Added::New(self.connection.last_insert_rowid()));
         }
         let mut select = self
@@ -633,18 +650,13 @@ impl Drop for Sqlite {
 impl Engine for Sqlite {
     fn import(&mut self, source: &str, feed: &mut Feed<'_>) -> Result<(), EngineError> {
         self.connection.pragma_update(None, "cache_size", -IMPORT_CACHE)?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("INSERT INTO outbox_import (source, begun_at) VALUES (?1, ?2)", params![source, now()])?;
-        let import = transaction.last_insert_rowid();
-        let is_kept = feed(&mut SqliteImport { connection: &transaction, import });
-        match is_kept {
-            Ok(true) => transaction.commit()?,
-            Ok(false) => transaction.rollback()?,
-            Err(error) => return Err(error),
-        }
+        // The import sets what the triggers would set. Without them a row is written once, and needs no journal of its own.
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        let outcome = self.import_rows(source, feed);
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
         self.connection.pragma_update(None, "cache_size", -WORKER_CACHE)?;
         self.connection.execute_batch("PRAGMA shrink_memory")?;
-        Ok(())
+        outcome
     }
 
     fn recover(&mut self, account: &str) -> Result<u64, EngineError> {
