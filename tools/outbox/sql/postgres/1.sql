@@ -363,7 +363,7 @@ CREATE FUNCTION outbox.close(
     account_id int, ids bigint[], outcomes outbox.outcome[], statuses int[], message_ids text[], errors text[], lost boolean
 ) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_variable
 DECLARE
     keep boolean := (SELECT t.keep_body FROM outbox.account t WHERE t.id = account_id);
@@ -497,7 +497,7 @@ CREATE FUNCTION outbox.settle(
     message_ids text[], errors text[], OUT failed bigint[], OUT unsettled bigint[]
 ) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     t timestamptz := clock_timestamp();
@@ -587,7 +587,7 @@ $$;
 -- was read, because such a one may hold messages with lower positions that nobody sees yet.
 CREATE FUNCTION outbox.tick(account_id int) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_variable
 DECLARE
     t timestamptz := clock_timestamp();
@@ -663,7 +663,7 @@ CREATE FUNCTION outbox.turn(
 ) RETURNS TABLE (id bigint, token uuid, claim bigint, body text, wait_ms int, attempts int, key text, paused_ms int,
     pending boolean, failed bigint[], closed text[], unsettled bigint[]) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     a outbox.account;
