@@ -360,13 +360,13 @@ fn forget_commits(start: StartWorker) {
     assert!(gateway.wait_for_messages(30, Duration::from_secs(30)));
     server.crash();
     server.copy_data();
+    let known = gateway.counts().messages;
+    assert!(known < 90, "the copy knows too much: {known}");
     server.run_again();
     assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
     server.crash();
     server.fail_over_to_copy();
-    let forgotten = database.psql("SELECT ready FROM outbox.status").parse::<u32>().expect("a number");
-    let ended = worker.wait().expect(0);
-    assert!(forgotten > 60, "the copy knew too much: {forgotten} are left; {}", ended.stderr);
+    worker.wait().expect(0);
     assert_each_once(&gateway, 160);
     assert_eq!(outcomes(&database), "accepted 160");
     server.end();

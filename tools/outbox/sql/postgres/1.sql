@@ -7,6 +7,10 @@
 -- are the server's; no worker's clock matters. Everything that happens to the messages of one account is serialized by one
 -- advisory lock, which only turns take, never the application: so one recipient has one message in flight, and nothing
 -- deadlocks.
+--
+-- The functions of a turn have settings for the planner. Statistics of a queue are wrong by nature: taken while it is empty,
+-- used while it is full. So the indexes are always used. As that makes all plans look expensive, PostgreSQL would also
+-- plan each call again and compile it (jit), which takes longer than the turn.
 
 BEGIN;
 
@@ -363,7 +367,8 @@ CREATE FUNCTION outbox.close(
     account_id int, ids bigint[], outcomes outbox.outcome[], statuses int[], message_ids text[], errors text[], lost boolean
 ) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     keep boolean := (SELECT t.keep_body FROM outbox.account t WHERE t.id = account_id);
@@ -497,7 +502,8 @@ CREATE FUNCTION outbox.settle(
     message_ids text[], errors text[], OUT failed bigint[], OUT unsettled bigint[]
 ) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     t timestamptz := clock_timestamp();
@@ -587,7 +593,8 @@ $$;
 -- was read, because such a one may hold messages with lower positions that nobody sees yet.
 CREATE FUNCTION outbox.tick(account_id int) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     t timestamptz := clock_timestamp();
@@ -663,7 +670,8 @@ CREATE FUNCTION outbox.turn(
 ) RETURNS TABLE (id bigint, token uuid, claim bigint, body text, wait_ms int, attempts int, key text, paused_ms int,
     pending boolean, failed bigint[], closed text[], unsettled bigint[]) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET enable_sort = off SET jit = off AS $$
+SET enable_mergejoin = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     a outbox.account;
