@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod postgres;
+pub mod sql_worker;
 
 use std::collections::BTreeMap;
 use std::fs;

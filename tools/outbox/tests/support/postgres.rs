@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::{Place, SmallDisk};
+use super::{Place, Simulator, SmallDisk};
 
 pub struct Server {
     folder: PathBuf,
@@ -269,5 +269,44 @@ impl Database<'_> {
             assert!(begun.elapsed() < Duration::from_secs(60), "{sql}: {found:?}, not {expected}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// A gateway, a folder, and a database with a queue; returns where there is no PostgreSQL.
+#[allow(unused_macros)]
+macro_rules! setting {
+    ($gateway:ident, $place:ident, $database:ident, $settings:expr) => {
+        let $gateway = $crate::support::gateway_with($settings);
+        let $place = $crate::support::Place::new(&$gateway);
+        let Some(server) = $crate::support::postgres::shared() else { return };
+        let $database = server.database(&$place);
+    };
+    ($gateway:ident, $place:ident, $database:ident) => {
+        setting!($gateway, $place, $database, $crate::support::Settings::default());
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use setting;
+
+/// Messages of these users, by the application's function.
+pub fn enqueue(database: &Database, count: usize, users: usize) {
+    database.psql(&format!(
+        "SELECT count(outbox.enqueue_text('{ACCOUNT}', '8' || lpad((n % {users})::text, 15, '0'), 'text ' || n))
+         FROM generate_series(0, {count} - 1) n"
+    ));
+}
+
+pub fn outcomes(database: &Database) -> String {
+    database.psql("SELECT string_agg(outcome || ' ' || messages, ', ' ORDER BY outcome) FROM outbox.outcomes")
+}
+
+#[track_caller]
+pub fn assert_in_order(gateway: &Simulator) {
+    let mut last = std::collections::BTreeMap::new();
+    for received in gateway.received().iter().filter(|received| received.got_it) {
+        let body = received.json().unwrap();
+        let n: usize = body["message"]["text"].as_str().unwrap().strip_prefix("text ").unwrap().parse().unwrap();
+        let user = body["recipient"]["id"].as_str().unwrap().to_owned();
+        assert!(last.insert(user, n).is_none_or(|before| before < n), "{n} is out of order");
     }
 }
