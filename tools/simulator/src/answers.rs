@@ -1,67 +1,15 @@
 //! From a request to its response: the gateway's own checks first, then Meta's, then the ids.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value, json};
 
 use crate::Settings;
-use crate::faults::{self, Conclusion};
-use crate::http::{self, Request};
+use crate::conclusions::{Conclusion, concludes, concludes_from_gateway, concludes_from_meta};
+use crate::http::{self, Answer, Request};
 use crate::message_rules::{self, Accepted, Kind, Refusal};
 
 const NOT_FOUND_PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n\
     <meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n\
     <body>\n<pre>There is nothing at this address</pre>\n</body>\n</html>\n";
-
-/// A response as it goes out. The server adds `Content-Length` where HTTP wants it. A response that brings a
-/// `Content-Length` or `Transfer-Encoding` of its own goes out unmodified, and its connection is closed after it.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// Names and values, in this order.
-    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-    /// The body, unmodified.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// A JSON response.
-    pub fn json(status: u16, body: &Value) -> Answer {
-        Answer {
-            status,
-            headers: vec![("Content-Type".into(), "application/json; charset=UTF-8".into())],
-            body: body.to_string().into_bytes(),
-        }
-    }
-
-    /// A response with a content type and a text.
-    pub fn new(status: u16, content_type: &str, body: &str) -> Answer {
-        Answer {
-            status,
-            headers: vec![("Content-Type".into(), content_type.to_owned().into())],
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    /// The same with one more header.
-    #[must_use]
-    pub fn with_header(mut self, name: &str, value: &str) -> Answer {
-        self.headers.push((name.to_owned().into(), value.to_owned().into()));
-        self
-    }
-
-    /// The value of a header, whatever the case of its name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_ref())
-    }
-
-    /// Whether the status is one of 200 to 299.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-}
 
 /// A refusal as it goes out, and what a client must conclude from it.
 pub(crate) type Refused = (Answer, &'static [Conclusion]);
@@ -93,7 +41,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<Answer, Ref
         check_method(&request.method)?;
     }
     if node != "me" && !is_user {
-        return Err((not_found(), faults::concludes(27)));
+        return Err((not_found(), concludes(27)));
     }
     check_token(request, &settings.token)?;
     let body = match node {
@@ -116,7 +64,7 @@ fn find_endpoint<'a>(path: &'a str, base_path: &str) -> Result<(&'a str, Edge), 
     match below.and_then(|below| below.split_once('/')) {
         Some((account_id, "messages")) => Ok((account_id, Edge::Messages)),
         Some((account_id, "message_attachments")) => Ok((account_id, Edge::MessageAttachments)),
-        _ => Err((not_found(), faults::concludes(27))),
+        _ => Err((not_found(), concludes(27))),
     }
 }
 
@@ -128,16 +76,16 @@ fn check_method(method: &str) -> Result<(), Refused> {
     match method {
         "POST" => Ok(()),
         _ => {
-            let (answer, concludes) = refused_by_gateway(405, "METHOD_NOT_ALLOWED", "Only POST works here.");
-            Err((answer.with_header("Allow", "POST"), concludes))
+            let (answer, conclusions) = refused_by_gateway(405, "METHOD_NOT_ALLOWED", "Only POST works here.");
+            Err((answer.with_header("Allow", "POST"), conclusions))
         }
     }
 }
 
 fn check_token(request: &Request, token: &str) -> Result<(), Refused> {
     let unauthorized = |message| {
-        let (answer, concludes) = refused_by_gateway(401, "UNAUTHORIZED", message);
-        Err((answer.with_header("WWW-Authenticate", "Bearer"), concludes))
+        let (answer, conclusions) = refused_by_gateway(401, "UNAUTHORIZED", message);
+        Err((answer.with_header("WWW-Authenticate", "Bearer"), conclusions))
     };
     let query = request.path.split_once('?').map_or("", |(_, query)| query);
     if query.split('&').any(|pair| pair.split('=').next() == Some("access_token")) {
@@ -217,8 +165,8 @@ pub(crate) fn refused_by_meta(refusal: &Refusal, number: u64) -> Refused {
     if let Some(subcode) = refusal.subcode {
         error["error_subcode"] = subcode.into();
     }
-    let concludes = faults::concludes_from_meta(refusal.code, refusal.subcode);
-    (from_meta(refusal.status, &json!({"error": error})), concludes)
+    let conclusions = concludes_from_meta(refusal.code, refusal.subcode);
+    (from_meta(refusal.status, &json!({"error": error})), conclusions)
 }
 
 fn from_meta(status: u16, body: &Value) -> Answer {
@@ -230,8 +178,8 @@ fn from_meta(status: u16, body: &Value) -> Answer {
 
 /// A refusal in the gateway's own flat shape.
 pub(crate) fn refused_by_gateway(status: u16, code: &str, message: &str) -> Refused {
-    let concludes = faults::concludes_from_gateway(status, code);
-    (Answer::json(status, &json!({"code": code, "message": message})), concludes)
+    let conclusions = concludes_from_gateway(status, code);
+    (Answer::json(status, &json!({"code": code, "message": message})), conclusions)
 }
 
 /// Long and opaque, like the real ones, and different for each request.

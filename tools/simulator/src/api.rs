@@ -8,12 +8,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value, json};
 
 use crate::actions::{self, is_user_id, number_of, text_of};
-use crate::answers::{self, Answer};
+use crate::answers;
+use crate::conclusions::conclusions_json;
 use crate::events;
 use crate::faults::{self, Fault, PlannedFault, Scope};
 use crate::gateway::{Gateway, State};
 use crate::hide_token;
-use crate::http::Request;
+use crate::http::{Answer, Request};
 use crate::message_rules::Kind;
 use crate::people::{Item, MOST_OFFSET_MS, User};
 use crate::record::Received;
@@ -334,7 +335,7 @@ pub(crate) fn request_json(received: &Received, token: &str) -> Value {
         "got_it": received.got_it,
         "came_twice": received.came_twice,
         "fault": received.fault,
-        "must_conclude": faults::conclusions_json(received.must_conclude),
+        "must_conclude": conclusions_json(received.must_conclude),
         "user": received.user,
         "message_id": received.message_id,
         "kind": received.kind.map(|kind| match kind {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::answers::{self, Answer};
+use crate::answers;
+use crate::conclusions::{Conclusion, always, conclusions_json, waits, when};
+use crate::http::Answer;
 use crate::message_rules::Refusal;
 
 /// A recipient's id that begins so chooses the fault with the three digits that follow.
@@ -18,29 +20,6 @@ pub(crate) const DOWN_SECONDS: u64 = 3;
 pub(crate) const MOST_DOWN_SECONDS: u64 = 3600;
 const HUGE_ANSWER: usize = 1024 * 1024;
 const SHORT_BY: usize = 10;
-
-/// What a client must conclude, as a status of the hookmyapp library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conclusion {
-    /// 0 accepted, 1x not sent, 2x refused, 3x possibly delivered.
-    pub status: u8,
-    /// The condition, if this is not the only conclusion; else empty.
-    pub when: &'static str,
-    /// How long the client must wait before the next send.
-    pub wait_seconds: Option<u64>,
-}
-
-const fn always(status: u8) -> Conclusion {
-    Conclusion { status, when: "", wait_seconds: None }
-}
-
-const fn when(status: u8, when: &'static str) -> Conclusion {
-    Conclusion { status, when, wait_seconds: None }
-}
-
-const fn waits(status: u8, seconds: u64) -> Conclusion {
-    Conclusion { status, when: "", wait_seconds: Some(seconds) }
-}
 
 /// How a fault can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -409,17 +388,6 @@ pub(crate) fn table_json() -> Value {
     TABLE.iter().map(row).collect()
 }
 
-pub(crate) fn conclusions_json(conclusions: &[Conclusion]) -> Value {
-    let one = |conclusion: &Conclusion| {
-        let mut json = json!({"status": conclusion.status, "when": conclusion.when});
-        if let Some(seconds) = conclusion.wait_seconds {
-            json["wait_seconds"] = seconds.into();
-        }
-        json
-    };
-    conclusions.iter().map(one).collect()
-}
-
 /// The whole table as text.
 pub fn table_text() -> String {
     let row = |row: &FaultRow| {
@@ -430,44 +398,6 @@ pub fn table_text() -> String {
     };
     let heading = "  ID   NAME                 GOT IT  CONCLUDE      ON THE WIRE\n";
     heading.to_owned() + &TABLE.iter().map(row).collect::<String>()
-}
-
-/// What the client must conclude from a response without a fault.
-pub(crate) fn concludes(status: u8) -> &'static [Conclusion] {
-    const ALL: [[Conclusion; 1]; 9] = [
-        [always(0)],
-        [always(20)],
-        [always(21)],
-        [always(22)],
-        [always(23)],
-        [always(24)],
-        [always(25)],
-        [always(26)],
-        [always(27)],
-    ];
-    static SHARED: [[Conclusion; 1]; 9] = ALL;
-    SHARED.iter().find(|one| one[0].status == status).map_or(&[], |one| one)
-}
-
-pub(crate) fn concludes_from_meta(code: u32, subcode: Option<u32>) -> &'static [Conclusion] {
-    concludes(match (code, subcode) {
-        (100, Some(33)) => 25,
-        (_, Some(2_534_022)) => 23,
-        (_, Some(2_534_014)) => 24,
-        (_, Some(2_018_008)) => 26,
-        (613, _) => 22,
-        _ => 20,
-    })
-}
-
-pub(crate) fn concludes_from_gateway(status: u16, code: &str) -> &'static [Conclusion] {
-    concludes(match (status, code) {
-        (401, _) => 21,
-        (429, _) => 22,
-        (_, "SESSION_WINDOW_CLOSED") => 23,
-        (_, "SANDBOX_RECIPIENT_MISMATCH") => 24,
-        _ => 20,
-    })
 }
 
 /// What the connection does with a response.

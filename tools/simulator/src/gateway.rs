@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use crate::answers::{self, Answer, Edge, Refused};
-use crate::faults::{self, Conclusion, Fault, Plan, Play};
-use crate::http::Request;
+use crate::answers::{self, Edge, Refused};
+use crate::conclusions::{Conclusion, concludes};
+use crate::faults::{self, Fault, Plan, Play};
+use crate::http::{Answer, Request};
 use crate::message_rules::{Accepted, Kind, Recipient, Refusal};
 use crate::people::{Closed, People, Rules};
 use crate::record::{Received, Record};
@@ -251,7 +252,7 @@ impl Gateway {
         let decision = match state.planned_answers.pop_front() {
             Some(answer) => Decision::answered(answer, &[], None),
             None => match answers::read(&request, &self.settings) {
-                Ok(answer) => Decision::answered(answer, faults::concludes(0), None),
+                Ok(answer) => Decision::answered(answer, concludes(0), None),
                 Err(refused) => Decision::refused(Denied::Gateway(refused), self.next_answer(), None),
             },
         };
@@ -312,7 +313,7 @@ impl Gateway {
             fault,
             got_it,
             is_refused: false,
-            must_conclude: fault.map_or(faults::concludes(0), |fault| fault.row().must_conclude),
+            must_conclude: fault.map_or(concludes(0), |fault| fault.row().must_conclude),
             message_id,
             user,
             kind: Some(accepted.kind),

@@ -1,8 +1,10 @@
 //! HTTP/1.1 on one connection: reads requests, writes responses.
 
+use std::borrow::Cow;
 use std::io;
 
-use crate::answers::Answer;
+use serde_json::Value;
+
 use crate::line::Line;
 
 pub const HEAD_LIMIT: usize = 32 * 1024;
@@ -49,6 +51,56 @@ impl Request {
             keeps_alive: false,
             fault: Some(fault),
         }
+    }
+}
+
+/// A response as it goes out. The server adds `Content-Length` where HTTP wants it. A response that brings a
+/// `Content-Length` or `Transfer-Encoding` of its own goes out unmodified, and its connection is closed after it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names and values, in this order.
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The body, unmodified.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A JSON response.
+    pub fn json(status: u16, body: &Value) -> Answer {
+        Answer {
+            status,
+            headers: vec![("Content-Type".into(), "application/json; charset=UTF-8".into())],
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    /// A response with a content type and a text.
+    pub fn new(status: u16, content_type: &str, body: &str) -> Answer {
+        Answer {
+            status,
+            headers: vec![("Content-Type".into(), content_type.to_owned().into())],
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Answer {
+        self.headers.push((name.to_owned().into(), value.to_owned().into()));
+        self
+    }
+
+    /// The value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_ref())
+    }
+
+    /// Whether the status is one of 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
     }
 }
 

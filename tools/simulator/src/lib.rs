@@ -21,6 +21,7 @@
 mod actions;
 mod answers;
 mod api;
+mod conclusions;
 mod events;
 mod faults;
 mod gateway;
@@ -41,8 +42,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use answers::Answer;
-pub use faults::{Conclusion, Fault, FaultRow, PlannedFault, Scope, table_text};
+pub use conclusions::Conclusion;
+pub use faults::{Fault, FaultRow, PlannedFault, Scope, table_text};
+pub use http::Answer;
 pub use record::{Counts, Received};
 
 use gateway::Gateway;

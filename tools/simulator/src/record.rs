@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::answers::Answer;
-use crate::faults::Conclusion;
-use crate::http;
+use crate::conclusions::Conclusion;
+use crate::http::{self, Answer};
 use crate::message_rules::Kind;
 
 /// What an entry costs besides its texts.

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConnection, StreamOwned};
 
-use crate::answers::Answer;
 use crate::api::{self, Reply};
 use crate::events::{self, Seat};
 use crate::faults::{Fault, Play};
 use crate::gateway::{Gateway, lock};
-use crate::http::{self, Request, Wire};
+use crate::http::{self, Answer, Request, Wire};
 use crate::line::{Lent, Line, Socket, close_gently};
 
 /// How long clients have to see the end of their connections before the listener is closed.
