@@ -417,17 +417,15 @@ fn send(file: &Path, options: &Options) -> Result<u8, Failure> {
         complain(&format!("queued again: {}", counted(revived, "message")));
     }
     let ids = Rc::new(imported.ids);
-    let before = engine.counts_of(&ids)?;
-    let open = before.count(State::Queued) + before.count(State::Sending);
-    let file = FileOfRun { rows: imported.rows, before: imported.rows.saturating_sub(open), ids: Rc::clone(&ids) };
+    let before = imported.rows.saturating_sub(engine.counts_of(&ids)?.left());
+    let file = FileOfRun { rows: imported.rows, before, ids: Rc::clone(&ids) };
     let mut report = Report::new(results, options.quiet, Some(file));
     let stops = Some(Stops::new(options.max_pause));
     let end = send_all(engine.as_mut(), client, options, false, stops, &mut report)?;
     let after = engine.counts_of(&ids)?;
     let (code, sentence) = verdict_of(&end, &after, &queue_option(options));
     if !options.quiet {
-        let left = after.count(State::Queued) + after.count(State::Sending);
-        complain(report.summary(&after, Some(left), &sentence).trim_end());
+        complain(report.summary(&after, Some(after.left()), &sentence).trim_end());
     } else if code != 0 {
         complain(&sentence);
     }

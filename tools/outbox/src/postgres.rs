@@ -328,10 +328,9 @@ impl Postgres {
         let rows: Vec<TurnRow> = query.load(connection)?;
         self.answered = number;
         let unsettled = rows.iter().flat_map(|row| row.unsettled.iter().flatten());
-        let unsettled: Vec<&Report> = unsettled
-            .filter_map(|id| reports.iter().find(|report| report.id == *id && has_reached_the_gateway(report.status)))
-            .collect();
-        self.notes.extend(unsettled.into_iter().map(Report::note));
+        let unsettled = unsettled
+            .filter_map(|id| reports.iter().find(|report| report.id == *id && has_reached_the_gateway(report.status)));
+        self.notes.extend(unsettled.map(Report::note));
         Ok(rows)
     }
 

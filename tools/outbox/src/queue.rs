@@ -285,6 +285,11 @@ impl Status {
     pub fn count(&self, state: State) -> u64 {
         self.counts[state as usize]
     }
+
+    /// How many wait to be sent or are being sent.
+    pub fn left(&self) -> u64 {
+        self.count(State::Queued) + self.count(State::Sending)
+    }
 }
 
 /// One message that is settled, as results list it.

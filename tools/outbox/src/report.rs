@@ -181,13 +181,17 @@ impl Report {
         self.counts.values().sum()
     }
 
-    /// The counts to which a message belongs.
-    fn counts_with(&mut self, id: i64) -> &mut BTreeMap<State, u64> {
-        if self.is_of_file(id) { &mut self.counts } else { &mut self.others }
+    /// How many messages from elsewhere were settled in this run.
+    fn done_of_others(&self) -> u64 {
+        self.others.values().sum()
     }
 
-    fn is_of_file(&self, id: i64) -> bool {
-        self.file.as_ref().is_none_or(|file| file.ids.contains(id))
+    /// Counts a message; returns whether the run is about it.
+    fn count_one(&mut self, id: i64, state: State) -> bool {
+        let is_of_file = self.file.as_ref().is_none_or(|file| file.ids.contains(id));
+        let counts = if is_of_file { &mut self.counts } else { &mut self.others };
+        *counts.entry(state).or_default() += 1;
+        is_of_file
     }
 
     /// Counts the time since the last look, not the time that was announced: a signal or a person can end a pause.
@@ -223,7 +227,7 @@ impl Report {
                 line.push_str(&format!("  {} {}", state.name(), self.count(state)));
             }
         }
-        let others: u64 = self.others.values().sum();
+        let others = self.done_of_others();
         if others > 0 {
             line.push_str(&format!("  others {}", spaced(others)));
         }
@@ -275,7 +279,7 @@ impl Report {
             let others = self.others.iter().map(|(state, count)| format!("{} {}", spaced(*count), state.name()));
             line("other messages", others.collect::<Vec<_>>().join(", "));
         }
-        let all = self.done() + self.others.values().sum::<u64>();
+        let all = self.done() + self.done_of_others();
         let rate = all as f64 / took.as_secs_f64().max(0.001);
         line("time", format!("{}, {rate:.1} a second, {} of pauses", duration(took), duration(self.paused)));
         if !self.times.is_empty() {
@@ -299,8 +303,7 @@ impl Observer for Report {
                 }
                 continue;
             }
-            *self.counts_with(one.message.id).entry(*state).or_default() += 1;
-            let is_of_file = self.is_of_file(one.message.id);
+            let is_of_file = self.count_one(one.message.id, *state);
             let answer = &one.answer;
             if answer.status != 10 && self.times.len() < 1_000_000 {
                 self.times.push(u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX));
@@ -332,7 +335,7 @@ impl Observer for Report {
     fn closed(&mut self, closed: &[Finished]) -> Result<(), String> {
         let mut lines = String::new();
         for finished in closed {
-            *self.counts_with(finished.id).entry(finished.state).or_default() += 1;
+            self.count_one(finished.id, finished.state);
             lines.push_str(&result_line(finished));
             lines.push('\n');
         }
@@ -345,7 +348,7 @@ impl Observer for Report {
         let pause_begins = paused_until > at && is_longer;
         self.paused_until = paused_until;
         self.count_pause();
-        let done = self.done() + self.others.values().sum::<u64>();
+        let done = self.done() + self.done_of_others();
         let pause = pause_begins.then_some((self.pause_reason.as_str(), paused_until - at));
         let is_due = match &mut self.display {
             Display::Quiet => false,
