@@ -46,13 +46,11 @@ fn forget_commits(start: StartWorker) {
     enqueue(&database, 160, 160);
     let worker = start(&place, &database);
     assert!(gateway.wait_for_messages(30, Duration::from_secs(30)));
-    server.crash();
-    server.copy_data();
+    server.crash_and_copy();
     let known = gateway.counts().messages;
     assert!(known < 90, "the copy knows too much: {known}");
     server.run_again();
     assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
-    server.crash();
     server.fail_over_to_copy();
     worker.wait().expect(0);
     assert_each_once(&gateway, 160);
@@ -122,12 +120,10 @@ fn forget_a_long_send(start: StartWorker) {
     let Some(server) = Server::start() else { return };
     let database = server.database(&place);
     enqueue(&database, 1, 1);
-    server.crash();
-    server.copy_data();
+    server.crash_and_copy();
     server.run_again();
     let worker = start(&place, &database);
     assert!(gateway.wait_for_messages(1, Duration::from_secs(30)));
-    server.crash();
     server.fail_over_to_copy();
     // Another worker would send what is queued once the lease is over.
     let other = start(&place, &database);
@@ -145,8 +141,7 @@ fn an_id_that_is_given_again_after_a_failover_is_not_settled_by_reports_of_the_f
     let place = Place::new(&gateway);
     let Some(server) = Server::start() else { return };
     let database = server.database(&place);
-    server.crash();
-    server.copy_data();
+    server.crash_and_copy();
     server.run_again();
     let add = |text: &str| {
         database.psql(&format!(
@@ -157,7 +152,6 @@ fn an_id_that_is_given_again_after_a_failover_is_not_settled_by_reports_of_the_f
     let worker = place.start(&format!("work --threads 4 --queue {}", database.url()));
     database.wait_for("SELECT count(*) FROM outbox.settled", "5");
     worker.signal("STOP");
-    server.crash();
     server.fail_over_to_copy();
     assert_eq!(add("new"), forgotten);
     worker.signal("CONT");
@@ -176,13 +170,11 @@ fn a_message_that_a_failover_forgot_while_it_was_sent_is_stated() {
     let place = Place::new(&gateway);
     let Some(server) = Server::start() else { return };
     let database = server.database(&place);
-    server.crash();
-    server.copy_data();
+    server.crash_and_copy();
     server.run_again();
     enqueue(&database, 1, 1);
     let worker = place.start(&format!("work --until-empty --queue {}", database.url()));
     assert!(gateway.wait_for_messages(1, Duration::from_secs(30)));
-    server.crash();
     server.fail_over_to_copy();
     let ended = worker.wait().expect(0);
     assert!(ended.stderr.contains("not written: message 1 has status 0 ("), "{}", ended.stderr);
@@ -200,11 +192,9 @@ fn a_worker_behind_a_pooler_has_to_say_hello_after_a_failover() {
     enqueue(&database, 2, 2);
     let worker = SqlWorker::start(&database);
     let known = worker.claim_one();
-    server.crash();
-    server.copy_data();
+    server.crash_and_copy();
     server.run_again();
     let forgotten = worker.claim_one();
-    server.crash();
     server.fail_over_to_copy();
     let error = worker.turn("count(id)", 2, "").expect_err("no hello");
     assert!(error.contains("say hello"), "{error}");
@@ -354,12 +344,10 @@ fn failovers_that_forget_commits_keep_the_order_of_what_two_workers_have_in_flig
     for round in 0..2 {
         let received = gateway.counts().messages;
         assert!(gateway.wait_for_messages(received + 20, Duration::from_secs(30)));
-        server.crash();
-        server.copy_data();
+        server.crash_and_copy();
         server.run_again();
         let received = gateway.counts().messages;
         assert!(gateway.wait_for_messages(received + 40, Duration::from_secs(30)), "round {round}");
-        server.crash();
         server.fail_over_to_copy();
     }
     for worker in workers {

@@ -23,6 +23,18 @@ impl OnSmallDisk {
         Some(OnSmallDisk { place, disk })
     }
 
+    /// A worker that has sent some of 4000 messages when its disk becomes full.
+    fn full_while_sending(gateway: &Simulator) -> Option<(OnSmallDisk, Running)> {
+        let disk = OnSmallDisk::new(gateway, "24m")?;
+        let row = |n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n));
+        fs::write(disk.path("rows.ndjson"), (0..4000).map(row).collect::<String>()).expect("the rows are written");
+        disk.run("add rows.ndjson --queue q.db").expect(0);
+        let worker = Running::of(disk.command("work --until-empty --queue q.db --threads 16 --rate 0"));
+        assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
+        disk.fill();
+        Some((disk, worker))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.disk.path().join(name)
     }
@@ -54,13 +66,7 @@ impl OnSmallDisk {
 #[test]
 fn a_full_disk_sends_nothing_and_loses_nothing() {
     let gateway = gateway_with(Settings { delay: Duration::from_millis(20), ..Settings::default() });
-    let Some(disk) = OnSmallDisk::new(&gateway, "24m") else { return };
-    let rows: String = (0..4000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
-    fs::write(disk.path("rows.ndjson"), rows).expect("the rows are written");
-    disk.run("add rows.ndjson --queue q.db").expect(0);
-    let worker = Running::of(disk.command("work --until-empty --queue q.db --threads 16 --rate 0"));
-    assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
-    disk.fill();
+    let Some((disk, worker)) = OnSmallDisk::full_while_sending(&gateway) else { return };
     // Sends end while the disk is full, and stay so few that nothing new can have begun.
     let mut before = gateway.counts().messages;
     let begun = Instant::now();
@@ -86,13 +92,7 @@ fn a_full_disk_sends_nothing_and_loses_nothing() {
 #[test]
 fn the_reserve_of_a_full_disk_is_spent_on_results_and_not_on_new_sends() {
     let gateway = gateway_with(Settings { delay: Duration::from_millis(20), ..Settings::default() });
-    let Some(disk) = OnSmallDisk::new(&gateway, "24m") else { return };
-    let rows: String = (0..4000).map(|n| format!("{{\"recipient_id\":\"{}\",\"text\":\"{n}\"}}\n", user(n))).collect();
-    fs::write(disk.path("rows.ndjson"), rows).expect("the rows are written");
-    disk.run("add rows.ndjson --queue q.db").expect(0);
-    let worker = Running::of(disk.command("work --until-empty --queue q.db --threads 16 --rate 0"));
-    assert!(gateway.wait_for_messages(100, Duration::from_secs(30)));
-    disk.fill();
+    let Some((disk, worker)) = OnSmallDisk::full_while_sending(&gateway) else { return };
     // It says so when the results of all that was in flight at its last claim are given to it.
     worker.wait_for_error("kept for results");
     let sent = gateway.counts().messages;

@@ -153,14 +153,16 @@ impl Server {
         assert!(self.unprivileged(&script).status().expect("rm runs").success());
     }
 
-    /// Copies the data of a server that does not run.
-    pub fn copy_data(&self) {
+    /// Stops the server and copies its data.
+    pub fn crash_and_copy(&self) {
+        self.crash();
         let copied = Command::new("cp").arg("-a").arg(self.folder.join("data")).arg(self.folder.join("copy")).status();
         assert!(copied.expect("cp runs").success());
     }
 
-    /// Starts the copy instead, as a replica that takes over and has not received what was committed since.
+    /// Stops the server and starts the copy instead, as a replica that takes over and has not received what was committed since.
     pub fn fail_over_to_copy(&self) {
+        self.crash();
         fs::remove_dir_all(self.folder.join("data")).expect("the data goes");
         fs::rename(self.folder.join("copy"), self.folder.join("data")).expect("the copy is there");
         fs::write(self.folder.join("data/standby.signal"), "").expect("a file");
